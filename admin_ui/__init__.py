@@ -1,0 +1,1 @@
+"""The web: the only code that knows Litestar."""

@@ -1,0 +1,75 @@
+"""Every error the box raises, as one tree.
+
+    PillarboxError
+    ├── ConfigError          the configuration file or environment is wrong (file, line, what is allowed)
+    ├── UsageError           a person or program asked for something that cannot be done as asked
+    │   ├── NotFoundError    no such record, or not visible to who asks
+    │   └── ConflictError    it exists already, or is in a state that forbids this
+    ├── NotRunningError      the process that must answer is not there
+    ├── StoreError           the database cannot do its work now (disk full, locked, broken)
+    │   ├── StoreFullError   no space left; accepting stops, delivering goes on
+    │   └── FencedError      another process has taken this shard: stop at once
+    ├── SecretError          a secret cannot be decrypted (wrong or missing key version)
+    └── Refused              a message or recipient is refused; carries the Reply (mta/reply.py)
+        (declared in mta/policy/refusal.py, because it carries an SMTP reply)
+
+Texts are for the person who must act on them: what is wrong, then what to do.
+"""
+
+from __future__ import annotations
+
+
+class PillarboxError(Exception):
+    """Base of all errors that have a text for a person. `exit_code` is the command line's."""
+
+    exit_code = 1
+
+
+class ConfigError(PillarboxError):
+    """The configuration is wrong."""
+
+    exit_code = 78  # EX_CONFIG
+
+
+class UsageError(PillarboxError):
+    """What was asked for cannot be done as asked."""
+
+    exit_code = 64  # EX_USAGE
+
+
+class NotFoundError(UsageError):
+    """No such record."""
+
+    exit_code = 66  # EX_NOINPUT
+
+
+class ConflictError(UsageError):
+    """The record exists already, or its state forbids this."""
+
+    exit_code = 65  # EX_DATAERR
+
+
+class NotRunningError(PillarboxError):
+    """The box, or the process that owns the shard, does not answer."""
+
+    exit_code = 69  # EX_UNAVAILABLE
+
+
+class StoreError(PillarboxError):
+    """The database cannot do its work now."""
+
+    exit_code = 74  # EX_IOERR
+
+
+class StoreFullError(StoreError):
+    """No space left on the device."""
+
+
+class FencedError(StoreError):
+    """Another owner has taken the shard; this one must not write any more."""
+
+
+class SecretError(PillarboxError):
+    """A secret cannot be read with the keys at hand."""
+
+    exit_code = 77  # EX_NOPERM

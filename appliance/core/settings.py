@@ -1,0 +1,187 @@
+"""Settings: every option with its name, type, default, bounds and one sentence, in one place.
+
+`load()` reads a TOML file, then the environment (`PILLARBOX_DELIVERY__REMOTE_PORT=2525` sets
+`delivery.remote_port`), and refuses what it does not know with file, line and what is allowed.
+`config/pillarbox.toml` is generated from here and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta, Struct, field
+
+Port = Annotated[int, Meta(ge=0, le=65535)]
+Seconds = Annotated[float, Meta(ge=0.05, le=604_800)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+Positive = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+Name = Annotated[str, Meta(max_length=255)]
+
+
+class _Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of the configuration file; unknown keys are errors."""
+
+
+class Box(_Section, frozen=True, kw_only=True):
+    """The box itself."""
+
+    hostname: Annotated[Name, Meta(description="Name the box goes by: HELO, greeting, Message-ID, its own bounce domain. Must have matching forward and reverse DNS.")] = "localhost.localdomain"
+    postmaster: Annotated[Name, Meta(description="Where mail to postmaster@ and abuse@ of the box's names is sent on to; empty keeps it in the inbound folder.")] = ""
+    bounce_domain: Annotated[Name, Meta(description="Domain of the box's own return paths; empty = bounces.<hostname>.")] = ""
+
+
+class Listener(_Section, frozen=True, kw_only=True):
+    """Where a listener accepts connections."""
+
+    address: Annotated[str, Meta(description="IP address to listen on; :: takes IPv4 too; empty switches the listener off.")] = "::"
+    port: Annotated[Port, Meta(description="TCP port.")] = 0
+    tls: Annotated[str, Meta(pattern="^(none|starttls|implicit)$", description="none, starttls (offered; AUTH only under TLS) or implicit (TLS from the first byte).")] = "starttls"
+
+
+class Listeners(_Section, frozen=True, kw_only=True):
+    """The listening sockets, opened once by the supervisor and inherited by the processes."""
+
+    submission: Listener = field(default_factory=lambda: Listener(port=587))
+    submissions: Listener = field(default_factory=lambda: Listener(port=465, tls="implicit"))
+    inbound: Listener = field(default_factory=lambda: Listener(port=25))
+    web: Listener = field(default_factory=lambda: Listener(address="127.0.0.1", port=8025, tls="none"))
+
+
+class Tls(_Section, frozen=True, kw_only=True):
+    """The certificate of the listeners."""
+
+    certificate: Annotated[str, Meta(description="PEM file with the certificate chain; empty = self-signed, made at init.")] = ""
+    private_key: Annotated[str, Meta(description="PEM file with its private key.")] = ""
+
+
+class TrustedNetwork(_Section, frozen=True, kw_only=True):
+    """A network whose clients may relay for a tenant without AUTH."""
+
+    network: Annotated[str, Meta(description="CIDR network, such as 10.1.0.0/16.")]
+    tenant: Annotated[Name, Meta(description="Name of the tenant they send for.")]
+
+
+class Submission(_Section, frozen=True, kw_only=True):
+    """Limits of the submission listeners."""
+
+    max_message_bytes: Annotated[int, Meta(ge=1024, le=1 << 30, description="Largest message, in octets (offered as SIZE).")] = 50 * 1024 * 1024
+    max_recipients: Annotated[int, Meta(ge=100, le=100_000, description="Recipients a message.")] = 1000
+    max_messages_per_connection: Annotated[Positive, Meta(description="Messages a connection, then 421.")] = 10_000
+    max_sessions: Annotated[Positive, Meta(description="Open sessions of one process, then 421.")] = 5000
+    max_sessions_per_address: Annotated[Positive, Meta(description="Open sessions of one client address in one process, then 421.")] = 500
+    max_commands_per_minute: Annotated[Positive, Meta(description="Commands a minute of one session, then 421.")] = 60_000
+    idle_timeout: Annotated[Seconds, Meta(description="Seconds a client may be silent (RFC 5321 4.5.3.2.7 asks for 300).")] = 300
+    session_timeout: Annotated[Seconds, Meta(description="Seconds one session may last.")] = 3600
+    memory_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40, description="Octets of messages being received at once by one process; above that clients get 452.")] = 512 * 1024 * 1024
+    login_failures: Annotated[Positive, Meta(description="Failed logins of one address or user in ten minutes before it is refused for a time.")] = 10
+    login_delay: Annotated[float, Meta(ge=0, le=60, description="Seconds added to the answer of each failed login, times the failures so far.")] = 1.0
+    trusted_networks: Annotated[tuple[TrustedNetwork, ...], Meta(description="Networks that may relay without AUTH; none by default.")] = ()
+    proxy_networks: Annotated[tuple[str, ...], Meta(description="Addresses of proxies that speak the PROXY protocol; refused from all others.")] = ()
+
+
+class Inbound(_Section, frozen=True, kw_only=True):
+    """Limits of the inbound listener (bounces, complaints, postmaster)."""
+
+    max_message_bytes: Annotated[int, Meta(ge=1024, le=1 << 30, description="Largest notice, in octets.")] = 20 * 1024 * 1024
+    max_sessions: Annotated[Positive, Meta(description="Open sessions, then 421.")] = 1000
+    max_sessions_per_address: Annotated[Positive, Meta(description="Open sessions of one address, then 421.")] = 50
+    max_messages_per_minute_per_address: Annotated[Positive, Meta(description="Notices a minute from one address, then 452.")] = 600
+    keep_days: Annotated[Positive, Meta(description="Days a read notice is kept.")] = 7
+
+
+class Dns(_Section, frozen=True, kw_only=True):
+    """The resolver."""
+
+    nameservers: Annotated[tuple[str, ...], Meta(description='Servers as "address" or "address:port"; empty = those of /etc/resolv.conf.')] = ()
+    timeout: Annotated[Seconds, Meta(description="Seconds one look-up may take in all.")] = 10
+    max_ttl: Annotated[Positive, Meta(description="Longest time an answer is kept, in seconds.")] = 86_400
+    min_ttl: Annotated[Count, Meta(description="Shortest time an answer is kept, in seconds.")] = 30
+
+
+class Smarthost(_Section, frozen=True, kw_only=True):
+    """One next hop for everything."""
+
+    host: Annotated[Name, Meta(description="Name or address of the next hop; empty = deliver to the receivers' MX hosts.")] = ""
+    port: Annotated[Port, Meta(description="Its port.")] = 587
+    username: Annotated[Name, Meta(description="Login; empty = none.")] = ""
+    password: Annotated[str, Meta(description="Password of the login; better given as PILLARBOX_DELIVERY__SMARTHOST__PASSWORD.")] = ""
+    tls: Annotated[str, Meta(pattern="^(none|opportunistic|required|implicit)$", description="none, opportunistic, required (STARTTLS with a valid certificate) or implicit.")] = "required"
+
+
+class Delivery(_Section, frozen=True, kw_only=True):
+    """How messages leave."""
+
+    remote_port: Annotated[Port, Meta(description="Port of the receivers' MX hosts; other than 25 only in a laboratory.")] = 25
+    allow_private_addresses: Annotated[bool, Meta(description="Deliver to loopback and private addresses (laboratory, internal networks).")] = False
+    source_address: Annotated[str, Meta(description="IPv4 address to send from; empty lets the machine choose.")] = ""
+    helo: Annotated[Name, Meta(description="HELO name; empty = box.hostname.")] = ""
+    ipv6: Annotated[bool, Meta(description="Reach receivers over IPv6 too (needs an address with PTR).")] = False
+    connections_per_site: Annotated[Positive, Meta(description="Connections to one site at once.")] = 10
+    messages_per_connection: Annotated[Positive, Meta(description="Transactions on one connection.")] = 100
+    max_connections: Annotated[Positive, Meta(description="Connections of one process in all.")] = 1000
+    connect_timeout: Annotated[Seconds, Meta(description="Seconds for a TCP connection.")] = 30
+    greeting_timeout: Annotated[Seconds, Meta(description="Seconds for the greeting (RFC 5321: 300).")] = 300
+    command_timeout: Annotated[Seconds, Meta(description="Seconds for EHLO, MAIL and RCPT (RFC 5321: 300).")] = 300
+    data_timeout: Annotated[Seconds, Meta(description="Seconds for the answer to DATA (RFC 5321: 120).")] = 120
+    dot_timeout: Annotated[Seconds, Meta(description="Seconds for the answer after the final dot (RFC 5321: 600).")] = 600
+    session_timeout: Annotated[Seconds, Meta(description="Seconds one transaction may take in all; bounds a tarpit.")] = 1800
+    idle_timeout: Annotated[Seconds, Meta(description="Seconds an unused connection is kept.")] = 5
+    starttls: Annotated[bool, Meta(description="Use STARTTLS where the receiver offers it.")] = True
+    smarthost: Smarthost = field(default_factory=Smarthost)
+
+
+class Queue(_Section, frozen=True, kw_only=True):
+    """How long and how often."""
+
+    retry: Annotated[tuple[Seconds, ...], Meta(min_length=1, description="Seconds until the next attempt, after the first, second, ... failure; the last repeats.")] = (300, 900, 1800, 3600, 7200, 14_400)
+    jitter: Annotated[float, Meta(ge=0, le=0.5, description="Share by which each wait is varied at random.")] = 0.1
+    lifetime: Annotated[Seconds, Meta(description="Seconds a transactional message is tried.")] = 4 * 86_400
+    bulk_lifetime: Annotated[Seconds, Meta(description="Seconds a bulk message is tried.")] = 86_400
+    ready_recipients: Annotated[int, Meta(ge=100, le=1_000_000, description="Recipients held ready in the memory of one process.")] = 10_000
+    ready_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40, description="Octets of message content held in the memory of one process.")] = 64 * 1024 * 1024
+    notices_per_hour: Annotated[Positive, Meta(description="Failure notices an hour to one sender, then one summary.")] = 50
+
+
+class Spool(_Section, frozen=True, kw_only=True):
+    """Where messages wait."""
+
+    processes: Annotated[int, Meta(ge=0, le=64, description="mta processes sharing the port, each with its own shard; 0 = one for two cores.")] = 0
+    min_free_bytes: Annotated[Count, Meta(description="Free space below which new mail gets 452.")] = 64 * 1024 * 1024
+    keep_content: Annotated[float, Meta(ge=0, le=31_536_000, description="Seconds the content of a finished message is kept.")] = 0.0
+    database_url: Annotated[str, Meta(description="Empty = embedded SQLite files; postgresql://... for PostgreSQL.")] = ""
+
+
+class Retention(_Section, frozen=True, kw_only=True):
+    """How long history is kept."""
+
+    events_days: Annotated[Positive, Meta(description="Days the event log is kept; a day is one partition.")] = 90
+
+
+class Logging(_Section, frozen=True, kw_only=True):
+    """The structured log on standard error."""
+
+    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")] = "info"
+
+
+class Processes(_Section, frozen=True, kw_only=True):
+    """How processes stop and restart."""
+
+    drain_timeout: Annotated[Seconds, Meta(description="Seconds a process may take to finish its sessions after SIGTERM.")] = 30
+    beat_timeout: Annotated[Seconds, Meta(description="Seconds without a beat after which a process counts as dead in /health.")] = 15
+
+
+class Settings(_Section, frozen=True, kw_only=True):
+    """The whole configuration."""
+
+    box: Box = field(default_factory=Box)
+    listeners: Listeners = field(default_factory=Listeners)
+    tls: Tls = field(default_factory=Tls)
+    submission: Submission = field(default_factory=Submission)
+    inbound: Inbound = field(default_factory=Inbound)
+    dns: Dns = field(default_factory=Dns)
+    delivery: Delivery = field(default_factory=Delivery)
+    queue: Queue = field(default_factory=Queue)
+    spool: Spool = field(default_factory=Spool)
+    retention: Retention = field(default_factory=Retention)
+    logging: Logging = field(default_factory=Logging)
+    processes: Processes = field(default_factory=Processes)

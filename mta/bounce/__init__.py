@@ -1,0 +1,1 @@
+"""What comes back: return paths, bounces, complaints, our own notices."""

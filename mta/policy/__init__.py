@@ -1,0 +1,1 @@
+"""May this be sent? The first refusal wins; headers are set right."""

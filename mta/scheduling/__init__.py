@@ -1,0 +1,1 @@
+"""Who is due and when: fair queues, lanes per egress and site."""

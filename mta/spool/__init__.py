@@ -1,0 +1,1 @@
+"""Durable before we say 250: store, committing thread, recovery."""

@@ -1,0 +1,1 @@
+"""A client speaks SMTP to us: listener, session, login."""
