@@ -38,5 +38,7 @@ def iso(ms: int) -> str:
 def from_datetime(value: datetime) -> int:
     """An aware datetime as stored time. Raises ValueError when the zone is missing."""
     if value.tzinfo is None:
-        raise ValueError("the time has no zone: write it with an offset, as 2026-11-20T10:00:00+01:00")
+        raise ValueError(
+            "the time has no zone: write it with an offset, as 2026-11-20T10:00:00+01:00"
+        )
     return int(value.timestamp() * 1000)

@@ -8,7 +8,8 @@
     ├── NotRunningError      the process that must answer is not there
     ├── StoreError           the database cannot do its work now (disk full, locked, broken)
     │   ├── StoreFullError   no space left; accepting stops, delivering goes on
-    │   └── FencedError      another process has taken this shard: stop at once
+    │   ├── FencedError      another process has taken this shard: stop at once
+    │   └── StoreLostError   a flush failed and nobody knows what is on the disk: stop and recover
     ├── SecretError          a secret cannot be decrypted (wrong or missing key version)
     └── Refused              a message or recipient is refused; carries the Reply (mta/reply.py)
         (declared in mta/policy/refusal.py, because it carries an SMTP reply)
@@ -67,6 +68,10 @@ class StoreFullError(StoreError):
 
 class FencedError(StoreError):
     """Another owner has taken the shard; this one must not write any more."""
+
+
+class StoreLostError(StoreError):
+    """The disk failed while writing: what was flushed is unknown until the file is opened anew."""
 
 
 class SecretError(PillarboxError):

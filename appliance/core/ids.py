@@ -64,7 +64,9 @@ def to_text(message_id: int) -> str:
 def from_text(text: str) -> int:
     """Read an id as people type it. Raises ValueError in words."""
     if len(text) != _LENGTH:
-        raise ValueError(f"{text!r} is not a message id: it has {_LENGTH} characters, such as 05p3k8r2m0001")
+        raise ValueError(
+            f"{text!r} is not a message id: it has {_LENGTH} characters, such as 05p3k8r2m0001"
+        )
     value = 0
     for char in text.lower():
         digit = _VALUE.get(char)

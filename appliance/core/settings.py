@@ -1,16 +1,33 @@
 """Settings: every option with its name, type, default, bounds and one sentence, in one place.
 
-`load()` reads a TOML file, then the environment (`PILLARBOX_DELIVERY__REMOTE_PORT=2525` sets
-`delivery.remote_port`), and refuses what it does not know with file, line and what is allowed.
-`config/pillarbox.toml` is generated from here and a test holds the two together.
+`settings_file.load()` reads a TOML file, then the environment (`PILLARBOX_DELIVERY__REMOTE_PORT=2525`
+sets `delivery.remote_port`), and refuses what it does not know with file, line and what is allowed.
+`settings_rules.py` holds what a type cannot say. `config/pillarbox.toml` is generated from here by
+`settings_reference.py` and a test holds the two together. An option whose Meta carries `extra=SECRET`
+(or SECRET_IN_URL) is never shown.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+import os
+from typing import TYPE_CHECKING, Annotated, Final
 
 from msgspec import Meta, Struct, field
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SECRET: Final = {"secret": "whole"}
+SECRET_IN_URL: Final = {"secret": "url"}
+
+
+def environment() -> Mapping[str, str]:
+    """The environment of this process; everybody else is given one."""
+    return os.environ
+
+
+# A table: one option a line, name first.
+# fmt: off
 Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(ge=0.05, le=604_800)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
@@ -104,7 +121,7 @@ class Smarthost(_Section, frozen=True, kw_only=True):
     host: Annotated[Name, Meta(description="Name or address of the next hop; empty = deliver to the receivers' MX hosts.")] = ""
     port: Annotated[Port, Meta(description="Its port.")] = 587
     username: Annotated[Name, Meta(description="Login; empty = none.")] = ""
-    password: Annotated[str, Meta(description="Password of the login; better given as PILLARBOX_DELIVERY__SMARTHOST__PASSWORD.")] = ""
+    password: Annotated[str, Meta(description="Password of the login; better given as PILLARBOX_DELIVERY__SMARTHOST__PASSWORD.", extra=SECRET)] = ""
     tls: Annotated[str, Meta(pattern="^(none|opportunistic|required|implicit)$", description="none, opportunistic, required (STARTTLS with a valid certificate) or implicit.")] = "required"
 
 
@@ -148,7 +165,7 @@ class Spool(_Section, frozen=True, kw_only=True):
     processes: Annotated[int, Meta(ge=0, le=64, description="mta processes sharing the port, each with its own shard; 0 = one for two cores.")] = 0
     min_free_bytes: Annotated[Count, Meta(description="Free space below which new mail gets 452.")] = 64 * 1024 * 1024
     keep_content: Annotated[float, Meta(ge=0, le=31_536_000, description="Seconds the content of a finished message is kept.")] = 0.0
-    database_url: Annotated[str, Meta(description="Empty = embedded SQLite files; postgresql://... for PostgreSQL.")] = ""
+    database_url: Annotated[str, Meta(description="Empty = embedded SQLite files; postgresql://... for PostgreSQL.", extra=SECRET_IN_URL)] = ""
 
 
 class Retention(_Section, frozen=True, kw_only=True):

@@ -58,7 +58,14 @@ class ConnectFailed(Exception):
     """No host of the site took a connection; the steps tell what was tried."""
 
     def __init__(
-        self, *, reply: Reply, scope: Scope, phase: Phase, host: str, address: str, steps: tuple[Step, ...]
+        self,
+        *,
+        reply: Reply,
+        scope: Scope,
+        phase: Phase,
+        host: str,
+        address: str,
+        steps: tuple[Step, ...],
     ) -> None:
         super().__init__(reply.line())
         self.reply, self.scope, self.phase = reply, scope, phase

@@ -1,0 +1,1 @@
+"""The migrations of each kind of store; appliance/core/migrate.py runs them."""

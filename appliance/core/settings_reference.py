@@ -1,0 +1,83 @@
+"""Reference: the settings as a file: `config show`, and config/pillarbox.toml.
+
+    to_toml(settings)     the settings in force; secrets as ********
+    reference_toml()      every option at its default, with its sentence and what is allowed
+
+What is written can be loaded again and means the same (but for the hidden secrets). Pure.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import textwrap
+from typing import TYPE_CHECKING, Any, Final
+
+from appliance.core.settings_options import HIDDEN, Option, allowed, as_toml, options, sections
+
+if TYPE_CHECKING:
+    from appliance.core.settings import Settings
+
+_WIDTH: Final = 100
+_PASSWORD_IN_URL: Final = re.compile(r"(?<=://)([^/@:]*):([^/@]*)(?=@)")
+_PREFACE: Final = """\
+# Pillarbox: every option at its default. An own file needs only what differs.
+#
+# Each option can be given in the environment too, which wins over the file: PILLARBOX_, then the
+# table and the name in capitals, with two underscores for each dot:
+#     delivery.remote_port = 2525        PILLARBOX_DELIVERY__REMOTE_PORT=2525
+#     dns.nameservers = ["127.0.0.1"]    PILLARBOX_DNS__NAMESERVERS='["127.0.0.1"]'
+# `pillarbox config check` tells what is wrong in a file, `pillarbox config show` what is in force.
+#
+# This file is generated from appliance/core/settings.py."""
+
+
+def to_toml(settings: Settings) -> str:
+    """The settings in force, as a file."""
+    tables = []
+    for section, own in _tables():
+        if own:
+            lines = [_assignment(option, value_of(settings, option.name)) for option in own]
+            tables.append("\n".join([f"[{section}]", *lines]))
+    return "\n\n".join(tables) + "\n"
+
+
+def reference_toml() -> str:
+    """The text of config/pillarbox.toml."""
+    paragraphs = [_PREFACE]
+    for section, own in _tables():
+        paragraphs.append(f"# {sections()[section]}\n[{section}]")
+        paragraphs += ["\n".join([*_comment(it), _assignment(it, it.default)]) for it in own]
+    return "\n\n".join(paragraphs) + "\n"
+
+
+def _tables() -> list[tuple[str, list[Option]]]:
+    """Each table's name with the options that stand right in it."""
+    every = options().values()
+    return [(name, [option for option in every if option.section == name]) for name in sections()]
+
+
+def value_of(settings: Settings, name: str) -> Any:
+    """The value of the option with this dotted name."""
+    return functools.reduce(getattr, name.split("."), settings)
+
+
+def _comment(option: Option) -> list[str]:
+    lines = textwrap.wrap(option.description, _WIDTH - 2, break_on_hyphens=False)
+    bounds = allowed(option.kind)
+    if bounds != "a text":
+        lines.append(f"Allowed: {bounds}.")
+    return [f"# {line}" for line in lines]
+
+
+def _assignment(option: Option, value: Any) -> str:
+    return f"{option.name.rpartition('.')[2]} = {as_toml(shown(option, value))}"
+
+
+def shown(option: Option, value: Any) -> Any:
+    """The value as anybody may see it."""
+    if not value or not option.secret:
+        return value
+    if option.secret == "url":  # noqa: S105 - the kind of the secret, not a secret
+        return _PASSWORD_IN_URL.sub(rf"\1:{HIDDEN}", str(value))
+    return HIDDEN

@@ -1,0 +1,175 @@
+"""Rules: what is wrong in settings whose types are right; one small check per kind of text.
+
+`problems()` returns (path, words) for all it finds, so that the loader can name the lines. Pure.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from appliance.core.settings import Settings
+    from appliance.core.settings_lines import Path
+
+Problem = tuple["Path", str]
+# RFC 5321 section 2.3.5 with the underscore that real zones have; A-labels only, as HELO needs.
+_LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_MAILBOX: Final = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]+")
+
+
+def problems(settings: Settings) -> list[Problem]:
+    """All that is wrong, each with the path of its option."""
+    return [
+        *_texts(settings),
+        *_listeners(settings),
+        *_networks(settings),
+        *_nameservers(settings),
+        *_pairs(settings),
+    ]
+
+
+def _texts(settings: Settings) -> Iterator[Problem]:
+    box, delivery = settings.box, settings.delivery
+    texts: tuple[tuple[Path, str, Callable[[str], str | None]], ...] = (
+        (("box", "hostname"), box.hostname or " ", wrong_domain),
+        (("box", "postmaster"), box.postmaster, wrong_mailbox),
+        (("box", "bounce_domain"), box.bounce_domain, wrong_domain),
+        (("delivery", "helo"), delivery.helo, wrong_domain),
+        (("delivery", "source_address"), delivery.source_address, wrong_ipv4),
+        (("delivery", "smarthost", "host"), delivery.smarthost.host, wrong_host),
+        (("spool", "database_url"), settings.spool.database_url, wrong_database),
+    )
+    for path, text, wrong in texts:
+        words = wrong(text) if text else None
+        if words is not None:
+            yield path, words
+
+
+def _listeners(settings: Settings) -> Iterator[Problem]:
+    for name in settings.listeners.__struct_fields__:
+        address = getattr(settings.listeners, name).address
+        words = wrong_address(address) if address else None
+        if words is not None:
+            yield ("listeners", name, "address"), words
+
+
+def _networks(settings: Settings) -> Iterator[Problem]:
+    submission = settings.submission
+    for index, trusted in enumerate(submission.trusted_networks):
+        path: Path = ("submission", "trusted_networks", index)
+        words = wrong_network(trusted.network)
+        if words is not None:
+            yield (*path, "network"), words
+        if not trusted.tenant:
+            yield (*path, "tenant"), "is empty; give the name of a tenant"
+    for index, network in enumerate(submission.proxy_networks):
+        words = wrong_network(network)
+        if words is not None:
+            yield ("submission", "proxy_networks", index), words
+
+
+def _nameservers(settings: Settings) -> Iterator[Problem]:
+    for index, server in enumerate(settings.dns.nameservers):
+        try:
+            nameserver(server)
+        except ValueError as error:
+            yield ("dns", "nameservers", index), str(error)
+
+
+def _pairs(settings: Settings) -> Iterator[Problem]:
+    """Options that only make sense together."""
+    tls, smarthost, dns = settings.tls, settings.delivery.smarthost, settings.dns
+    if bool(tls.certificate) != bool(tls.private_key):
+        missing = "private_key" if tls.certificate else "certificate"
+        yield ("tls", missing), "is missing; give certificate and private_key, or neither"
+    if bool(smarthost.username) != bool(smarthost.password):
+        missing = "password" if smarthost.username else "username"
+        yield (
+            ("delivery", "smarthost", missing),
+            "is missing; give username and password, or neither",
+        )
+    if smarthost.username and smarthost.tls in ("none", "opportunistic"):
+        yield (
+            ("delivery", "smarthost", "tls"),
+            f'"{smarthost.tls}" could send the password in the clear; '
+            'with a username only "required" or "implicit" is allowed',
+        )
+    if dns.min_ttl > dns.max_ttl:
+        yield ("dns", "min_ttl"), f"{dns.min_ttl} is more than dns.max_ttl, {dns.max_ttl}"
+
+
+def nameserver(text: str) -> tuple[str, int]:
+    """Address and port of "192.0.2.1", "192.0.2.1:5353", "2001:db8::1" or "[2001:db8::1]:53"."""
+    address, port = text, "53"
+    if text.startswith("["):
+        address, _, port = text[1:].partition("]:")
+    elif text.count(":") == 1:
+        address, port = text.split(":")
+    number = int(port) if port.isascii() and port.isdecimal() and len(port) < 6 else 0
+    if _is_address(address) and 1 <= number <= 65535:
+        return address, number
+    raise ValueError(
+        f'"{text}" is not a nameserver; write "192.0.2.1", "192.0.2.1:5353" or "[2001:db8::1]:53"'
+    )
+
+
+def wrong_address(text: str) -> str | None:
+    """Why this is not an IP address."""
+    return None if _is_address(text) else f'"{text}" is not an IP address, such as 192.0.2.1 or ::'
+
+
+def wrong_ipv4(text: str) -> str | None:
+    """Why this is not an IPv4 address."""
+    if _is_address(text) and ":" not in text:
+        return None
+    return f'"{text}" is not an IPv4 address, such as 192.0.2.1'
+
+
+def wrong_network(text: str) -> str | None:
+    """Why this is not a network."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError as error:
+        return f'"{text}" is not a network, such as 10.1.0.0/16 ({error})'
+    return None
+
+
+def wrong_domain(text: str) -> str | None:
+    """Why this is not a domain name."""
+    if len(text) <= 255 and _DOMAIN.fullmatch(text):
+        return None
+    return f'"{text.strip()}" is not a domain name, such as mail.example.org (IDN: as xn--...)'
+
+
+def wrong_host(text: str) -> str | None:
+    """Why this is neither a domain name nor an IP address."""
+    return None if _is_address(text) else wrong_domain(text)
+
+
+def wrong_mailbox(text: str) -> str | None:
+    """Why this is not a mail address."""
+    return (
+        None
+        if _MAILBOX.fullmatch(text)
+        else f'"{text}" is not a mail address, such as admin@example.org'
+    )
+
+
+def wrong_database(text: str) -> str | None:
+    """Why this is not a database the box can use. Never repeats the text: it may hold a password."""
+    if text.startswith(("postgresql://", "postgres://")):
+        return None
+    return "is not a PostgreSQL address, postgresql://user:password@host/name; empty means SQLite"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

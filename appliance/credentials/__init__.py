@@ -1,0 +1,14 @@
+"""Credentials: the SMTP logins of tenants, what each may do, and their rotation without downtime.
+
+A credential holds the policy and keeps its id for life; its logins (user name, keyed hash of the
+password) come and go. While it is rotated it has two: the new one, and the old until its overlap ends.
+Passwords are made here, shown once and never stored.
+"""
+
+from __future__ import annotations
+
+from appliance.credentials.model import CredentialRecord, IssuedLogin, Login, Policy, Use
+from appliance.credentials.rules import entries
+from appliance.credentials.service import Credentials
+
+__all__ = ["CredentialRecord", "Credentials", "IssuedLogin", "Login", "Policy", "Use", "entries"]

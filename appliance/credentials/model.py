@@ -1,0 +1,77 @@
+"""Values of credentials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mta.directory import FromPolicy, Gate
+from mta.message import ReturnPathMode
+from mta.status import TrafficClass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What a credential may do; each field means what its namesake of mta.directory.Credential does.
+
+    Stored as JSON, so that a new field needs no migration: an old row reads as its default.
+    """
+
+    from_policy: FromPolicy = FromPolicy.VERIFIED
+    envelope_sender_verified: bool = False
+    allowed_from: frozenset[str] = frozenset()
+    networks: tuple[str, ...] = ()  # CIDR
+    traffic_class: TrafficClass | None = None
+    tags: tuple[str, ...] = ()
+    return_path_mode: ReturnPathMode | None = None
+    dsn: bool = True
+    compliance: Gate = Gate.OFF
+    refuse_suppressed: bool = False
+    accept_8bit_headers: bool = False
+    normalise_line_ends: bool = False
+    hide_client: bool = False
+    recipients_per_hour: int = 0
+    recipients_per_day: int = 0
+    surge_hold: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """A user name with the keyed hash of its password."""
+
+    username: str
+    secret_hash: bytes = field(repr=False)
+    created_at: int
+    expires_at: int  # 0 = never
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CredentialRecord:
+    """A credential with its logins, newest first."""
+
+    id: int
+    tenant_id: int
+    name: str
+    policy: Policy
+    created_at: int
+    revoked_at: int  # 0 = valid
+    last_used_at: int  # 0 = never
+    last_used_from: str
+    logins: tuple[Login, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedLogin:
+    """A login just made. The password is nowhere else: show it now or rotate again."""
+
+    credential: CredentialRecord
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """That a credential logged in, noted in batches."""
+
+    credential_id: int
+    at: int
+    address: str

@@ -1,0 +1,108 @@
+"""Rules of credentials, pure: names, policies, and what the mta's directory gets to see."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from appliance.core.errors import StoreError, UsageError
+from appliance.credentials.model import CredentialRecord, Policy
+from mta import directory
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
+"""32 symbols that no one misreads and no configuration file needs to quote."""
+
+_PASSWORD_LENGTH: Final = 28  # 140 bits
+_SUFFIX_LENGTH: Final = 6
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+_TAG: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_MAX_ITEMS: Final = 100
+_MAX_LIMIT: Final = 1_000_000_000
+
+
+def checked_name(name: str) -> str:
+    """The name as stored; it becomes part of the user name."""
+    wanted = name.strip().lower()
+    if not _NAME.fullmatch(wanted):
+        raise UsageError(
+            f"{name!r} cannot name a credential: use 1-40 letters, digits and inner hyphens, as in web-app"
+        )
+    return wanted
+
+
+def make_username(tenant: str, name: str, choose: Callable[[str], str]) -> str:
+    """tenant.name.k7xq2m: each login has its own, so that old and new work side by side."""
+    return f"{tenant}.{name}.{_random(_SUFFIX_LENGTH, choose)}"
+
+
+def make_password(choose: Callable[[str], str]) -> str:
+    """A password that cannot be guessed, so that a fast keyed hash is safe for it."""
+    return _random(_PASSWORD_LENGTH, choose)
+
+
+def _random(length: int, choose: Callable[[str], str]) -> str:
+    return "".join(choose(ALPHABET) for _ in range(length))
+
+
+def checked_policy(policy: Policy) -> Policy:
+    """The policy with its lists in normal form. Raises UsageError in words."""
+    for name in ("networks", "tags", "allowed_from"):
+        if len(getattr(policy, name)) > _MAX_ITEMS:
+            raise UsageError(f"{name} has more than {_MAX_ITEMS} entries")
+    for name in ("recipients_per_hour", "recipients_per_day"):
+        if not 0 <= getattr(policy, name) <= _MAX_LIMIT:
+            raise UsageError(f"{name} must be between 0 (no limit) and {_MAX_LIMIT}")
+    for tag in policy.tags:
+        if not _TAG.fullmatch(tag):
+            raise UsageError(f"{tag!r} is no tag: 1-64 letters, digits and _ . : -")
+    return replace(
+        policy,
+        networks=tuple(str(_network(text)) for text in policy.networks),
+        allowed_from=frozenset(name.strip().rstrip(".").lower() for name in policy.allowed_from),
+    )
+
+
+def _network(text: str) -> directory.Network:
+    try:
+        return ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is no network: write it as 10.1.0.0/16 or 2001:db8::/32") from error
+
+
+def encode_policy(policy: Policy) -> str:
+    """The policy as JSON, in one stable order."""
+    return msgspec.json.encode(policy, order="deterministic").decode()
+
+
+def decode_policy(text: str) -> Policy:
+    """The policy of a stored row."""
+    try:
+        return msgspec.json.decode(text, type=Policy)
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"a credential's stored policy cannot be read ({error}): {text[:200]}") from error
+
+
+def entries(record: CredentialRecord) -> Iterator[directory.Credential]:
+    """What the directory knows of the credential: one entry a login, all with its one id."""
+    policy: dict[str, Any] = {
+        field.name: getattr(record.policy, field.name) for field in fields(record.policy)
+    }
+    policy["networks"] = tuple(ipaddress.ip_network(text) for text in record.policy.networks)
+    for login in record.logins:
+        yield directory.Credential(
+            id=record.id,
+            tenant_id=record.tenant_id,
+            name=record.name,
+            username=login.username,
+            secret_hash=login.secret_hash,
+            revoked=record.revoked_at > 0,
+            expires_at=login.expires_at,
+            **policy,
+        )

@@ -1,0 +1,238 @@
+"""Use cases of credentials: create, list, change, rotate, revoke, note uses.
+
+A revocation reaches every session at the next poll of the directory. Uses are noted in batches and
+move no generation: nothing is decided by them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from appliance.core import clock
+from appliance.core.control import Change, Part, change
+from appliance.core.database import reading, transaction
+from appliance.core.errors import ConflictError, NotFoundError, UsageError
+from appliance.core.scope import Scope, scoped
+from appliance.credentials.model import CredentialRecord, IssuedLogin, Login, Policy, Use
+from appliance.credentials.rules import (
+    checked_name,
+    checked_policy,
+    decode_policy,
+    encode_policy,
+    make_password,
+    make_username,
+)
+from appliance.credentials.tables import credential, login
+from appliance.tenancy import record
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from sqlalchemy import RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from appliance.tenancy import TenantRecord
+
+DEFAULT_OVERLAP = clock.DAY
+
+
+class Hasher(Protocol):
+    """Makes the keyed hash of a password (appliance.core.secrets.MasterKeys)."""
+
+    def credential_hash(self, secret: str) -> bytes:
+        """The hash as stored."""
+
+
+class Credentials:
+    """The SMTP logins of the tenants."""
+
+    def __init__(
+        self, engine: AsyncEngine, hasher: Hasher, now: Callable[[], int] = clock.now_ms
+    ) -> None:
+        self._engine, self._hasher, self._now = engine, hasher, now
+
+    async def create(
+        self, scope: Scope, tenant: TenantRecord, *, name: str, policy: Policy | None = None
+    ) -> IssuedLogin:
+        """Make a credential with its first login. The password is returned here and never again."""
+        values = {
+            "tenant_id": scope.owner(tenant.id),
+            "name": checked_name(name),
+            "policy": encode_policy(checked_policy(policy or Policy())),
+            "created_at": self._now(),
+            "revoked_at": 0,
+            "last_used_at": 0,
+            "last_used_from": "",
+        }
+        try:
+            async with change(self._engine, Part.CREDENTIALS) as changed:
+                row = await changed.connection.execute(
+                    insert(credential).values(values).returning(credential)
+                )
+                made = _record(row.mappings().one(), ())
+                issued = await self._issue(changed, made, tenant.name)
+                await self._audit(changed, scope, made, "credential.create")
+        except IntegrityError as error:
+            raise ConflictError(
+                f"the tenant has a credential named {values['name']!r} already:"
+                " rotate it, revoke it, or choose another name"
+            ) from error
+        return issued
+
+    async def list(self, scope: Scope) -> tuple[CredentialRecord, ...]:
+        """The credentials the scope sees, revoked ones too, oldest first."""
+        async with reading(self._engine) as connection:
+            statement = select(credential).order_by(credential.c.id)
+            rows = await connection.execute(scoped(statement, credential, scope))
+            found = rows.mappings().all()
+            names = scoped(select(login).order_by(login.c.created_at.desc()), login, scope)
+            logins = _by_credential((await connection.execute(names)).mappings().all())
+        return tuple(_record(row, logins.get(row["id"], ())) for row in found)
+
+    async def get(self, scope: Scope, credential_id: int) -> CredentialRecord:
+        """One credential. Raises NotFoundError."""
+        async with reading(self._engine) as connection:
+            return await _get(connection, scope, credential_id)
+
+    async def find(self, scope: Scope, name: str) -> CredentialRecord:
+        """A valid credential by its name or a user name. Raises NotFoundError."""
+        wanted = name.strip().lower()
+        for found in await self.list(scope):
+            if not found.revoked_at and wanted in (found.name, *(one.username for one in found.logins)):
+                return found
+        raise NotFoundError(f"no credential is named {name!r}: `pillarbox credential list` shows them")
+
+    async def set_policy(self, scope: Scope, credential_id: int, policy: Policy) -> CredentialRecord:
+        """Replace what it may do."""
+        text = encode_policy(checked_policy(policy))
+        async with change(self._engine, Part.CREDENTIALS) as changed:
+            found = await _get(changed.connection, scope, credential_id)
+            await _set(changed.connection, found.id, policy=text)
+            await self._audit(changed, scope, found, "credential.policy", text)
+            return await _get(changed.connection, scope, credential_id)
+
+    async def rotate(
+        self, scope: Scope, tenant: TenantRecord, credential_id: int, *, overlap: int = DEFAULT_OVERLAP
+    ) -> IssuedLogin:
+        """Make a new login; older ones stay valid for `overlap` ms, never longer than they were."""
+        if overlap < 0:
+            raise UsageError("an overlap is not negative")
+        until = self._now() + overlap
+        async with change(self._engine, Part.CREDENTIALS) as changed:
+            found = await _get(changed.connection, scope, credential_id)
+            if found.revoked_at:
+                raise ConflictError(f"credential {found.name!r} is revoked: create a new one")
+            if found.tenant_id != tenant.id:
+                raise NotFoundError(f"tenant {tenant.name} has no credential {credential_id}")
+            await _expire_logins(changed.connection, found.id, until=until, now=self._now())
+            issued = await self._issue(changed, found, tenant.name)
+            await self._audit(
+                changed, scope, found, "credential.rotate", f"old logins until {clock.iso(until)}"
+            )
+        return issued
+
+    async def revoke(self, scope: Scope, credential_id: int) -> CredentialRecord:
+        """Refuse it from now on, sessions included. Revoking twice is no error."""
+        async with change(self._engine, Part.CREDENTIALS) as changed:
+            found = await _get(changed.connection, scope, credential_id)
+            if not found.revoked_at:
+                await _set(changed.connection, found.id, revoked_at=self._now())
+                await self._audit(changed, scope, found, "credential.revoke")
+            return await _get(changed.connection, scope, credential_id)
+
+    async def note_uses(self, uses: Iterable[Use]) -> None:
+        """Write down when and from where credentials last logged in; unknown ones are ignored."""
+        latest = {use.credential_id: use for use in sorted(uses, key=lambda use: use.at)}
+        if not latest:
+            return
+        statement = (
+            update(credential)
+            .where(
+                credential.c.id == bindparam("b_id"),
+                credential.c.last_used_at < bindparam("b_before"),
+            )
+            .values(last_used_at=bindparam("b_at"), last_used_from=bindparam("b_from"))
+        )
+        rows = [
+            {"b_id": use.credential_id, "b_before": use.at, "b_at": use.at, "b_from": use.address}
+            for use in sorted(latest.values(), key=lambda use: use.credential_id)
+        ]
+        async with transaction(self._engine) as connection:
+            await connection.execute(statement, rows)
+
+    async def _issue(self, changed: Change, owner: CredentialRecord, tenant_name: str) -> IssuedLogin:
+        username = make_username(tenant_name, owner.name, secrets.choice)
+        password = make_password(secrets.choice)
+        values = {
+            "username": username,
+            "credential_id": owner.id,
+            "tenant_id": owner.tenant_id,
+            "secret_hash": self._hasher.credential_hash(password),
+            "created_at": self._now(),
+            "expires_at": 0,
+        }
+        await changed.connection.execute(insert(login), values)
+        fresh = await _get(changed.connection, Scope.system(), owner.id)
+        return IssuedLogin(credential=fresh, username=username, password=password)
+
+    async def _audit(
+        self, changed: Change, scope: Scope, found: CredentialRecord, action: str, detail: str = ""
+    ) -> None:
+        await record(
+            changed.connection,
+            scope,
+            tenant_id=found.tenant_id,
+            at=self._now(),
+            action=action,
+            subject=f"credential {found.id} ({found.name})",
+            detail=detail,
+        )
+
+
+async def _get(connection: AsyncConnection, scope: Scope, credential_id: int) -> CredentialRecord:
+    statement = scoped(select(credential), credential, scope).where(credential.c.id == credential_id)
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    if row is None:
+        raise NotFoundError(f"no credential has the id {credential_id}")
+    names = select(login).where(login.c.credential_id == credential_id)
+    rows = await connection.execute(names.order_by(login.c.created_at.desc()))
+    return _record(row, tuple(map(_login, rows.mappings())))
+
+
+async def _set(connection: AsyncConnection, credential_id: int, **values: Any) -> None:
+    await connection.execute(update(credential).where(credential.c.id == credential_id).values(values))
+
+
+async def _expire_logins(
+    connection: AsyncConnection, credential_id: int, *, until: int, now: int
+) -> None:
+    mine = login.c.credential_id == credential_id
+    over = (login.c.expires_at > 0) & (login.c.expires_at <= now)
+    await connection.execute(delete(login).where(mine, over))
+    longer = (login.c.expires_at == 0) | (login.c.expires_at > until)
+    await connection.execute(update(login).where(mine, longer).values(expires_at=until))
+
+
+def _by_credential(rows: Sequence[RowMapping]) -> dict[int, tuple[Login, ...]]:
+    found: dict[int, list[Login]] = defaultdict(list)
+    for row in rows:
+        found[row["credential_id"]].append(_login(row))
+    return {key: tuple(logins) for key, logins in found.items()}
+
+
+def _login(row: RowMapping) -> Login:
+    return Login(
+        username=row["username"],
+        secret_hash=bytes(row["secret_hash"]),
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+    )
+
+
+def _record(row: RowMapping, logins: tuple[Login, ...]) -> CredentialRecord:
+    return CredentialRecord(**{**row, "policy": decode_policy(row["policy"])}, logins=logins)

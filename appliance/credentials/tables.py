@@ -1,0 +1,41 @@
+"""Tables of credentials in control.db."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, Text, text
+
+from appliance.core.control import metadata
+from appliance.core.database import ID
+
+credential = Table(
+    "credential",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("tenant_id", BigInteger, ForeignKey("tenant.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("policy", Text, nullable=False),  # JSON of model.Policy
+    Column("created_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger, nullable=False),
+    Column("last_used_at", BigInteger, nullable=False),
+    Column("last_used_from", Text, nullable=False),
+    # A revoked credential keeps its row for history, but not its name.
+    Index(
+        "uq_credential_name",
+        "tenant_id",
+        "name",
+        unique=True,
+        sqlite_where=text("revoked_at = 0"),
+        postgresql_where=text("revoked_at = 0"),
+    ),
+)
+
+login = Table(
+    "login",
+    metadata,
+    Column("username", Text, primary_key=True),
+    Column("credential_id", BigInteger, ForeignKey("credential.id"), nullable=False, index=True),
+    Column("tenant_id", BigInteger, ForeignKey("tenant.id"), nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+)

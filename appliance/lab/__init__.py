@@ -1,0 +1,1 @@
+"""The laboratory: a small world of DNS and receivers to send to, on loopback."""

@@ -1,0 +1,31 @@
+"""Suppressions: addresses and domains that must not be written to, of a tenant or of the whole box.
+
+Rows of their own that name their event (MTA-25); the mta holds them in a Matcher, which is brought
+up to date by generation. Bounces and complaints are applied once per event id, however often told.
+"""
+
+from __future__ import annotations
+
+from appliance.suppressions.matcher import Matcher
+from appliance.suppressions.model import (
+    Entry,
+    ImportResult,
+    Reason,
+    RowError,
+    SoftBounce,
+    SoftBounceRule,
+    SuppressionEvent,
+)
+from appliance.suppressions.service import SuppressionList
+
+__all__ = [
+    "Entry",
+    "ImportResult",
+    "Matcher",
+    "Reason",
+    "RowError",
+    "SoftBounce",
+    "SoftBounceRule",
+    "SuppressionEvent",
+    "SuppressionList",
+]

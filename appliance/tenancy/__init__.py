@@ -1,0 +1,13 @@
+"""Tenancy: the customers or teams of the box, and the audit log of who changed what.
+
+The lowest room: the others record their changes in its audit log and refer to its tenants.
+Tenants are suspended, never deleted, so that history keeps its owner.
+"""
+
+from __future__ import annotations
+
+from appliance.tenancy.audit import AuditLog, record
+from appliance.tenancy.model import AuditEntry, TenantRecord
+from appliance.tenancy.service import Tenants
+
+__all__ = ["AuditEntry", "AuditLog", "TenantRecord", "Tenants", "record"]

@@ -1,0 +1,57 @@
+"""The audit log: every change by a person, written in the transaction of the change itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import insert, select
+
+from appliance.core.database import reading
+from appliance.core.scope import scoped
+from appliance.tenancy.model import AuditEntry
+from appliance.tenancy.tables import audit
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from appliance.core.scope import Scope
+
+_MAX_PAGE = 1000
+
+
+async def record(
+    connection: AsyncConnection,
+    scope: Scope,
+    *,
+    tenant_id: int,
+    at: int,
+    action: str,
+    subject: str,
+    detail: str = "",
+) -> None:
+    """Add an entry. `subject` names the record as people know it; never a secret."""
+    entry = {
+        "at": at,
+        "tenant_id": tenant_id,
+        "by": scope.by,
+        "action": action,
+        "record": subject,
+        "detail": detail,
+    }
+    await connection.execute(insert(audit), entry)
+
+
+class AuditLog:
+    """Reads the log, newest first."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def list(self, scope: Scope, *, before: int = 0, limit: int = 100) -> tuple[AuditEntry, ...]:
+        """A page of entries older than the entry `before` (0 = from the newest)."""
+        statement = scoped(select(audit), audit, scope).order_by(audit.c.id.desc())
+        if before:
+            statement = statement.where(audit.c.id < before)
+        async with reading(self._engine) as connection:
+            rows = await connection.execute(statement.limit(min(limit, _MAX_PAGE)))
+            return tuple(AuditEntry(**row) for row in rows.mappings())

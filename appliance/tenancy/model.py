@@ -1,0 +1,36 @@
+"""Values of tenancy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TenantRecord:
+    """A tenant as it stands in the store."""
+
+    id: int
+    name: str
+    weight: int  # share of the egress when several tenants wait
+    recipients_per_day: int  # 0 = no limit
+    suspended_at: int  # 0 = active
+    suspended_reason: str
+    created_at: int
+
+    @property
+    def suspended(self) -> bool:
+        """Whether it may not send."""
+        return self.suspended_at > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """Who did what, on which record, when."""
+
+    id: int
+    at: int
+    tenant_id: int  # 0 = the box
+    by: str
+    action: str  # "credential.revoke"
+    record: str  # "credential 12 (app)"
+    detail: str

@@ -1,0 +1,142 @@
+"""Use cases of tenancy: create, list, limit, suspend, resume.
+
+A suspended tenant's mail is refused from the next poll of the directory on; what is queued stays.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from appliance.core import clock
+from appliance.core.control import Part, change
+from appliance.core.database import reading
+from appliance.core.errors import ConflictError, NotFoundError, UsageError
+from appliance.core.scope import BOX, scoped
+from appliance.tenancy.audit import record
+from appliance.tenancy.model import TenantRecord
+from appliance.tenancy.rules import checked_name, checked_quota, checked_reason, checked_weight
+from appliance.tenancy.tables import tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from appliance.core.scope import Scope
+
+
+class Tenants:
+    """The tenants of the box."""
+
+    def __init__(self, engine: AsyncEngine, now: Callable[[], int] = clock.now_ms) -> None:
+        self._engine, self._now = engine, now
+
+    async def create(
+        self, scope: Scope, *, name: str, weight: int = 1, recipients_per_day: int = 0
+    ) -> TenantRecord:
+        """Add a tenant. Raises ConflictError when the name is taken."""
+        _only_system(scope)
+        values: dict[str, Any] = {
+            "name": checked_name(name),
+            "weight": checked_weight(weight),
+            "recipients_per_day": checked_quota(recipients_per_day),
+            "suspended_at": 0,
+            "suspended_reason": "",
+            "created_at": self._now(),
+        }
+        try:
+            async with change(self._engine, Part.TENANTS) as changed:
+                row = await changed.connection.execute(insert(tenant).values(values).returning(tenant))
+                made = TenantRecord(**row.mappings().one())
+                await self._audit(changed.connection, scope, made, "tenant.create")
+        except IntegrityError as error:
+            raise ConflictError(f"a tenant named {values['name']!r} exists already") from error
+        return made
+
+    async def list(self, scope: Scope) -> tuple[TenantRecord, ...]:
+        """The tenants the scope sees, by name."""
+        statement = select(tenant).where(tenant.c.id != BOX).order_by(tenant.c.name)
+        async with reading(self._engine) as connection:
+            rows = await connection.execute(scoped(statement, tenant, scope, column="id"))
+            return tuple(TenantRecord(**row) for row in rows.mappings())
+
+    async def get(self, scope: Scope, name: str) -> TenantRecord:
+        """The tenant of that name. Raises NotFoundError."""
+        async with reading(self._engine) as connection:
+            return await self._get(connection, scope, name)
+
+    async def suspend(self, scope: Scope, name: str, *, reason: str) -> TenantRecord:
+        """Refuse its mail from now on; the reason is told to its clients."""
+        words = checked_reason(reason)
+        values = {"suspended_at": self._now(), "suspended_reason": words}
+        return await self._update(scope, name, values, action="tenant.suspend", detail=words)
+
+    async def resume(self, scope: Scope, name: str) -> TenantRecord:
+        """Let it send again."""
+        values = {"suspended_at": 0, "suspended_reason": ""}
+        return await self._update(scope, name, values, action="tenant.resume")
+
+    async def set_limits(
+        self,
+        scope: Scope,
+        name: str,
+        *,
+        weight: int | None = None,
+        recipients_per_day: int | None = None,
+    ) -> TenantRecord:
+        """Change its share or its daily quota."""
+        values = {}
+        if weight is not None:
+            values["weight"] = checked_weight(weight)
+        if recipients_per_day is not None:
+            values["recipients_per_day"] = checked_quota(recipients_per_day)
+        if not values:
+            raise UsageError("nothing to change: give a weight or recipients a day")
+        detail = ", ".join(f"{key}={value}" for key, value in values.items())
+        return await self._update(scope, name, values, action="tenant.limits", detail=detail)
+
+    async def _update(
+        self, scope: Scope, name: str, values: dict[str, Any], *, action: str, detail: str = ""
+    ) -> TenantRecord:
+        _only_system(scope)
+        async with change(self._engine, Part.TENANTS) as changed:
+            found = await self._get(changed.connection, scope, name)
+            statement = update(tenant).where(tenant.c.id == found.id).values(values).returning(tenant)
+            made = TenantRecord(**(await changed.connection.execute(statement)).mappings().one())
+            await self._audit(changed.connection, scope, made, action, detail)
+        return made
+
+    async def _get(self, connection: AsyncConnection, scope: Scope, name: str) -> TenantRecord:
+        wanted = name.strip().lower()
+        statement = select(tenant).where(tenant.c.name == wanted, tenant.c.id != BOX)
+        rows = await connection.execute(scoped(statement, tenant, scope, column="id"))
+        row = rows.mappings().one_or_none()
+        if row is None:
+            raise NotFoundError(f"no tenant is named {name!r}: `pillarbox tenant list` shows them")
+        return TenantRecord(**row)
+
+    async def _audit(
+        self,
+        connection: AsyncConnection,
+        scope: Scope,
+        made: TenantRecord,
+        action: str,
+        detail: str = "",
+    ) -> None:
+        await record(
+            connection,
+            scope,
+            tenant_id=made.id,
+            at=self._now(),
+            action=action,
+            subject=f"tenant {made.name}",
+            detail=detail,
+        )
+
+
+def _only_system(scope: Scope) -> None:
+    if not scope.is_system:
+        raise UsageError("only the box's admin may change tenants")

@@ -1,0 +1,33 @@
+"""Tables of tenancy in control.db. Row 0 of `tenant` is the box itself."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text
+
+from appliance.core.control import metadata
+from appliance.core.database import ID
+
+tenant = Table(
+    "tenant",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("name", Text, nullable=False, unique=True),
+    Column("weight", Integer, nullable=False),
+    Column("recipients_per_day", BigInteger, nullable=False),
+    Column("suspended_at", BigInteger, nullable=False),
+    Column("suspended_reason", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+    Column("tenant_id", BigInteger, ForeignKey("tenant.id"), nullable=False),
+    Column("by", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("record", Text, nullable=False),
+    Column("detail", Text, nullable=False),
+    Index("ix_audit_tenant", "tenant_id", "id"),
+)

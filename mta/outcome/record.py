@@ -1,0 +1,148 @@
+"""Record: turn what receivers said into settlements and events; the only writer of outcomes.
+
+Classify and decide are pure; this file asks them, words the event, and hands everything to the
+shard in one job.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mta.outcome.classify import classify
+from mta.outcome.decide import Decision, RetrySchedule, decide
+from mta.spool.batch import Event, Settlement
+from mta.status import EventKind, Phase, Scope, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mta.message import Attempt, Message, Recipient, RecipientResult
+    from mta.outcome.classify import Verdict
+    from mta.reply import Reply
+
+MAX_STEPS = 64
+"""Steps of a conversation kept with each event."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """The outcome of one recipient: what is stored, and what was decided (for notices, metrics)."""
+
+    settlement: Settlement
+    reply: Reply
+    verdict: Verdict | None  # None on success
+    decision: Decision
+
+
+class Recorder:
+    """Words outcomes. `roll` gives numbers in [0, 1)."""
+
+    def __init__(self, schedule: RetrySchedule, roll: Callable[[], float]) -> None:
+        self._schedule, self._roll = schedule, roll
+
+    def attempt(
+        self, message: Message, recipients: list[Recipient], attempt: Attempt, now: int
+    ) -> list[Recorded]:
+        """Outcomes of a transaction."""
+        by_n = {recipient.n: recipient for recipient in recipients}
+        trail = _trail(attempt)
+        return [
+            self._one(message, by_n[result.n], result, attempt, trail, now)
+            for result in attempt.results
+        ]
+
+    def _one(
+        self,
+        message: Message,
+        recipient: Recipient,
+        result: RecipientResult,
+        attempt: Attempt,
+        trail: dict[str, object],
+        now: int,
+    ) -> Recorded:
+        reply = result.reply
+        verdict = None if reply.is_success else classify(reply, phase=result.phase)
+        decision = decide(
+            recipient,
+            success=reply.is_success,
+            permanent=verdict is not None and verdict.is_permanent,
+            now=now,
+            schedule=self._schedule,
+            roll=self._roll(),
+        )
+        data: dict[str, object] = {
+            "tenant": recipient.tenant_id,
+            "to": recipient.address,
+            "reply": reply.line(),
+            "phase": result.phase,
+            "attempt": recipient.attempts + 1,
+            **trail,
+        }
+        if verdict is not None:
+            data |= _why(verdict, decision)
+        event = Event(message_id=message.id, n=recipient.n, kind=decision.event, at=now, data=data)
+        return Recorded(
+            settlement=Settlement(
+                recipient=recipient,
+                status=decision.status,
+                due_at=decision.due_at,
+                reason="" if reply.is_success else reply.line(),
+                host=attempt.host,
+                egress=attempt.egress,
+                event=event,
+            ),
+            reply=reply,
+            verdict=verdict,
+            decision=decision,
+        )
+
+
+def plain(
+    recipient: Recipient, status: Status, kind: EventKind, reason: str, now: int
+) -> Settlement:
+    """A final state reached without an attempt: suppressed, corrupt."""
+    return Settlement(
+        recipient=recipient,
+        status=status,
+        due_at=0,
+        reason=reason,
+        host="",
+        egress="",
+        event=Event(
+            message_id=recipient.message_id,
+            n=recipient.n,
+            kind=kind,
+            at=now,
+            data={"tenant": recipient.tenant_id, "to": recipient.address, "reason": reason},
+        ),
+    )
+
+
+def without_connection(
+    recipients: list[Recipient], reply: Reply, phase: Phase, scope: Scope
+) -> tuple[RecipientResult, ...]:
+    """The same answer for everybody, when no transaction took place."""
+    from mta.message import RecipientResult  # noqa: PLC0415 - cheap path stays import-light
+
+    return tuple(RecipientResult(n=r.n, reply=reply, phase=phase, scope=scope) for r in recipients)
+
+
+def _trail(attempt: Attempt) -> dict[str, object]:
+    return {
+        "host": attempt.host,
+        "address": attempt.address,
+        "egress": attempt.egress,
+        "tls": attempt.tls,
+        "took": attempt.ended_at - attempt.started_at,
+        "steps": [[s.at, s.command, s.reply] for s in attempt.steps[:MAX_STEPS]],
+    }
+
+
+def _why(verdict: Verdict, decision: Decision) -> dict[str, object]:
+    return {
+        "category": verdict.category,
+        "hard": verdict.suppress,
+        "scope": verdict.scope,
+        "next": decision.due_at,
+    }

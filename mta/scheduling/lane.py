@@ -1,0 +1,133 @@
+"""Lane: ready parcels for one (egress, site), and the connections that serve them.
+
+Connections are kept while there is work and a little longer; a fresh parcel wakes one that idles,
+else opens another up to the limit of the site. A lane knows nothing of the store or of outcomes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from mta.message import ReturnPathMode
+from mta.scheduling.fair import FairQueue
+from mta.scheduling.parcel import MAX_RECIPIENTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mta.message import Egress
+    from mta.scheduling.parcel import Parcel
+    from mta.spool.store import QueueKey
+    from mta.transport.base import Site
+
+LANE_LIMIT = 1000
+"""Parcels a lane holds; above that their keys are parked until it drains."""
+
+
+class Lane:
+    """Work for one site from one egress address."""
+
+    def __init__(self, egress: Egress, site: Site, weight_of: Callable[[int], int]) -> None:
+        self.egress, self.site = egress, site
+        self._weight_of = weight_of
+        self._queue: FairQueue[Parcel] = FairQueue()
+        self._shared: dict[int, Parcel] = {}  # by message: parcels that others may still join
+        self._idle: list[asyncio.Future[None]] = []
+        self.connections = 0
+        self.parked: set[QueueKey] = set()  # keys that wait until this lane has room
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    @property
+    def is_full(self) -> bool:
+        """No more should be put in."""
+        return len(self._queue) >= LANE_LIMIT
+
+    @property
+    def is_empty(self) -> bool:
+        """Neither work nor connections: it may be forgotten."""
+        return not len(self._queue) and not self.connections
+
+    def push(self, parcel: Parcel) -> Parcel:
+        """Add work and return the parcel that carries it now: the same, or an earlier one of the
+        same message that it joined, where the return path allows that.
+        """
+        if (other := self._join(parcel)) is not None:
+            return other
+        message = parcel.message
+        self._queue.push(
+            parcel, message.tenant_id, message.traffic_class, self._weight_of(message.tenant_id)
+        )
+        return parcel
+
+    def put_back(self, parcel: Parcel) -> None:
+        """Return a parcel that was popped and not sent to the front of its tenant's work."""
+        self._queue.push_first(parcel, parcel.message.tenant_id, parcel.message.traffic_class)
+
+    def wake_idle(self) -> bool:
+        """Wake a connection that waits for work; False when there is none."""
+        while self._idle:
+            waiter = self._idle.pop()
+            if not waiter.done():
+                waiter.set_result(None)
+                return True
+        return False
+
+    def wake_all(self) -> None:
+        """Wake every waiting connection, to look at the state of the world."""
+        while self.wake_idle():
+            pass
+
+    def pop(self) -> Parcel | None:
+        """The next parcel, by class and tenant."""
+        parcel = self._queue.pop()
+        if parcel is not None and self._shared.get(parcel.message.id) is parcel:
+            del self._shared[parcel.message.id]
+        return parcel
+
+    async def work(self, idle_timeout: float) -> bool:
+        """Wait until there may be work; False when the wait was in vain."""
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[None] = loop.create_future()
+        self._idle.append(waiter)
+        timer = loop.call_later(idle_timeout, _give_up, waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if not waiter.cancelled():
+                raise
+            return False
+        finally:
+            timer.cancel()
+            if waiter in self._idle:
+                self._idle.remove(waiter)
+        return True
+
+    def take_where(self, unwanted: Callable[[Parcel], bool]) -> list[Parcel]:
+        """Remove parcels that match."""
+        taken = self._queue.take_where(unwanted)
+        for parcel in taken:
+            if self._shared.get(parcel.message.id) is parcel:
+                del self._shared[parcel.message.id]
+        return taken
+
+    def take_all(self) -> list[Parcel]:
+        """Empty the lane."""
+        return self.take_where(lambda _: True)
+
+    def _join(self, parcel: Parcel) -> Parcel | None:
+        if parcel.message.return_path_mode is not ReturnPathMode.MESSAGE:
+            return None
+        other = self._shared.get(parcel.message.id)
+        if other is None or len(other.recipients) + len(parcel.recipients) > MAX_RECIPIENTS:
+            self._shared[parcel.message.id] = parcel
+            return None
+        other.recipients.extend(parcel.recipients)
+        return other
+
+
+def _give_up(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.cancel()

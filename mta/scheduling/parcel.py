@@ -1,0 +1,54 @@
+"""Parcel: recipients of one message that travel in one transaction, ready in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mta.message import ReturnPathMode
+from mta.spool.store import QueueKey
+
+if TYPE_CHECKING:
+    from mta.message import Message, Recipient
+
+MAX_RECIPIENTS = 100
+"""Recipients of one transaction (RFC 5321 4.5.3.1.8: every server takes 100)."""
+
+
+class Parcel:
+    """Mutable on purpose: recipients join before it is sent, and people may take some out."""
+
+    __slots__ = ("content", "key", "message", "recipients", "retried", "sending")
+
+    def __init__(
+        self, message: Message, recipients: list[Recipient], content: bytes | None
+    ) -> None:
+        self.message, self.recipients = message, recipients
+        self.content = content  # None: read back from the store before sending
+        self.key = key_of(recipients[0])
+        self.sending = False
+        self.retried = False  # put back once because a kept connection had gone
+
+    @property
+    def shared(self) -> bool:
+        """Whether several recipients may travel in one transaction."""
+        return self.message.return_path_mode is ReturnPathMode.MESSAGE
+
+    @property
+    def held_bytes(self) -> int:
+        """Octets of content it keeps in memory."""
+        return len(self.content) if self.content is not None else 0
+
+
+def key_of(recipient: Recipient) -> QueueKey:
+    """Under which key a recipient waits at rest."""
+    return QueueKey(recipient.tenant_id, str(recipient.traffic_class), recipient.domain)
+
+
+def parcels_of(
+    message: Message, recipients: list[Recipient], content: bytes | None
+) -> list[Parcel]:
+    """Recipients of one message at one domain, split as its return path demands."""
+    size = MAX_RECIPIENTS if message.return_path_mode is ReturnPathMode.MESSAGE else 1
+    return [
+        Parcel(message, recipients[i : i + size], content) for i in range(0, len(recipients), size)
+    ]

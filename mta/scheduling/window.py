@@ -1,0 +1,64 @@
+"""Window: the recipients that are ready or being sent, in memory and bounded.
+
+A recipient in the window is not read from the store a second time; that, and the shard's single
+owner, is the claim that keeps two attempts from running at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mta.message import Recipient
+    from mta.scheduling.parcel import Parcel
+
+
+class Window:
+    """Who is in memory, by (message, n)."""
+
+    def __init__(self, *, max_recipients: int, max_bytes: int) -> None:
+        self._max_recipients, self._max_bytes = max_recipients, max_bytes
+        self._parcels: dict[tuple[int, int], Parcel] = {}
+        self.held_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._parcels)
+
+    @property
+    def room(self) -> int:
+        """How many more recipients fit."""
+        return max(0, self._max_recipients - len(self._parcels))
+
+    def admits(self, content: bytes) -> bool:
+        """Whether the content of another parcel may stay in memory."""
+        return self.held_bytes + len(content) <= self._max_bytes
+
+    def has(self, recipient: Recipient) -> bool:
+        """Whether the recipient is ready or being sent."""
+        return (recipient.message_id, recipient.n) in self._parcels
+
+    def parcel_with(self, message_id: int, n: int) -> Parcel | None:
+        """The parcel that carries a recipient."""
+        return self._parcels.get((message_id, n))
+
+    def add(self, parcel: Parcel) -> None:
+        """Take a parcel in."""
+        for recipient in parcel.recipients:
+            self._parcels[(recipient.message_id, recipient.n)] = parcel
+        self.held_bytes += parcel.held_bytes
+
+    def joined(self, recipients: list[Recipient], parcel: Parcel, released: int) -> None:
+        """Recipients travel in another parcel now; `released` octets need not be held twice."""
+        for recipient in recipients:
+            self._parcels[(recipient.message_id, recipient.n)] = parcel
+        self.held_bytes -= released
+
+    def drop(self, recipients: list[Recipient]) -> None:
+        """Recipients are settled or went back to rest."""
+        for recipient in recipients:
+            self._parcels.pop((recipient.message_id, recipient.n), None)
+
+    def drop_content(self, parcel: Parcel) -> None:
+        """The parcel's content is no longer held."""
+        self.held_bytes -= parcel.held_bytes
+        parcel.content = None

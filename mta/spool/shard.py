@@ -1,0 +1,117 @@
+"""Shard: one part of the spool with its owner process; what the event loop sees of the store.
+
+The shard's lease is the claim: the process that opened it is the only one that writes, `sending`
+lives in its memory, and a second owner fences the first (an exclusive lock on SQLite's file, the
+`epoch` in the shard's row on both databases). Others hand work over on the owner's socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import socket
+from typing import TYPE_CHECKING, TypeVar
+
+from appliance.core import clock
+from appliance.core.errors import ConflictError
+from appliance.core.ids import IdMaker
+from mta.spool.committer import CommitObserver, Committer
+from mta.spool.jobs import AcceptJob, CallJob, SettleJob
+from mta.spool.store import SpoolStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from mta.message import Admitted
+    from mta.spool.backend import Backend
+    from mta.spool.batch import Batch, Settlement
+    from mta.spool.jobs import Sign
+
+T = TypeVar("T")
+
+
+class Shard:
+    """An open shard. Create with `open()`."""
+
+    def __init__(self, store: SpoolStore, committer: Committer, ids: IdMaker, sign: Sign) -> None:
+        self.number = store.shard
+        self._committer, self._ids, self._sign = committer, ids, sign
+        self._loop = asyncio.get_running_loop()
+        self._lock: int | None = None
+
+    @classmethod
+    async def open(
+        cls,
+        backend: Backend,
+        number: int,
+        sign: Sign,
+        *,
+        on_fatal: Callable[[], None],
+        observer: CommitObserver | None = None,
+        lock: Path | None = None,
+    ) -> Shard:
+        """Take the shard over. Raises ConflictError when a living process holds `lock`."""
+        held = _lock(lock) if lock else None
+        store = SpoolStore(backend, number)
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        last = await asyncio.to_thread(store.open, owner, clock.now_ms())
+        loop = asyncio.get_running_loop()
+        committer = Committer(store, loop, on_fatal=on_fatal, observer=observer)
+        committer.start()
+        shard = cls(store, committer, IdMaker(number, last), sign)
+        shard._lock = held
+        return shard
+
+    def new_id(self, now: int) -> int:
+        """The next message id."""
+        return self._ids.make(now)
+
+    @property
+    def backlog(self) -> int:
+        """Jobs that wait for the committing thread."""
+        return self._committer.depth
+
+    async def accept(self, admitted: Admitted) -> bytes:
+        """Sign and store; returns the signature when the message is safe on disk."""
+        future: asyncio.Future[bytes] = self._loop.create_future()
+        self._committer.submit(AcceptJob(admitted, self._sign, future))
+        return await future
+
+    def settle(
+        self,
+        settlements: Sequence[Settlement],
+        notices: Sequence[Admitted],
+        on_done: Callable[[list[bytes]], None],
+    ) -> None:
+        """Write outcomes and notices in the next batch.
+
+        `on_done` is called when they are durable, with the notices' signatures ([] if that failed).
+        """
+        self._committer.submit(SettleJob(settlements, notices, self._sign, on_done))
+
+    async def call(self, work: Callable[[SpoolStore, Batch], T]) -> T:
+        """Run `work` in the committing thread, inside a transaction of its own batch."""
+        future: asyncio.Future[T] = self._loop.create_future()
+        self._committer.submit(CallJob(work, future))
+        return await future
+
+    async def close(self) -> None:
+        """Write what is queued and let the shard go."""
+        await asyncio.to_thread(self._committer.stop)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise ConflictError(
+            f"{path} is held by another process: is the box running already?"
+        ) from None
+    return descriptor

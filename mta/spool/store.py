@@ -1,0 +1,308 @@
+"""Store: what one shard keeps, through one connection that only the committing thread uses.
+
+Promises: `write()` is one transaction with one flush, checked against the fencing token of the
+shard; a state moves by a conditional UPDATE whose row count is checked. Never: a second writer, an
+ORM, a query per recipient of a message. Fails as StoreError, StoreFullError or FencedError.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from appliance.core.errors import FencedError
+from mta.spool.batch import Batch, Event, Settlement
+from mta.spool.rows import message_of, recipient_of
+from mta.spool.statements import Compiled, compile_all
+from mta.status import Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mta.message import Message, Recipient
+    from mta.spool.backend import Backend
+
+
+@dataclass(frozen=True, slots=True)
+class QueueKey:
+    """Under which recipients wait at rest (MTA-10)."""
+
+    tenant_id: int
+    traffic_class: str
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many wait under a key, and when the first is due."""
+
+    key: QueueKey
+    count: int
+    due_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the last page of due recipients of a key ended."""
+
+    due_at: int = -1
+    message_id: int = -1
+    n: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """An event as the shipper takes it over."""
+
+    seq: int
+    message_id: int
+    n: int
+    kind: str
+    at: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A person's (or limit's) change of a waiting or held recipient."""
+
+    message_id: int
+    n: int
+    status: Status
+    due_at: int
+    reason: str
+    event: Event
+
+
+class SpoolStore:
+    """One shard of the spool."""
+
+    def __init__(self, backend: Backend, shard: int) -> None:
+        self.shard = shard
+        self._backend = backend
+        self._sql: Compiled = compile_all(backend.dialect)
+        self._epoch = 0
+        self._last_id = 0
+        self._next_seq = 1
+        self._connection: Any = None
+        self._cursor: Any = None
+
+    # -- life ------------------------------------------------------------
+
+    def open(self, owner: str, now: int) -> int:
+        """Take the shard over and return the highest message id it ever gave out.
+
+        Whoever owned it before is fenced: its next commit fails.
+        """
+        self._connection = self._backend.connect()
+        with self.transaction():
+            if not self._change("claim", (owner, now, self.shard)):
+                self._change("insert_shard", (self.shard, 1, owner, now, 0, 0))
+            self._epoch, last_id, acked = self._row("shard", (self.shard,))
+            last_seq = self._row("last_seq", (self.shard,))[0] or 0
+            newest = self._row("last_message", (self.shard,))[0] or 0
+        self._next_seq = max(last_seq, acked) + 1
+        self._last_id = max(last_id, newest)
+        return self._last_id
+
+    def close(self) -> None:
+        """Close the connection; SQLite checkpoints what is left in the WAL."""
+        if self._connection is not None:
+            with self._backend.errors():
+                self._connection.close()
+            self._connection = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """BEGIN .. COMMIT; any error rolls back and leaves the store as it was."""
+        with self._backend.errors():
+            self._cursor = self._connection.cursor()
+            self._cursor.execute(self._backend.begin())
+            try:
+                yield
+                self._cursor.execute("COMMIT")
+            except BaseException:
+                self._rollback()
+                raise
+            finally:
+                self._cursor.close()
+
+    def _rollback(self) -> None:
+        # SQLite has already rolled back when the disk was full (sqlite.org/lang_transaction.html).
+        if getattr(self._connection, "in_transaction", True):
+            self._connection.rollback()
+
+    # -- writing ---------------------------------------------------------
+
+    def batch(self, now: int) -> Batch:
+        """An empty batch that continues the outbox's numbers."""
+        return Batch(shard=self.shard, now=now, next_seq=self._next_seq)
+
+    def write(self, batch: Batch) -> list[Settlement]:
+        """Write it all within the open transaction; return settlements whose recipient had moved on.
+
+        Call inside `transaction()`, and `written()` after its end.
+        """
+        self._fence(batch.now, batch.last_id)
+        self._many("insert_message", batch.messages)
+        self._many("insert_content", batch.contents)
+        self._many("insert_recipient", batch.recipients)
+        self._many("insert_key", batch.keys)
+        return self._settle(batch)
+
+    def write_events(self, batch: Batch) -> None:
+        """The last step of the transaction: the outbox."""
+        self._many("insert_event", batch.events)
+
+    def written(self, batch: Batch) -> None:
+        """The transaction is durable: go on from the batch's numbers."""
+        self._next_seq = batch.next_seq
+        self._last_id = max(self._last_id, batch.last_id)
+
+    def _fence(self, now: int, last_id: int) -> None:
+        if not self._change("fence", (now, last_id, last_id, self.shard, self._epoch)):
+            raise FencedError(f"shard {self.shard} has a new owner: this process must stop")
+
+    def _settle(self, batch: Batch) -> list[Settlement]:
+        if not batch.settlements:
+            return []
+        rows = [_settle_row(s) for s in batch.settlements]
+        moved = self._many("settle", rows)
+        lost = [] if moved == len(rows) else [s for s in batch.settlements if not self._stands(s)]
+        closed: dict[int, int] = {}
+        for settlement in batch.settlements:
+            if settlement in lost:
+                continue
+            batch.add_event(settlement.event)
+            if settlement.status.is_final:
+                message_id = settlement.recipient.message_id
+                closed[message_id] = closed.get(message_id, 0) + 1
+        self._close(closed, batch.now)
+        return lost
+
+    def _stands(self, s: Settlement) -> bool:
+        found = self._row("standing", (s.recipient.message_id, s.recipient.n))
+        return found is not None and tuple(found) == (str(s.status), s.recipient.attempts + 1)
+
+    def _close(self, closed: dict[int, int], now: int) -> None:
+        self._many("close", [(count, count, now, mid) for mid, count in closed.items()])
+        self._many("drop_content", [(mid,) for mid in closed])
+
+    def move(self, moves: Sequence[Move], batch: Batch, *, held: bool) -> list[Move]:
+        """Carry out people's changes; return those that took effect. Call inside `transaction()`."""
+        statement = "move_held" if held else "move_waiting"
+        done, closed = [], dict[int, int]()
+        for m in moves:
+            if self._change(statement, (str(m.status), m.due_at, m.reason, m.message_id, m.n)):
+                done.append(m)
+                batch.add_event(m.event)
+                if m.status.is_final:
+                    closed[m.message_id] = closed.get(m.message_id, 0) + 1
+        self._close(closed, batch.now)
+        return done
+
+    def resign(self, message_id: int, domain: str, signature: bytes) -> None:
+        """Replace the signature of a waiting message: one update, its content is untouched."""
+        self._change("sign", (domain, signature, message_id))
+
+    # -- reading ---------------------------------------------------------
+
+    def waiting(self) -> list[Waiting]:
+        """Everything at rest, by key; read once at start."""
+        rows = self._rows("waiting", (self.shard,))
+        return [Waiting(QueueKey(r[0], r[1], r[2]), r[3], r[4]) for r in rows]
+
+    def later(self, key: QueueKey, now: int) -> Waiting:
+        """Count and first due time of those under a key that are not due yet."""
+        row = self._row("next_due", (self.shard, key.tenant_id, key.traffic_class, key.domain, now))
+        return Waiting(key, row[0], row[1] or 0)
+
+    def due(self, key: QueueKey, now: int, after: Cursor, limit: int) -> list[Recipient]:
+        """The next page of recipients of a key that are due, in order."""
+        place = (after.due_at, after.message_id, after.n, limit)
+        found = self._rows(
+            "due", (self.shard, key.tenant_id, key.traffic_class, key.domain, now, *place)
+        )
+        return [recipient_of(row) for row in found]
+
+    def message(self, message_id: int) -> Message | None:
+        """A message without its content."""
+        row = self._row("message", (message_id,))
+        return None if row is None else message_of(row)
+
+    def recipients(self, message_id: int) -> list[Recipient]:
+        """All recipients of a message."""
+        return [recipient_of(row) for row in self._rows("recipients", (message_id,))]
+
+    def content(self, message_id: int) -> bytes | None:
+        """The bytes as accepted; None once they were dropped."""
+        row = self._row("content", (message_id,))
+        return None if row is None else bytes(row[0])
+
+    def message_for_key(self, tenant_id: int, key: str, now: int) -> int | None:
+        """The message an idempotency key stands for, if it is still remembered."""
+        row = self._row("key", (tenant_id, key, now))
+        return None if row is None else int(row[0])
+
+    # -- outbox and tidying ----------------------------------------------
+
+    def events(self, after: int, limit: int) -> list[OutboxRow]:
+        """Events that follow `after`, for the shipper."""
+        return [_outbox_row(row) for row in self._rows("events", (self.shard, after, limit))]
+
+    def events_of(self, message_id: int) -> list[OutboxRow]:
+        """Events of one message that the log has not taken over yet."""
+        return [_outbox_row(row) for row in self._rows("events_of", (self.shard, message_id))]
+
+    def acknowledge(self, upto: int) -> None:
+        """The log has everything up to `upto`: forget it here. Call inside `transaction()`."""
+        self._change("acknowledge", (upto, self.shard, upto))
+        self._change("drop_events", (self.shard, upto))
+
+    def purge(self, before: int, now: int, limit: int) -> int:
+        """Drop finished messages that were done by `before`. Call inside `transaction()`."""
+        done = [(row[0],) for row in self._rows("done", (self.shard, before, limit))]
+        for statement in ("drop_any_content", "drop_recipients", "drop_message"):
+            self._many(statement, done)
+        self._change("drop_old_keys", (self.shard, now))
+        return len(done)
+
+    # -- the driver ------------------------------------------------------
+
+    def _many(self, name: str, rows: Sequence[tuple[Any, ...]]) -> int:
+        if not rows:
+            return 0
+        self._cursor.executemany(self._sql[name], rows)
+        return int(self._cursor.rowcount)
+
+    def _change(self, name: str, row: tuple[Any, ...]) -> int:
+        self._cursor.execute(self._sql[name], row)
+        return int(self._cursor.rowcount)
+
+    def _row(self, name: str, row: tuple[Any, ...]) -> Any:
+        with self._backend.errors():
+            return self._connection.execute(self._sql[name], row).fetchone()
+
+    def _rows(self, name: str, row: tuple[Any, ...]) -> list[Any]:
+        with self._backend.errors():
+            return list(self._connection.execute(self._sql[name], row).fetchall())
+
+
+def _settle_row(s: Settlement) -> tuple[object, ...]:
+    r = s.recipient
+    return (
+        str(s.status),
+        s.due_at,
+        r.attempts + 1,
+        s.reason,
+        s.host,
+        s.egress,
+        r.message_id,
+        r.n,
+        r.attempts,
+    )
+
+
+def _outbox_row(row: tuple[Any, ...]) -> OutboxRow:
+    return OutboxRow(row[0], row[1], row[2], row[3], row[4], bytes(row[5]))

@@ -1,0 +1,203 @@
+"""What DNS said of destination domains, kept in `cache.db` over restarts and shared by processes.
+
+A cache: it may be deleted at any time. Reads are point look-ups in the caller's thread (about 20 us,
+WAL readers wait for nobody); writes are collected and done by one thread once a second, without
+fsync. A file that is corrupt or of another version is removed and started anew; when the disk is full
+or the directory is gone, the cache silently remembers nothing. Never raises for its file.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import msgspec
+from pysqlite3 import dbapi2 as sqlite
+
+from appliance.core import clock
+from mta.transport.mx import MxFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+_VERSION: Final = 1
+_MAX_ROWS: Final = 500_000
+_PRUNE_EVERY: Final = 600  # flushes
+_SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS facts (domain TEXT PRIMARY KEY, facts BLOB NOT NULL, "
+    "expires_at INTEGER NOT NULL) WITHOUT ROWID"
+)
+_log = logging.getLogger(__name__)
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(MxFacts).decode
+
+
+class MxCache:
+    """One per process; `get` and `put` are called from the event loop."""
+
+    def __init__(
+        self, path: Path, *, now: Callable[[], int] = clock.now_ms, flush_every: float = 1.0
+    ) -> None:
+        self._now = now
+        self._every = flush_every
+        self._lock = threading.Lock()  # guards _waiting
+        self._waiting: dict[str, MxFacts] = {}
+        self._stop = threading.Event()
+        self._reader = _File(path)
+        self._writer = _File(path)
+        self._flushes = 0
+        self._thread = threading.Thread(target=self._write_loop, name="mx-cache", daemon=True)
+        self._thread.start()
+
+    def get(self, domain: str) -> MxFacts | None:
+        """What is known and still holds."""
+        with self._lock:
+            facts = self._waiting.get(domain)
+        if facts is None:
+            facts = self._read(domain)
+        return facts if facts is not None and facts.expires_at > self._now() else None
+
+    def put(self, domain: str, facts: MxFacts) -> None:
+        """Remember; on disk within about a second."""
+        with self._lock:
+            self._waiting[domain] = facts
+
+    def close(self) -> None:
+        """Write what waits and close the file."""
+        self._stop.set()
+        self._thread.join()
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _read(self, domain: str) -> MxFacts | None:
+        try:
+            connection = self._reader.connection()
+            if connection is None:
+                return None
+            query = "SELECT facts FROM facts WHERE domain = ?"
+            row = connection.execute(query, (domain,)).fetchone()
+            return _decode(row[0]) if row is not None else None
+        except (sqlite.Error, msgspec.DecodeError) as error:
+            self._reader.failed(error)
+            return None
+
+    def _write_loop(self) -> None:
+        while not self._stop.wait(self._every):
+            self._flush()
+        self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        with self._lock:
+            batch = dict(self._waiting)
+        if not batch:
+            return
+        self._write(batch)
+        with self._lock:
+            # Only now: until the commit a reader finds them in memory. What came meanwhile stays.
+            for domain, facts in batch.items():
+                if self._waiting.get(domain) is facts:
+                    del self._waiting[domain]
+
+    def _write(self, batch: dict[str, MxFacts]) -> None:
+        rows = [(domain, _encode(facts), facts.expires_at) for domain, facts in batch.items()]
+        try:
+            connection = self._writer.connection()
+            if connection is None:
+                return
+            connection.execute("BEGIN IMMEDIATE")
+            connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
+            self._prune(connection)
+            connection.execute("COMMIT")
+        except sqlite.Error as error:
+            self._writer.failed(error)
+
+    def _prune(self, connection: Any) -> None:
+        self._flushes += 1
+        if self._flushes % _PRUNE_EVERY != 1:
+            return
+        connection.execute("DELETE FROM facts WHERE expires_at <= ?", (self._now(),))
+        (count,) = connection.execute("SELECT count(*) FROM facts").fetchone()
+        if count > _MAX_ROWS:
+            connection.execute(
+                "DELETE FROM facts WHERE domain IN (SELECT domain FROM facts LIMIT ?)",
+                (count - _MAX_ROWS // 2,),
+            )
+
+
+class _File:
+    """One connection to the file, opened when needed and opened anew after a failure."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: Any = None
+        self._inode = 0
+
+    def connection(self) -> Any:
+        """The open connection; None while the file cannot be had. Raises sqlite.Error."""
+        inode = self._inode_on_disk()
+        if self._connection is not None and inode == self._inode:
+            return self._connection
+        self.close()  # another thread or process has started the file anew
+        if not self._path.parent.is_dir():
+            return None
+        self._connection = _open(self._path)
+        self._inode = self._inode_on_disk()
+        return self._connection
+
+    def failed(self, error: Exception) -> None:
+        """Close; and remove the file where the fault is in it and nobody has replaced it yet."""
+        _log.warning("cache %s is not usable now: %s", self._path, error)
+        known = self._inode or self._inode_on_disk()
+        self.close()
+        if _is_file_sound(error) or known != self._inode_on_disk():
+            return
+        try:
+            for suffix in ("-wal", "-shm", ""):
+                self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+        except OSError as why:
+            _log.warning("cache %s cannot be removed: %s", self._path, why)
+
+    def close(self) -> None:
+        """Close the connection, if any."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection, self._inode = None, 0
+
+    def _inode_on_disk(self) -> int:
+        try:
+            return self._path.stat().st_ino
+        except OSError:
+            return 0
+
+
+def _open(path: Path) -> Any:
+    # check_same_thread: a connection is used by one thread, but may be closed by another.
+    connection = sqlite.connect(str(path), timeout=2, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=OFF")  # a cache: a torn file is thrown away
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version not in (0, _VERSION):
+            raise sqlite.DatabaseError(f"version {version} is not {_VERSION}")
+        connection.execute(_SCHEMA)
+        connection.execute(f"PRAGMA user_version={_VERSION}")
+    except sqlite.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _is_file_sound(error: Exception) -> bool:
+    """Whether the fault is not in the file: another process writes, no space, no permission."""
+    name = getattr(error, "sqlite_errorname", "")
+    return name.startswith(
+        ("SQLITE_BUSY", "SQLITE_LOCKED", "SQLITE_FULL", "SQLITE_IOERR", "SQLITE_CANTOPEN")
+    )
