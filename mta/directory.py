@@ -75,6 +75,7 @@ class Credential:
     recipients_per_hour: int = 0  # 0 = no limit
     recipients_per_day: int = 0
     surge_hold: bool = True  # hold at 5 x the usual rate
+    usual_per_hour: int = 0  # recipients in a usual hour, from the event log; 0 = not known yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

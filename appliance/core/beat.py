@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-Check = "Callable[[], tuple[bool, str]]"
-
 
 class Health:
     """The checks of one process."""

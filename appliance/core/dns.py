@@ -47,7 +47,11 @@ Now = Callable[[], int]
 
 
 class DnsError(Exception):
-    """A look-up without an answer; the text is for people."""
+    """A look-up without an answer; the text is for people, `expires_at` (ms) for caches."""
+
+    def __init__(self, text: str, expires_at: int) -> None:
+        super().__init__(text)
+        self.expires_at = expires_at
 
 
 class NoSuchNameError(DnsError):
@@ -222,11 +226,13 @@ def _error(entry: _Entry, question: _Question) -> DnsError:
     name, rdtype = question
     match entry.kind:
         case _Kind.NO_NAME:
-            return NoSuchNameError(entry.why or f"the name {name} does not exist")
+            text = entry.why or f"the name {name} does not exist"
+            return NoSuchNameError(text, entry.expires_at)
         case _Kind.NO_RECORD:
-            return NoRecordError(f"{name} has no {rdtype} record")
+            return NoRecordError(f"{name} has no {rdtype} record", entry.expires_at)
         case _Kind.FAILED | _Kind.FOUND:
-            return DnsTemporaryError(f"DNS could not answer {rdtype} {name}: {entry.why}")
+            text = f"DNS could not answer {rdtype} {name}: {entry.why}"
+            return DnsTemporaryError(text, entry.expires_at)
 
 
 def _stub(settings: Dns) -> dns.asyncresolver.Resolver:

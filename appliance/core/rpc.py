@@ -18,17 +18,13 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import socket
-import stat
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from appliance.core import clock, tasks
 from appliance.core.errors import (
-    ConfigError,
-    ConflictError,
     NotRunningError,
     PillarboxError,
     UsageError,
@@ -38,19 +34,17 @@ from appliance.core.rpc_frame import (
     MAX_FRAME,
     Answer,
     Request,
-    address_of,
     error_answer,
     pack,
     value_of,
 )
+from appliance.core.rpc_socket import address_of, listen, words_for_nobody_there
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-Handler = "Callable[[Any], Awaitable[Any]]"
 _UNDER_WAY: Final = 64  # requests of one connection at once; bounds memory, holds up nobody else
-_BACKLOG: Final = 512
 _BUFFER: Final = 1 << 20
 _log = logging.getLogger(__name__)
 _decode_request = msgspec.msgpack.Decoder(Request).decode
@@ -77,7 +71,7 @@ class RpcServer:
 
     async def start(self) -> None:
         """Listen; replaces the socket file of a process that is gone."""
-        listening = _listen(self._path)
+        listening = listen(self._path)
         self._inode = self._path.stat().st_ino
         self._server = await asyncio.start_unix_server(
             self._connected, sock=listening, limit=_BUFFER
@@ -158,65 +152,89 @@ class RpcClient:
         self._path = path
         self._max_frame = max_frame
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Answer]] = {}
-        self._writer: asyncio.StreamWriter | None = None
-        self._listener: asyncio.Task[None] | None = None
+        self._connection: _Connection | None = None
         self._connecting = asyncio.Lock()
 
     async def call(self, method: str, payload: Any, timeout: float) -> Any:
         """What the method answers; raises the error it raised."""
         number = next(self._numbers)
         frame = pack(Request(number, method, payload), self._max_frame)
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         try:
             async with asyncio.timeout(timeout):
-                writer = await self._connected()
-                self._waiting[number] = future
-                writer.write(frame)
-                await writer.drain()
-                return value_of(await future)
+                connection = await self._connected()
+                return value_of(await connection.ask(number, frame))
         except TimeoutError as error:
             raise _too_slow(self._path, method, timeout) from error
         except ConnectionError as error:
             raise _hung_up(self._path) from error
-        finally:
-            self._waiting.pop(number, None)
 
     async def close(self) -> None:
-        """Hang up."""
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
-        self._listener = self._writer = None
+        """Hang up; what waits for an answer gets NotRunningError."""
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
 
-    async def _connected(self) -> asyncio.StreamWriter:
+    async def _connected(self) -> _Connection:
         async with self._connecting:
-            if self._writer is None or self._writer.is_closing():
-                with _words_for_nobody_there(self._path), address_of(self._path) as address:
-                    reader, self._writer = await asyncio.open_unix_connection(
-                        address, limit=_BUFFER
-                    )
-                name = f"rpc answers of {self._path.name}"
-                self._listener = tasks.spawn(self._listen(reader, self._writer), name=name)
-            return self._writer
+            if self._connection is None or not self._connection.is_open:
+                with words_for_nobody_there(self._path), address_of(self._path) as address:
+                    streams = await asyncio.open_unix_connection(address, limit=_BUFFER)
+                self._connection = _Connection(self._path, *streams, self._max_frame)
+            return self._connection
 
-    async def _listen(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+
+class _Connection:
+    """One connection of a client, with the requests that wait on it."""
+
+    def __init__(
+        self,
+        path: Path,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        max_frame: int,
+    ) -> None:
+        self._path = path
+        self._reader = reader
+        self._writer = writer
+        self._max_frame = max_frame
+        self._waiting: dict[int, asyncio.Future[Answer]] = {}
+        self._listener = tasks.spawn(self._listen(), name=f"rpc answers of {path.stem}")
+
+    @property
+    def is_open(self) -> bool:
+        return not self._listener.done() and not self._writer.is_closing()
+
+    async def ask(self, number: int, frame: bytes) -> Answer:
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        try:
+            self._writer.write(frame)
+            await self._writer.drain()
+            return await future
+        finally:
+            del self._waiting[number]
+
+    async def close(self) -> None:
+        self._listener.cancel()
+        await asyncio.gather(self._listener, return_exceptions=True)
+
+    async def _listen(self) -> None:
         try:
             while True:
-                answer = _decode_answer(await _read(reader, self._max_frame))
-                future = self._waiting.get(answer.number)
-                if future is not None and not future.done():
-                    future.set_result(answer)
-        except (EOFError, ConnectionError, UsageError, msgspec.DecodeError):
-            return
+                self._hand_out(_decode_answer(await _read(self._reader, self._max_frame)))
+        except (EOFError, ConnectionError):
+            return  # the server stopped
+        except (UsageError, msgspec.DecodeError) as error:
+            _log.warning("rpc: hung up on %s: %s", self._path.name, error)
         finally:
-            writer.close()
-            self._fail_waiting()
+            self._writer.close()
+            for number in self._waiting:
+                self._hand_out(error_answer(number, _hung_up(self._path)))
 
-    def _fail_waiting(self) -> None:
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(_hung_up(self._path))
+    def _hand_out(self, answer: Answer) -> None:
+        future = self._waiting.get(answer.number)  # gone when its caller gave up waiting
+        if future is not None and not future.done():
+            future.set_result(answer)
 
 
 def call_sync(
@@ -228,7 +246,7 @@ def call_sync(
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         try:
             connection.settimeout(timeout)
-            with _words_for_nobody_there(path), address_of(path) as address:
+            with words_for_nobody_there(path), address_of(path) as address:
                 connection.connect(address)
             connection.sendall(frame)
             (length,) = HEADER.unpack(_receive(connection, HEADER.size, deadline))
@@ -261,56 +279,6 @@ async def _read(reader: asyncio.StreamReader, limit: int) -> bytes:
 def _check_length(length: int, limit: int) -> None:
     if length > limit:
         raise UsageError(f"a frame of {length} octets; at most {limit} are allowed")
-
-
-def _listen(path: Path) -> socket.socket:
-    """A listening socket at the path, mode 0600."""
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with address_of(path) as address:
-            _remove_stale(path, address)
-            listening.bind(address)
-        path.chmod(stat.S_IRUSR | stat.S_IWUSR)
-        listening.listen(_BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise ConfigError(
-            f"{path}: {os.strerror(error.errno or 0)}: cannot listen there"
-        ) from error
-    except PillarboxError:
-        listening.close()
-        raise
-    return listening
-
-
-def _remove_stale(path: Path, address: str) -> None:
-    try:
-        mode = path.lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise ConflictError(f"{path} is not a socket; move it away")
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect(address)
-        except ConnectionRefusedError:
-            path.unlink()
-            return
-    raise ConflictError(f"{path} is answered by another process; the box runs already")
-
-
-@contextlib.contextmanager
-def _words_for_nobody_there(path: Path) -> Any:
-    try:
-        yield
-    except PermissionError as error:
-        raise NotRunningError(
-            f"{path}: permission denied; run this as the box's own user"
-        ) from error
-    except (FileNotFoundError, ConnectionRefusedError, NotADirectoryError, ConfigError) as error:
-        raise NotRunningError(
-            f"nobody answers at {path}; start the box with `pillarbox serve`"
-        ) from error
 
 
 def _too_slow(path: Path, method: str, timeout: float) -> NotRunningError:

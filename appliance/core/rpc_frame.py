@@ -9,23 +9,16 @@ declared elsewhere travels as its nearest relative there. Pure.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from appliance.core import errors
-from appliance.core.errors import ConfigError, PillarboxError, UsageError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+from appliance.core.errors import PillarboxError, UsageError
 
 MAX_FRAME: Final = 128 << 20
 HEADER: Final = struct.Struct("!I")
-_MAX_ADDRESS: Final = 107  # sun_path holds 108 octets with its closing NUL
 _CLASSES: Final[dict[str, type[PillarboxError]]] = {
     name: value
     for name, value in vars(errors).items()
@@ -68,25 +61,3 @@ def value_of(answer: Answer) -> Any:
     if answer.error:
         raise _CLASSES.get(answer.error, PillarboxError)(str(answer.value))
     return answer.value
-
-
-@contextlib.contextmanager
-def address_of(path: Path) -> Iterator[str]:
-    """The path as a socket address takes it, valid inside the block.
-
-    A path that is too long is reached through its open directory, which /proc gives a short name.
-    """
-    if len(os.fsencode(path)) <= _MAX_ADDRESS:
-        yield str(path)
-        return
-    try:
-        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    except OSError as error:
-        raise ConfigError(f"{path.parent}: {error.strerror}") from error
-    try:
-        short = f"/proc/self/fd/{directory}/{path.name}"
-        if len(os.fsencode(short)) > _MAX_ADDRESS:
-            raise ConfigError(f"{path.name}: the name is too long for a socket")
-        yield short
-    finally:
-        os.close(directory)

@@ -61,21 +61,7 @@ class MasterKeys:
     @classmethod
     def load(cls, path: Path) -> MasterKeys:
         """Read the key file; refuses one that others can read."""
-        try:
-            with path.open("rb") as file:
-                mode = os.fstat(file.fileno()).st_mode & 0o777
-                text = file.read(1 << 16).decode("ascii", "replace")
-        except OSError as error:
-            raise SecretError(
-                f"{path}: {error.strerror}: without the master keys no secret can be read; "
-                "restore the file from its backup, or run `pillarbox init` on a new box"
-            ) from error
-        if mode & 0o077:
-            raise SecretError(
-                f"{path} has mode {mode:04o}, so that others than its owner could use the master "
-                f"keys; run: chmod 600 {path}"
-            )
-        return cls(_parse(text, path), path)
+        return cls(_read(path), path)
 
     @classmethod
     def create(cls, path: Path) -> MasterKeys:
@@ -101,7 +87,7 @@ class MasterKeys:
         directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             fcntl.flock(directory, fcntl.LOCK_EX)  # two at once would each lose the other's key
-            keys = self.load(self._path)._keys
+            keys = _read(self._path)
             version = max(keys) + 1
             if version > MAX_VERSION:
                 raise SecretError(
@@ -203,6 +189,24 @@ def generate_password() -> str:
 def _hkdf(master: bytes, purpose: str) -> bytes:
     info = f"pillarbox {purpose}".encode()
     return HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=None, info=info).derive(master)
+
+
+def _read(path: Path) -> dict[int, bytes]:
+    try:
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode & 0o777
+            text = file.read(1 << 16).decode("ascii", "replace")
+    except OSError as error:
+        raise SecretError(
+            f"{path}: {error.strerror}: without the master keys no secret can be read; "
+            "restore the file from its backup, or run `pillarbox init` on a new box"
+        ) from error
+    if mode & 0o077:
+        raise SecretError(
+            f"{path} has mode {mode:04o}, so that others than its owner could use the master "
+            f"keys; run: chmod 600 {path}"
+        )
+    return _parse(text, path)
 
 
 def _parse(text: str, path: Path) -> dict[int, bytes]:

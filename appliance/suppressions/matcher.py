@@ -91,13 +91,9 @@ class Matcher:
 
 
 def _keyed(key: bytes) -> Callable[[str], int]:
-    """A copy of a hash that has taken its key costs half of making one anew."""
-    fresh = blake2b(key=key, digest_size=8)
-
     def hash_of(text: str) -> int:
-        state = fresh.copy()
-        state.update(text.encode("utf-8", "surrogateescape"))
-        return int.from_bytes(state.digest(), "little")
+        digest = blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8, key=key)
+        return int.from_bytes(digest.digest(), "little")
 
     return hash_of
 

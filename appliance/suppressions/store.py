@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import bindparam, case, delete, or_, select, update
 
 from appliance.core.database import upsert
 from appliance.suppressions.model import Entry, Reason, SoftBounce, SoftBounceRule, SuppressionEvent
@@ -12,7 +12,7 @@ from appliance.suppressions.rules import is_repeated
 from appliance.suppressions.tables import applied_event, soft_bounce, suppression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from sqlalchemy import RowMapping, Select
     from sqlalchemy.ext.asyncio import AsyncConnection
@@ -109,12 +109,25 @@ async def _add_soft(connection: AsyncConnection, same: Sequence[SoftBounce]) -> 
         first_at=min(times),
         last_at=max(times),
     )
+    old, fresh = soft_bounce.c, statement.excluded
     statement = statement.on_conflict_do_update(
-        index_elements=[soft_bounce.c.tenant_id, soft_bounce.c.address],
+        index_elements=[old.tenant_id, old.address],
         set_={
-            "count": soft_bounce.c.count + statement.excluded.count,
-            "first_at": _pick(statement.excluded.first_at, soft_bounce.c.first_at, lower=True),
-            "last_at": _pick(statement.excluded.last_at, soft_bounce.c.last_at, lower=False),
+            "count": old["count"] + fresh["count"],
+            # Events may arrive out of order.
+            "first_at": case((fresh.first_at < old.first_at, fresh.first_at), else_=old.first_at),
+            "last_at": case((fresh.last_at > old.last_at, fresh.last_at), else_=old.last_at),
         },
     ).returning(soft_bounce)
     return (await connection.execute(statement)).mappings().one()
+
+
+async def forget_soft(connection: AsyncConnection, keys: Collection[tuple[int, str]]) -> None:
+    """Drop the counters of addresses: they were delivered to, or are suppressed now."""
+    if not keys:
+        return
+    statement = delete(soft_bounce).where(
+        soft_bounce.c.tenant_id == bindparam("b_tenant"), soft_bounce.c.address == bindparam("b_address")
+    )
+    rows = [{"b_tenant": tenant_id, "b_address": address} for tenant_id, address in sorted(keys)]
+    await connection.execute(statement, rows)

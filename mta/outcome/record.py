@@ -9,17 +9,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mta.message import RecipientResult
 from mta.outcome.classify import classify
 from mta.outcome.decide import Decision, RetrySchedule, decide
 from mta.spool.batch import Event, Settlement
-from mta.status import EventKind, Phase, Scope, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mta.message import Attempt, Message, Recipient, RecipientResult
+    from mta.message import Attempt, Message, Recipient
     from mta.outcome.classify import Verdict
     from mta.reply import Reply
+    from mta.status import EventKind, Phase, Scope, Status
 
 MAX_STEPS = 64
 """Steps of a conversation kept with each event."""
@@ -123,8 +124,6 @@ def without_connection(
     recipients: list[Recipient], reply: Reply, phase: Phase, scope: Scope
 ) -> tuple[RecipientResult, ...]:
     """The same answer for everybody, when no transaction took place."""
-    from mta.message import RecipientResult  # noqa: PLC0415 - cheap path stays import-light
-
     return tuple(RecipientResult(n=r.n, reply=reply, phase=phase, scope=scope) for r in recipients)
 
 

@@ -53,21 +53,23 @@ class Address:
 def parse_mailbox(text: str, *, smtputf8: bool) -> Address:
     """Read `local@domain`. With `smtputf8` either side may hold what is not ASCII (RFC 6531)."""
     match = _PLAIN.fullmatch(text)
-    if match is not None:
-        local, domain = match.group(1), match.group(2).lower()
-        is_utf8 = False
-    else:
-        local, domain = _split(text)
-        is_utf8 = not local.isascii()
-        if not text.isascii() and not smtputf8:
-            raise Refused(
-                553, "5.6.7", f"{shown(text)}: an address that is not ASCII needs SMTPUTF8"
-            )
-        _check_local(text, local)
-        domain = ascii_domain(domain)
-    if len(text) + len(domain) > MAX_LOCAL:  # cheap: no side can be too long otherwise
-        _check_lengths(text, local, domain)
-    return Address(local=local, domain=domain, is_utf8=is_utf8)
+    if match is None:
+        return _parse_unusual(text, smtputf8=smtputf8)
+    address = Address(local=match[1], domain=match[2].lower())
+    if len(text) > MAX_LOCAL:  # otherwise neither side can be too long
+        _check_lengths(text, address)
+    return address
+
+
+def _parse_unusual(text: str, *, smtputf8: bool) -> Address:
+    """Quoted local parts, internationalised addresses, and all that is wrong."""
+    local, domain = _split(text)
+    if not text.isascii() and not smtputf8:
+        raise Refused(553, "5.6.7", f"{shown(text)}: an address that is not ASCII needs SMTPUTF8")
+    _check_local(text, local)
+    address = Address(local=local, domain=ascii_domain(domain), is_utf8=not local.isascii())
+    _check_lengths(text, address)
+    return address
 
 
 def ascii_domain(text: str) -> str:
@@ -76,7 +78,7 @@ def ascii_domain(text: str) -> str:
         raise Refused(
             553, "5.1.3", f"{shown(text)}: an address literal is not accepted; use a domain name"
         )
-    name = text.lower() if text.isascii() else _to_ascii(text[: MAX_DOMAIN + 1])
+    name = text.lower() if text.isascii() or len(text) > MAX_DOMAIN else _to_ascii(text)
     if len(name) > MAX_DOMAIN:
         raise Refused(501, "5.1.3", f"the domain is longer than {MAX_DOMAIN} octets")
     if _DOMAIN.fullmatch(name) is None:
@@ -114,13 +116,9 @@ def _check_local(text: str, local: str) -> None:
         )
 
 
-def _check_lengths(text: str, local: str, domain: str) -> None:
-    octets = len(local.encode())
+def _check_lengths(text: str, address: Address) -> None:
+    octets = len(address.local.encode())
     if octets > MAX_LOCAL:
-        raise Refused(
-            501, "5.1.3", f"{shown(text)}: the part before the @ is longer than {MAX_LOCAL} octets"
-        )
-    if len(domain) > MAX_DOMAIN or octets + 1 + len(domain) > MAX_ADDRESS:
-        raise Refused(
-            501, "5.1.3", f"{shown(text)}: the address is longer than {MAX_ADDRESS} octets"
-        )
+        raise Refused(501, "5.1.3", f"{shown(text)}: more than {MAX_LOCAL} octets before the @")
+    if octets + 1 + len(address.domain) > MAX_ADDRESS:
+        raise Refused(501, "5.1.3", f"{shown(text)}: the address is longer than {MAX_ADDRESS} octets")

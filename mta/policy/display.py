@@ -24,9 +24,18 @@ def display_text(value: bytes | None) -> str:
     text = _decoded(value[:_MAX_OCTETS])
     if "=?" in text:
         text = _ENCODED_WORD.sub(_word, _BETWEEN_WORDS.sub("", text))
-    if not text.isprintable():
-        text = "".join([char if char.isprintable() else " " for char in text])
-    return text.strip()[:MAX_CHARACTERS]
+    return _printable(text).strip()[:MAX_CHARACTERS]
+
+
+def plain_text(value: bytes | None, *, limit: int) -> str:
+    """An unfolded header value as it stands, not decoded: for identifiers."""
+    return _printable(_decoded(value[:limit])) if value else ""
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join([char if char.isprintable() else " " for char in text])
 
 
 def _decoded(value: bytes) -> str:

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.core import ids
 from mta.policy.controls import PREFIX, Controls, read_controls
-from mta.policy.display import display_text
+from mta.policy.display import display_text, plain_text
+from mta.policy.headers import MAX_LINE
 from mta.policy.originator import originator
 from mta.policy.trace import date_text, feedback_id, received_field
 from mta.status import TrafficClass
@@ -56,7 +57,7 @@ def prepare(
     traffic_class = _traffic_class(submission, block, controls)
     tags = tuple(dict.fromkeys(submission.credential.tags + controls.tags))
     queue_id = ids.to_text(message_id)
-    message_id_header = display_text(block.get(b"message-id")) or f"<{queue_id}@{hostname}>"
+    message_id_header = _message_id(block, default=f"<{queue_id}@{hostname}>")
     received = received_field(submission, queue_id=queue_id, hostname=hostname, now_ms=now_ms)
     missing = _missing(block, date_text(now_ms // 1000), message_id_header)
     if traffic_class is TrafficClass.BULK and b"feedback-id" not in block.spans:
@@ -91,6 +92,13 @@ def _traffic_class(submission: Submission, block: HeaderBlock, controls: Control
 
 def _is_one_click(block: HeaderBlock) -> bool:
     return (block.get(b"list-unsubscribe-post") or b"").replace(b" ", b"").lower() == _ONE_CLICK
+
+
+def _message_id(block: HeaderBlock, *, default: str) -> str:
+    """The client's own, even an empty one: what it sent stays as it is."""
+    if b"message-id" not in block.spans:
+        return default
+    return plain_text(block.get(b"message-id"), limit=MAX_LINE)
 
 
 def _missing(block: HeaderBlock, date: str, message_id_header: str) -> str:

@@ -8,7 +8,7 @@ a paused tenant or a cold address therefore holds up nobody else: its key is par
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mta.scheduling.fair import FairQueue
@@ -30,7 +30,7 @@ class KeyState:
 
     key: QueueKey
     due_at: int = 0  # 0: nothing known to be waiting at rest
-    cursor: Cursor = Cursor()
+    cursor: Cursor = field(default_factory=Cursor)
     in_memory: int = 0
     queued: bool = False  # stands in the fair queue of keys that are due
     parked: bool = False  # a pause or a full lane keeps it back
@@ -96,9 +96,7 @@ class Backlog:
         return None
 
     def page_read(self, state: KeyState, cursor: Cursor | None, later: Waiting | None) -> None:
-        """A page ended at `cursor` with more behind it, or it was the last: `later` says what is not
-        due yet.
-        """
+        """A page ended at `cursor` with more behind it, or was the last: then `later` says the rest."""
         state.reading = False
         noted, state.noted = state.noted, 0
         if cursor is not None:

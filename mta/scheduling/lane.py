@@ -51,9 +51,7 @@ class Lane:
         return not len(self._queue) and not self.connections
 
     def push(self, parcel: Parcel) -> Parcel:
-        """Add work and return the parcel that carries it now: the same, or an earlier one of the
-        same message that it joined, where the return path allows that.
-        """
+        """Add work; returns the parcel that carries it: itself, or one of its message it joined."""
         if (other := self._join(parcel)) is not None:
             return other
         message = parcel.message

@@ -18,7 +18,6 @@ from mta.outcome.record import Recorded, Recorder, plain, without_connection
 from mta.scheduling.gate import key_closed, parcel_pause
 from mta.scheduling.lane import LANE_LIMIT, Lane
 from mta.scheduling.parcel import key_of
-from mta.spool.batch import Settlement
 from mta.spool.committer import BATCH_JOBS
 from mta.status import EventKind, Phase, Scope, Status
 from mta.transport.base import ConnectFailed
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from mta.scheduling.dispatcher import Dispatcher
     from mta.scheduling.parcel import Parcel
     from mta.scheduling.window import Window
+    from mta.spool.batch import Settlement
     from mta.spool.shard import Shard
     from mta.transport.base import Connection, Transport
 
@@ -71,7 +71,7 @@ class Limits:
 class Sender:
     """Connections and transactions of one shard."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
         self,
         *,
         shard: Shard,

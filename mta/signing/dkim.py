@@ -61,8 +61,6 @@ SIGNED: Final = (
     b"list-post",
     b"list-subscribe",
     b"list-archive",
-    b"auto-submitted",
-    b"precedence",
 )
 """Covered where they are there. A mailing list may add them and leave the signature whole."""
 

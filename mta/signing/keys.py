@@ -5,7 +5,7 @@ receivers (RFC 8301 3.2), longer ones do not fit into DNS answers well. Ed25519 
 
 `import_pem()` reads what a person pastes, checks it whole and says in words what is wrong.
 `load_own()` reads what the box stored itself and has just authenticated by decrypting it: the
-arithmetic check of an RSA key is skipped there, which takes 0.1 ms instead of 25. Private keys are
+arithmetic check of an RSA key is skipped there, which takes microseconds instead of 25 ms. Private keys are
 returned, never logged or put into an error text.
 """
 

@@ -58,6 +58,7 @@ class SqliteBackend:
         """Open the file with full durability: WAL and a flush for each commit."""
         from pysqlite3 import dbapi2  # noqa: PLC0415 - only processes that own a shard load it
 
+        self._path.touch(mode=0o600)
         with self.errors():
             connection = dbapi2.connect(
                 self._path, isolation_level=None, check_same_thread=False, timeout=10

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from mta.status import EventKind
+from mta.status import EventKind, Status
 
 if TYPE_CHECKING:
     from mta.message import Admitted, Recipient
-    from mta.status import Status
 
 EVERY_RECIPIENT = -1
 """`n` of an event that is about all recipients of its message."""
@@ -77,6 +76,9 @@ class Batch:
                 (message.tenant_id, admitted.idempotency_key, self.shard, message.id, expires)
             )
         self.add_event(accepted_event(admitted, self.now))
+        for recipient in admitted.recipients:
+            if recipient.status is not Status.QUEUED:
+                self.add_event(_kept_back(recipient, self.now))
 
     def add_event(self, event: Event) -> None:
         """Append to the outbox under the next sequence number."""
@@ -122,6 +124,21 @@ def accepted_event(admitted: Admitted, now: int) -> Event:
             "signed": [key.selector for key in admitted.signing.keys],
             "signing_domain": message.signing_domain,
             "recipients": [[r.n, r.address, r.domain, r.status] for r in admitted.recipients],
+        },
+    )
+
+
+def _kept_back(recipient: Recipient, now: int) -> Event:
+    """A recipient that was suppressed or held when it was accepted."""
+    return Event(
+        message_id=recipient.message_id,
+        n=recipient.n,
+        kind=EventKind(recipient.status),
+        at=now,
+        data={
+            "tenant": recipient.tenant_id,
+            "to": recipient.address,
+            "reason": recipient.reason,
         },
     )
 

@@ -51,8 +51,9 @@ class Job(Protocol):
         """Add rows to the batch."""
 
     def run(self, store: SpoolStore, batch: Batch) -> None:
-        """Read and change inside the transaction, after the rows of the whole batch: what a job
-        reads is never older than an outcome that is reported with it.
+        """Read and change inside the transaction, after the rows of the whole batch.
+
+        So what a job reads is never older than an outcome that is reported with it.
         """
 
     def done(self) -> None:

@@ -13,15 +13,23 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.core.errors import FencedError
 from mta.spool.batch import Batch, Event, Settlement
+from mta.spool.questions import (
+    Destination,
+    QueueFilter,
+    select_destinations,
+    select_recipients,
+)
 from mta.spool.rows import message_of, recipient_of
 from mta.spool.statements import Compiled, compile_all
-from mta.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sqlalchemy.sql import ClauseElement
+
     from mta.message import Message, Recipient
     from mta.spool.backend import Backend
+    from mta.status import Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,6 +253,15 @@ class SpoolStore:
         row = self._row("key", (tenant_id, key, now))
         return None if row is None else int(row[0])
 
+    def find(self, wanted: QueueFilter, after: tuple[int, int], limit: int) -> list[Recipient]:
+        """Waiting and held recipients that match, in the order of (message, n), after a place."""
+        found = self._select(select_recipients(wanted, self.shard, after, limit))
+        return [recipient_of(row) for row in found]
+
+    def destinations(self, limit: int) -> list[Destination]:
+        """What waits, by domain, fullest first."""
+        return [Destination(*row) for row in self._select(select_destinations(self.shard, limit))]
+
     # -- outbox and tidying ----------------------------------------------
 
     def events(self, after: int, limit: int) -> list[OutboxRow]:
@@ -283,6 +300,13 @@ class SpoolStore:
     def _row(self, name: str, row: tuple[Any, ...]) -> Any:
         with self._backend.errors():
             return self._connection.execute(self._sql[name], row).fetchone()
+
+    def _select(self, statement: ClauseElement) -> list[Any]:
+        """A statement made on the spot; for people's questions, never for the hot path."""
+        compiled: Any = statement.compile(dialect=self._sql.dialect)
+        row = tuple(compiled.params[name] for name in compiled.positiontup)
+        with self._backend.errors():
+            return list(self._connection.execute(str(compiled), row).fetchall())
 
     def _rows(self, name: str, row: tuple[Any, ...]) -> list[Any]:
         with self._backend.errors():

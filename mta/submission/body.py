@@ -124,7 +124,9 @@ class Body:
         if self._line_ends.newlines in _CLEAN or self._normalise:
             return None
         return Refused(
-            521, "5.5.2", "bare CR or LF in the message: every line ends in CRLF (RFC 5321 2.3.8); closing"
+            521,
+            "5.5.2",
+            "bare CR or LF in the message: every line ends in CRLF (RFC 5321 2.3.8); closing",
         )
 
     def _too_much(self, stop: int) -> Refused | None:

@@ -33,7 +33,9 @@ _FROM: Final = re.compile(f"FROM:{_PATH}", re.IGNORECASE)
 _TO: Final = re.compile(f"TO:{_PATH}", re.IGNORECASE)
 _XTEXT: Final = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
 # RFC 6533: with the type "utf-8" the address may hold UTF-8 or \x{...} escapes instead of xtext.
-_ORCPT: Final = re.compile(r"(?i:utf-8);[^\x00- \x7f]+|[A-Za-z0-9.-]+;(?:[!-*,-<>-~]|\+[0-9A-F]{2})+")
+_ORCPT: Final = re.compile(
+    r"(?i:utf-8);[^\x00- \x7f]+|[A-Za-z0-9.-]+;(?:[!-*,-<>-~]|\+[0-9A-F]{2})+"
+)
 _NOTIFY: Final = frozenset({"SUCCESS", "FAILURE", "DELAY"})
 
 
@@ -144,7 +146,9 @@ def _notify(value: str) -> str:
 
 def _orcpt(value: str) -> str:
     if len(value) > MAX_ORCPT or _ORCPT.fullmatch(value) is None:
-        raise ValueError(f"it is an address type, a semicolon and xtext, {MAX_ORCPT} characters at most")
+        raise ValueError(
+            f"it is an address type, a semicolon and xtext, {MAX_ORCPT} characters at most"
+        )
     return value
 
 

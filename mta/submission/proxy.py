@@ -15,14 +15,20 @@ import ipaddress
 import os
 import socket
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from mta.directory import Network
 
 _V2: Final = b"\r\n\r\n\x00\r\nQUIT\n"
 _V1: Final = b"PROXY "
 _V1_MAX: Final = 107
 _V2_HEAD: Final = 16
 _V2_MAX: Final = _V2_HEAD + 2048  # addresses and the TLVs a proxy may add
-_V2_ADDRESSES: Final = {0x11: (4, 12), 0x21: (16, 36)}  # TCP over IPv4, IPv6: address size, block size
+_V2_ADDRESSES: Final = {
+    0x11: (4, 12),
+    0x21: (16, 36),
+}  # TCP over IPv4, IPv6: address size, block size
 
 
 class ProxyError(Exception):
@@ -85,6 +91,15 @@ def _parse_v2(data: bytes) -> Header | None:
     address = ipaddress.ip_address(data[_V2_HEAD : _V2_HEAD + octets])
     port = int.from_bytes(data[_V2_HEAD + 2 * octets : _V2_HEAD + 2 * octets + 2], "big")
     return Header(length, str(address), port)
+
+
+def is_listed(address: str, proxies: tuple[Network, ...]) -> bool:
+    """Whether a connection from the address must begin with a header."""
+    try:
+        ip = ipaddress.ip_address(address)
+    except ValueError:  # a unix socket
+        return False
+    return any(ip in network for network in proxies)
 
 
 async def read_header(fileno: int) -> Header:

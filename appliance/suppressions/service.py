@@ -1,0 +1,303 @@
+"""Use cases of suppressions: add, remove, list, import, export, apply events, keep a Matcher current.
+
+Promises: imports and exports stream, in batches and pages of bounded size; a bad row is reported
+and left out, the others go in; an event is applied once, and what a person removed afterwards stays
+removed when the event is told again. A poisoned event is logged and passed over.
+"""
+
+from __future__ import annotations
+
+import logging
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sqlalchemy import and_, delete, or_, select
+
+from appliance.core import clock
+from appliance.core.control import Part, change, generations
+from appliance.core.database import reading, transaction
+from appliance.core.errors import NotFoundError, UsageError
+from appliance.core.scope import BOX, Scope, scoped
+from appliance.suppressions import store
+from appliance.suppressions.model import (
+    Entry,
+    ImportResult,
+    Reason,
+    RowError,
+    SoftBounce,
+    SoftBounceRule,
+    SuppressionEvent,
+)
+from appliance.suppressions.rules import HEADER, Row, format_row, normal_target, parse_row
+from appliance.suppressions.tables import applied_event, soft_bounce, suppression
+from appliance.tenancy import record
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from appliance.core.control import Change
+    from appliance.suppressions.matcher import Matcher
+
+BATCH: Final = 1000
+MAX_ERRORS: Final = 100
+TOMBSTONE_LIFE: Final = 7 * clock.DAY
+EVENT_LIFE: Final = 60 * clock.DAY
+"""Return paths are valid for 30 days: an event cannot come again after twice that."""
+
+_PAGE: Final = 10_000
+_log = logging.getLogger(__name__)
+E = TypeVar("E", SuppressionEvent, SoftBounce)
+
+
+class SuppressionList:
+    """The suppressions of all tenants and of the box."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        now: Callable[[], int] = clock.now_ms,
+        rule: SoftBounceRule | None = None,
+    ) -> None:
+        self._engine, self._now = engine, now
+        self._rule = rule or SoftBounceRule()
+
+    async def add(
+        self,
+        scope: Scope,
+        target: str,
+        *,
+        tenant_id: int | None = None,
+        reason: Reason = Reason.MANUAL,
+        expires_at: int = 0,
+    ) -> None:
+        """Suppress an address or domain; adding it again replaces reason and expiry."""
+        owner, wanted = _owner(scope, tenant_id), normal_target(target)
+        if expires_at and expires_at <= self._now():
+            raise UsageError("the expiry is in the past")
+        async with change(self._engine, Part.SUPPRESSIONS) as changed:
+            row = self._row(owner, Row(wanted, reason, expires_at))
+            await store.put(changed, [row], replace=True)
+            await self._audit(changed, scope, owner, "suppression.add", f"{wanted}: {reason}")
+
+    async def remove(self, scope: Scope, target: str, *, tenant_id: int | None = None) -> Entry:
+        """Let the address be written to again. Raises NotFoundError."""
+        owner, wanted = _owner(scope, tenant_id), normal_target(target)
+        where = and_(suppression.c.tenant_id == owner, suppression.c.target == wanted)
+        async with change(self._engine, Part.SUPPRESSIONS) as changed:
+            removed = await store.bury(changed, where, at=self._now())
+            if not removed:
+                raise NotFoundError(f"{wanted} is not suppressed: `pillarbox suppression list` shows who is")
+            await self._audit(changed, scope, owner, "suppression.remove", wanted)
+        return removed[0]
+
+    async def list(
+        self, scope: Scope, *, after: int = 0, limit: int = 100, prefix: str = ""
+    ) -> tuple[Entry, ...]:
+        """A page of what stands now, in the order of ids above `after`."""
+        live = or_(suppression.c.expires_at == 0, suppression.c.expires_at > self._now())
+        statement = scoped(store.entries(), suppression, scope).where(suppression.c.id > after, live)
+        if prefix:
+            statement = statement.where(suppression.c.target.startswith(prefix.lower(), autoescape=True))
+        async with reading(self._engine) as connection:
+            rows = await connection.execute(
+                statement.order_by(suppression.c.id).limit(min(limit, _PAGE))
+            )
+            return tuple(map(store.to_entry, rows.mappings()))
+
+    async def import_lines(
+        self, scope: Scope, lines: Iterable[str], *, tenant_id: int | None = None
+    ) -> ImportResult:
+        """Read plain addresses or CSV (target,reason,expires), a batch a transaction."""
+        owner = _owner(scope, tenant_id)
+        reader = _ImportReader(self._now())
+        numbered = iter(enumerate(lines, 1))
+        imported = 0
+        while batch := list(islice(numbered, BATCH)):
+            rows = [self._row(owner, row) for row in reader.read(batch)]
+            if rows:
+                async with change(self._engine, Part.SUPPRESSIONS) as changed:
+                    imported += await store.put(changed, rows, replace=True)
+        result = ImportResult(
+            imported=imported, failed=reader.failed, errors=tuple(reader.errors)
+        )
+        async with transaction(self._engine) as connection:
+            detail = f"{result.imported} imported, {result.failed} left out"
+            await record(
+                connection,
+                scope,
+                tenant_id=owner,
+                at=self._now(),
+                action="suppression.import",
+                subject="suppressions",
+                detail=detail,
+            )
+        return result
+
+    async def export(self, scope: Scope) -> AsyncIterator[str]:
+        """The lines of a CSV file with everything that stands now."""
+        yield HEADER + "\n"
+        after = 0
+        while page := await self.list(scope, after=after, limit=BATCH):
+            for entry in page:
+                yield format_row(entry)
+            after = page[-1].id
+
+    async def apply_events(self, events: Sequence[SuppressionEvent]) -> int:
+        """Suppress what bounced for good, complained or unsubscribed; returns how many are new."""
+        good = [found for event in events if (found := _normal(event)) is not None]
+        if not good:
+            return 0
+        async with change(self._engine, Part.SUPPRESSIONS) as changed:
+            fresh = await store.claim_events(changed.connection, good)
+            rows = [_event_row(event) for event in good if event.event_id in fresh]
+            return await store.put(changed, rows, replace=False)
+
+    async def apply_soft_bounces(self, bounces: Sequence[SoftBounce]) -> int:
+        """Count soft bounces and suppress the addresses that pass the rule; returns how many."""
+        good = [found for bounce in bounces if (found := _normal(bounce)) is not None]
+        if not good:
+            return 0
+        async with change(self._engine, Part.SUPPRESSIONS) as changed:
+            fresh = await store.claim_events(changed.connection, good)
+            new = {bounce.event_id: bounce for bounce in good if bounce.event_id in fresh}
+            passed = await store.count_soft(changed.connection, new.values(), self._rule)
+            rows = [
+                _event_row(SuppressionEvent(*one[:3], Reason.REPEATED_SOFT_BOUNCES, one.at))
+                for one in passed
+            ]
+            return await store.put(changed, rows, replace=False)
+
+    async def note_deliveries(self, delivered: Iterable[tuple[int, str]]) -> None:
+        """A delivery clears the soft bounces of (tenant, address)."""
+        keys = {(tenant_id, address.lower()) for tenant_id, address in delivered}
+        async with transaction(self._engine) as connection:
+            await store.forget_soft(connection, keys)
+
+    async def refresh(self, matcher: Matcher) -> None:
+        """Bring a matcher up to date; the first time it takes in everything, page by page.
+
+        The generation is read before the rows: a change meanwhile is seen again, never missed.
+        """
+        async with reading(self._engine) as connection:
+            newest = (await generations(connection))[Part.SUPPRESSIONS]
+        first = matcher.generation < 0
+        since, after = (-1, 0) if first else (matcher.generation, 0)
+        while newest > matcher.generation:
+            page = await self._page(since, after, tombstones=not first)
+            for row in page:
+                if row.removed_at:
+                    matcher.discard(row.tenant_id, row.target)
+                else:
+                    matcher.add(row.tenant_id, row.target, row.expires_at)
+            if len(page) < _PAGE:
+                matcher.generation = newest
+                return
+            since, after = (-1, page[-1].id) if first else (page[-1].generation, page[-1].id)
+
+    async def _page(self, since: int, after: int, *, tombstones: bool) -> Sequence[Any]:
+        table = suppression.c
+        columns = (table.id, table.tenant_id, table.target)
+        statement = select(*columns, table.expires_at, table.removed_at, table.generation)
+        if tombstones:
+            later = or_(
+                table.generation > since, and_(table.generation == since, table.id > after)
+            )
+            statement = statement.where(later).order_by(table.generation, table.id)
+        else:
+            statement = statement.where(table.id > after, table.removed_at == 0).order_by(table.id)
+        async with reading(self._engine) as connection:
+            return (await connection.execute(statement.limit(_PAGE))).all()
+
+    async def tidy(self) -> None:
+        """Bury what expired, drop old tombstones, old event ids and stale counters."""
+        now = self._now()
+        expired = and_(suppression.c.expires_at > 0, suppression.c.expires_at <= now)
+        async with change(self._engine, Part.SUPPRESSIONS) as changed:
+            await store.bury(changed, expired, at=now)
+            old = and_(
+                suppression.c.removed_at > 0, suppression.c.removed_at < now - TOMBSTONE_LIFE
+            )
+            await changed.connection.execute(delete(suppression).where(old))
+            await changed.connection.execute(
+                delete(applied_event).where(applied_event.c.at < now - EVENT_LIFE)
+            )
+            await changed.connection.execute(
+                delete(soft_bounce).where(soft_bounce.c.last_at < now - EVENT_LIFE)
+            )
+
+    def _row(self, owner: int, row: Row) -> dict[str, Any]:
+        return {
+            "tenant_id": owner,
+            "target": row.target,
+            "reason": row.reason,
+            "event_id": "",
+            "created_at": self._now(),
+            "expires_at": row.expires_at,
+        }
+
+    async def _audit(
+        self, changed: Change, scope: Scope, owner: int, action: str, detail: str
+    ) -> None:
+        await record(
+            changed.connection,
+            scope,
+            tenant_id=owner,
+            at=self._now(),
+            action=action,
+            subject="suppressions",
+            detail=detail,
+        )
+
+
+class _ImportReader:
+    """Reads the rows of an import; keeps the first problems and the count of all."""
+
+    def __init__(self, now: int) -> None:
+        self._now = now
+        self.failed = 0
+        self.errors: list[RowError] = []
+
+    def read(self, batch: Iterable[tuple[int, str]]) -> list[Row]:
+        rows = []
+        for number, line in batch:
+            try:
+                row = parse_row(line)
+            except UsageError as error:
+                self._note(number, line, str(error))
+                continue
+            if row is not None and row.expires_at and row.expires_at <= self._now:
+                self._note(number, line, "it has expired already")
+            elif row is not None:
+                rows.append(row)
+        return rows
+
+    def _note(self, number: int, line: str, problem: str) -> None:
+        self.failed += 1
+        if len(self.errors) < MAX_ERRORS:
+            self.errors.append(RowError(line=number, text=line.strip()[:80], problem=problem))
+
+
+def _owner(scope: Scope, tenant_id: int | None) -> int:
+    """Without a tenant the system means the whole box."""
+    return scope.owner(BOX if scope.is_system and tenant_id is None else tenant_id)
+
+
+def _normal(event: E) -> E | None:
+    try:
+        return event._replace(address=normal_target(event.address))
+    except UsageError as error:
+        _log.warning("event %s is passed over: %s", event.event_id, error)
+        return None
+
+
+def _event_row(event: SuppressionEvent) -> dict[str, Any]:
+    return {
+        "tenant_id": event.tenant_id,
+        "target": event.address,
+        "reason": event.reason,
+        "event_id": event.event_id,
+        "created_at": event.at,
+        "expires_at": 0,
+    }

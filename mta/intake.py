@@ -1,0 +1,249 @@
+"""Intake: the one door of the message way. SMTP, the API and the box's own notices come through here.
+
+    scan and prepare headers -> policy (first refusal wins) -> sign and spool -> scheduler -> "250"
+
+Promises: `accept` returns only when the message is safe on disk, whole, exactly as it will be sent.
+An idempotency key seen again answers with the first id; keys live in shard 0, whose owner is handed
+such submissions by the others. Fails with Refused, StoreFullError ("452") or StoreError ("451").
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from appliance.core.errors import PillarboxError, StoreFullError
+from mta.message import Admitted, Message, Recipient, SigningPlan, Source
+from mta.policy import compliance, limits
+from mta.policy.address import parse_mailbox
+from mta.policy.headers import scan
+from mta.policy.prepare import Prepared, prepare
+from mta.policy.refusal import Refused
+from mta.policy.sender import check_tenant, return_path_of, signing_domain
+from mta.status import Status, TrafficClass
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mta.directory import Directory, SendingDomain
+    from mta.message import RecipientRequest, Submission
+    from mta.outcome.decide import RetrySchedule
+    from mta.policy.limits import Quota
+    from mta.spool.shard import Shard
+
+KEYED_SHARD = 0
+
+
+class Scheduler(Protocol):
+    """Takes over a message that has become durable (mta.scheduling.dispatcher)."""
+
+    def fresh(self, message: Message, recipients: list[Recipient], content: bytes) -> None:
+        """From memory to delivery."""
+
+
+class Handover(Protocol):
+    """Gives a submission with an idempotency key to the owner of shard 0."""
+
+    async def __call__(self, submission: Submission) -> int:
+        """The id under which it was accepted there."""
+
+
+class Observer(Protocol):
+    """Told of what was accepted and refused (metrics)."""
+
+    def accepted(self, admitted: Admitted) -> None:
+        """A message is durable."""
+
+    def refused(self, error: Refused) -> None:
+        """A submission was not taken."""
+
+
+class Intake:
+    """Admission and durable accept for one shard."""
+
+    def __init__(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
+        self,
+        *,
+        shard: Shard,
+        scheduler: Scheduler,
+        directory: Callable[[], Directory],
+        quota: Quota,
+        schedule: RetrySchedule,
+        observer: Observer,
+        handover: Handover,
+        has_space: Callable[[], bool],
+        hostname: str,
+        bounce_domain: str,
+    ) -> None:
+        self._shard, self._scheduler, self._directory = shard, scheduler, directory
+        self._quota, self._schedule, self._observer = quota, schedule, observer
+        self._handover, self._has_space = handover, has_space
+        self._hostname, self._bounce_domain = hostname, bounce_domain
+        self._keys: dict[tuple[int, str], asyncio.Future[int]] = {}
+
+    async def accept(self, submission: Submission) -> int:
+        """Admit, sign, store; the message id. Raises Refused or StoreError."""
+        if not self._has_space():
+            raise StoreFullError("too little disk space is left: try again later")
+        try:
+            prepared, message_id = self._prepare(submission)
+            if not prepared.idempotency_key:
+                return await self._store(submission, prepared, message_id)
+            if self._shard.number != KEYED_SHARD:
+                return await self._handover(submission)
+            return await self._once(submission, prepared, message_id)
+        except Refused as error:
+            self._observer.refused(error)
+            raise
+
+    def _prepare(self, submission: Submission) -> tuple[Prepared, int]:
+        check_tenant(submission.tenant)
+        message_id = self._shard.new_id(submission.received_at)
+        allow_8bit = submission.smtputf8 or submission.credential.accept_8bit_headers
+        block = scan(submission.data, allow_8bit=allow_8bit)
+        prepared = prepare(
+            submission,
+            block,
+            message_id=message_id,
+            hostname=self._hostname,
+            now_ms=submission.received_at,
+        )
+        return prepared, message_id
+
+    async def _once(self, submission: Submission, prepared: Prepared, message_id: int) -> int:
+        """The first submission with a key is stored; the others get its id."""
+        key = (submission.tenant.id, prepared.idempotency_key)
+        running = self._keys.get(key)
+        if running is not None:
+            return await asyncio.shield(running)
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._keys[key] = future
+        try:
+            found = await self._shard.call(
+                lambda store, batch: store.message_for_key(*key, batch.now)
+            )
+            answer = found or await self._store(submission, prepared, message_id)
+        except PillarboxError as error:
+            future.set_exception(error)
+            future.exception()  # somebody may be waiting, or nobody
+            raise
+        else:
+            future.set_result(answer)
+            return answer
+        finally:
+            del self._keys[key]
+
+    async def _store(self, submission: Submission, prepared: Prepared, message_id: int) -> int:
+        admitted = await self._admit(submission, prepared, message_id)
+        signature = await self._shard.accept(admitted)
+        self._observer.accepted(admitted)
+        message = replace(admitted.message, signature=signature)
+        self._scheduler.fresh(message, list(admitted.recipients), admitted.content)
+        return message_id
+
+    async def _admit(self, submission: Submission, prepared: Prepared, message_id: int) -> Admitted:
+        credential, directory = submission.credential, self._directory()
+        domain = self._signer(submission, prepared, directory)
+        compliance.check(credential, prepared, domain, message_id)
+        count, now = len(submission.recipients), submission.received_at
+        await limits.check(self._quota, credential, submission.tenant, count, now)
+        held = await limits.surges(self._quota, credential, count, now)
+        message = self._message(submission, prepared, domain, message_id)
+        return Admitted(
+            message=message,
+            recipients=self._recipients(submission, prepared, message, held=held),
+            content=prepared.content,
+            signing=SigningPlan(
+                domain=domain.name if domain else "", keys=domain.keys if domain else ()
+            ),
+            idempotency_key=prepared.idempotency_key,
+        )
+
+    def _signer(
+        self, submission: Submission, prepared: Prepared, directory: Directory
+    ) -> SendingDomain | None:
+        if submission.source is Source.NOTICE:
+            return directory.box_keys
+        return signing_domain(submission.credential, prepared.header_from_domain, directory)
+
+    def _message(
+        self,
+        submission: Submission,
+        prepared: Prepared,
+        domain: SendingDomain | None,
+        message_id: int,
+    ) -> Message:
+        credential = submission.credential
+        bounce_domain, mode = return_path_of(credential, domain, self._bounce_domain)
+        return Message(
+            id=message_id,
+            tenant_id=submission.tenant.id,
+            credential_id=credential.id,
+            source=submission.source,
+            traffic_class=prepared.traffic_class,
+            envelope_from=submission.envelope_from,
+            header_from=prepared.header_from_address,
+            message_id=prepared.message_id_header,
+            subject=prepared.subject,
+            size=len(prepared.content),
+            accepted_at=submission.received_at,
+            client=submission.client.address,
+            tags=prepared.tags,
+            metadata=prepared.metadata,
+            smtputf8=submission.smtputf8,
+            body_8bit=submission.body_8bit,
+            ret=submission.ret,
+            envid=submission.envid,
+            dsn=credential.dsn and prepared.traffic_class is not TrafficClass.BULK,
+            return_path_mode=mode,
+            bounce_domain=bounce_domain,
+            signing_domain=domain.name if domain and domain.keys else "",
+            signature=b"",
+        )
+
+    def _recipients(
+        self, submission: Submission, prepared: Prepared, message: Message, *, held: bool
+    ) -> tuple[Recipient, ...]:
+        due = max(submission.received_at, prepared.send_at)
+        expires = self._schedule.expiry(due, prepared.traffic_class)
+        return tuple(
+            self._recipient(message, n, request, due=due, expires=expires, held=held)
+            for n, request in enumerate(submission.recipients)
+        )
+
+    def _recipient(
+        self,
+        message: Message,
+        n: int,
+        request: RecipientRequest,
+        *,
+        due: int,
+        expires: int,
+        held: bool,
+    ) -> Recipient:
+        address = parse_mailbox(request.address, smtputf8=message.smtputf8)
+        text = str(address)
+        status, reason = Status.QUEUED, ""
+        if self._directory().suppressions.match(message.tenant_id, text):
+            status, reason = Status.SUPPRESSED, "the address is on the suppression list"
+        elif held:
+            status = Status.HELD
+            reason = (
+                f"this login sends more than {limits.SURGE} times its usual rate: release the mail "
+                "if it is yours, revoke the login if it is not"
+            )
+        return Recipient(
+            message_id=message.id,
+            n=n,
+            tenant_id=message.tenant_id,
+            traffic_class=message.traffic_class,
+            address=text,
+            domain=address.domain,
+            status=status,
+            due_at=due,
+            expires_at=expires,
+            notify=request.notify,
+            orcpt=request.orcpt,
+            reason=reason,
+        )

@@ -1,0 +1,110 @@
+"""Limits: recipients an hour and a day, exact over all processes and cheap on the hot path.
+
+A process leases portions of a budget from the one place that counts (`Lease`, one conditional
+UPDATE) and spends them from memory; the sum of all portions never exceeds the limit. What a process
+leased and did not spend when it died counts as spent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from appliance.core import clock
+from mta.policy.refusal import Refused
+
+if TYPE_CHECKING:
+    from mta.directory import Credential, Tenant
+
+PORTIONS = 50
+"""A lease takes this part of a limit: a process commits at most 50 times to spend one."""
+
+SURGE = 5
+"""A credential above this many times its usual hour is held (MTA-3)."""
+
+
+class Lease(Protocol):
+    """Takes from a budget shared by all processes."""
+
+    async def __call__(self, key: str, window: int, amount: int, limit: int) -> int:
+        """How much of `amount` was granted for the window that starts at `window` (ms)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """One limit on one thing."""
+
+    key: str
+    limit: int
+    window: int  # length, ms
+
+
+class Quota:
+    """Portions in hand."""
+
+    def __init__(self, lease: Lease) -> None:
+        self._lease = lease
+        self._portions: dict[str, tuple[int, int]] = {}  # key -> window start, left
+
+    async def take(self, bound: Bound, amount: int, now: int) -> bool:
+        """Whether `amount` fits; nothing is taken when it does not."""
+        start = now - now % bound.window
+        at, left = self._portions.get(bound.key, (start, 0))
+        if at != start:
+            left = 0
+        if left < amount:
+            want = max(amount - left, bound.limit // PORTIONS)
+            left += await self._lease(bound.key, start, want, bound.limit)
+        fits = left >= amount
+        self._portions[bound.key] = (start, left - amount if fits else left)
+        return fits
+
+    def give_back(self, bound: Bound, amount: int, now: int) -> None:
+        """Return what was taken for something that was refused after all."""
+        start = now - now % bound.window
+        at, left = self._portions.get(bound.key, (start, 0))
+        if at == start:
+            self._portions[bound.key] = (start, left + amount)
+
+
+def bounds_of(credential: Credential, tenant: Tenant) -> list[Bound]:
+    """The limits that refuse."""
+    hour, day = clock.HOUR, clock.DAY
+    wanted = (
+        (f"credential:{credential.id}:hour", credential.recipients_per_hour, hour),
+        (f"credential:{credential.id}:day", credential.recipients_per_day, day),
+        (f"tenant:{tenant.id}:day", tenant.recipients_per_day, day),
+    )
+    return [Bound(key=key, limit=limit, window=window) for key, limit, window in wanted if limit]
+
+
+async def check(
+    quota: Quota, credential: Credential, tenant: Tenant, recipients: int, now: int
+) -> None:
+    """Take from every budget, or raise Refused with the time at which it starts anew."""
+    taken: list[Bound] = []
+    for bound in bounds_of(credential, tenant):
+        if await quota.take(bound, recipients, now):
+            taken.append(bound)
+            continue
+        for earlier in taken:
+            quota.give_back(earlier, recipients, now)
+        reset = now - now % bound.window + bound.window
+        span = "an hour" if bound.window == clock.HOUR else "a day"
+        raise Refused(
+            450,
+            "4.7.1",
+            f"over quota: {bound.limit} recipients {span}; it starts anew at {clock.iso(reset)}",
+        )
+
+
+async def surges(quota: Quota, credential: Credential, recipients: int, now: int) -> bool:
+    """Whether the credential sends above SURGE times its usual hour: a leaked password looks so."""
+    if not credential.surge_hold or not credential.usual_per_hour:
+        return False
+    bound = Bound(
+        key=f"surge:{credential.id}",
+        limit=SURGE * credential.usual_per_hour,
+        window=clock.HOUR,
+    )
+    return not await quota.take(bound, recipients, now)

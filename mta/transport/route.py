@@ -1,0 +1,248 @@
+"""Finds the site of a recipient domain.
+
+    InboundFirst      our own bounce and reply domains go to the box's own inbound listener
+    DirectRouter      the receivers' MX hosts: memory, then `cache.db`, then DNS
+    SmarthostRouter   one next hop for everything
+    router_for()      the chain that the settings ask for
+
+Promises: a domain that is cached costs a dictionary look-up; questions under way are shared; the
+number of hosts and addresses is bounded before anything is asked. A failure of DNS is a temporary
+RouteError (4.4.3) and never removes what is cached. The rules themselves are in mx.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from appliance.core import clock, tasks
+from appliance.core.dns import DnsTemporaryError, NoRecordError, NoSuchNameError
+from mta.transport import mx
+from mta.transport.base import MxHost, Site
+from mta.transport.mx import Mx, MxFacts
+
+if TYPE_CHECKING:
+    from appliance.core.dns import Resolver
+    from appliance.core.settings import Delivery
+    from mta.transport.base import Router
+    from mta.transport.mx_cache import MxCache
+
+Names = Callable[[], Collection[str]]
+Now = Callable[[], int]
+_MAX_DOMAINS: Final = 100_000
+INBOUND_KEY: Final = "inbound"
+SMARTHOST_KEY: Final = "smarthost"
+
+
+class DirectRouter:
+    """Receivers' MX hosts. `own_names` are asked at each decision: they change while we run."""
+
+    def __init__(
+        self,
+        resolver: Resolver,
+        delivery: Delivery,
+        *,
+        own_names: Names,
+        cache: MxCache | None = None,
+        now: Now = clock.now_ms,
+    ) -> None:
+        self._resolver = resolver
+        self._delivery = delivery
+        self._own_names = own_names
+        self._cache = cache
+        self._now = now
+        self._known: OrderedDict[str, MxFacts] = OrderedDict()
+        self._asking: dict[str, asyncio.Task[MxFacts]] = {}
+
+    async def site_of(self, domain: str) -> Site:
+        """The MX hosts of the domain, an address literal as itself."""
+        if domain.startswith("["):
+            return self._literal(domain)
+        name = mx.a_label(domain)
+        facts = self._remembered(name) or await self._shared(name)
+        return mx.decide(
+            name,
+            facts,
+            own_names=self._own_names(),
+            port=self._delivery.remote_port,
+            allow_private=self._delivery.allow_private_addresses,
+        )
+
+    def _literal(self, domain: str) -> Site:
+        """user@[192.0.2.1] (RFC 5321 section 4.1.3): no DNS, same rules for the address."""
+        address = domain.strip("[]")
+        if address[:5].lower() == "ipv6:":
+            address = address[5:]
+        if not mx.is_address(address):
+            raise mx.refused(550, "5.1.2", f"{domain[:80]} is not an address")
+        if not mx.reachable((address,), allow_private=self._delivery.allow_private_addresses):
+            raise mx.refused(550, "5.4.4", f"{domain[:80]} is a private address")
+        hosts = (MxHost(name=address, preference=0, addresses=(address,)),)
+        port = self._delivery.remote_port
+        return Site(key=mx.site_key([address], port), hosts=hosts, port=port)
+
+    def _remembered(self, name: str) -> MxFacts | None:
+        facts = self._known.get(name)
+        if facts is not None and facts.expires_at > self._now():
+            self._known.move_to_end(name)
+            return facts
+        facts = self._cache.get(name) if self._cache is not None else None
+        if facts is None or facts.ipv6 != self._delivery.ipv6:
+            return None
+        self._remember(name, facts)
+        return facts
+
+    def _remember(self, name: str, facts: MxFacts) -> None:
+        self._known[name] = facts
+        self._known.move_to_end(name)
+        while len(self._known) > _MAX_DOMAINS:
+            self._known.popitem(last=False)
+
+    async def _shared(self, name: str) -> MxFacts:
+        task = self._asking.get(name)
+        if task is None:
+            task = tasks.spawn(self._find(name), name=f"route {name}")
+            self._asking[name] = task
+            task.add_done_callback(lambda _: self._asking.pop(name, None))
+        return await asyncio.shield(task)
+
+    async def _find(self, name: str) -> MxFacts:
+        facts = await self._ask(name)
+        if any(facts.addresses.values()) or not facts.failed:
+            self._remember(name, facts)
+        if self._cache is not None and not facts.failed:
+            self._cache.put(name, facts)
+        return facts
+
+    async def _ask(self, name: str) -> MxFacts:
+        """MX first; a domain without MX is its own host (RFC 5321 section 5.1)."""
+        ipv6 = self._delivery.ipv6
+        try:
+            answer = await self._resolver.mx(name)
+        except NoSuchNameError as error:
+            return MxFacts(expires_at=error.expires_at, exists=False, ipv6=ipv6)
+        except NoRecordError as error:
+            return await self._with_addresses((Mx(0, name),), error.expires_at, implicit=True)
+        except DnsTemporaryError as error:
+            here = (Mx(0, name),)
+            return MxFacts(expires_at=0, records=here, failed=(name,), failure=str(error))
+        records = tuple(Mx(record.preference, record.exchange) for record in answer.records)
+        return await self._with_addresses(records, answer.expires_at, implicit=False)
+
+    async def _with_addresses(
+        self, records: tuple[Mx, ...], expires_at: int, *, implicit: bool
+    ) -> MxFacts:
+        best = sorted(records, key=lambda record: (record.preference, record.host))
+        names = (record.host for record in best if record.host and not mx.is_address(record.host))
+        hosts = list(dict.fromkeys(names))[: mx.MAX_HOSTS]
+        found = await asyncio.gather(*(self._addresses(host) for host in hosts))
+        return MxFacts(
+            expires_at=min([expires_at, *(f.expires_at for f in found)]),
+            implicit=implicit,
+            records=tuple(best[: 2 * mx.MAX_HOSTS]),
+            addresses={host: f.values for host, f in zip(hosts, found, strict=True)},
+            failed=tuple(
+                host for host, f in zip(hosts, found, strict=True) if f.why and not f.values
+            ),
+            failure=next((f.why for f in found if f.why), ""),
+            ipv6=self._delivery.ipv6,
+        )
+
+    async def _addresses(self, host: str) -> _Found:
+        found = await _one_family(self._resolver, host, ipv6=False)
+        if not self._delivery.ipv6:
+            return found
+        return found.joined(await _one_family(self._resolver, host, ipv6=True))
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The addresses of a host, until when they hold, and what could not be asked."""
+
+    values: tuple[str, ...]
+    expires_at: int
+    why: str = ""
+
+    def joined(self, other: _Found) -> _Found:
+        until = min(self.expires_at, other.expires_at)
+        return _Found(self.values + other.values, until, self.why or other.why)
+
+
+async def _one_family(resolver: Resolver, host: str, *, ipv6: bool) -> _Found:
+    try:
+        answer = await resolver.addresses(host, ipv6=ipv6)
+    except (NoSuchNameError, NoRecordError) as error:
+        return _Found((), error.expires_at)
+    except DnsTemporaryError as error:
+        return _Found((), error.expires_at, str(error))
+    return _Found(answer.values, answer.expires_at)
+
+
+class InboundFirst:
+    """Hands recipients at our own bounce and reply domains to the inbound listener, without DNS."""
+
+    def __init__(self, inner: Router, *, bounce_domains: Names, address: str, port: int) -> None:
+        self._inner = inner
+        self._domains = bounce_domains
+        host = MxHost(name="localhost", preference=0, addresses=(address,))
+        self._site = Site(key=INBOUND_KEY, hosts=(host,), port=port)
+
+    async def site_of(self, domain: str) -> Site:
+        """Our own listener for our own domains, else what the inner router finds."""
+        if domain.lower().rstrip(".") in self._domains():
+            return self._site
+        return await self._inner.site_of(domain)
+
+
+class SmarthostRouter:
+    """One next hop, by name or address. Private addresses are allowed: somebody wrote them down."""
+
+    def __init__(self, resolver: Resolver, delivery: Delivery) -> None:
+        self._resolver = resolver
+        self._delivery = delivery
+
+    async def site_of(self, domain: str) -> Site:
+        """The smarthost, whatever the domain. Its failures are temporary: no mail is at fault."""
+        smarthost = self._delivery.smarthost
+        addresses, expires_at = await self._addresses(smarthost.host)
+        host = MxHost(name=smarthost.host, preference=0, addresses=addresses)
+        return Site(
+            key=f"{SMARTHOST_KEY}:{smarthost.host}:{smarthost.port}",
+            hosts=(host,),
+            port=smarthost.port,
+            is_smarthost=True,
+            expires_at=expires_at,
+        )
+
+    async def _addresses(self, host: str) -> tuple[tuple[str, ...], int]:
+        if mx.is_address(host):
+            return (host,), 0
+        found = await _one_family(self._resolver, host, ipv6=False)
+        if self._delivery.ipv6:
+            found = found.joined(await _one_family(self._resolver, host, ipv6=True))
+        if not found.values:
+            why = found.why or f"{host} has no address"
+            raise mx.refused(451, "4.4.3", f"the smarthost cannot be found: {why}")
+        return found.values[: mx.MAX_ADDRESSES], found.expires_at
+
+
+def router_for(
+    resolver: Resolver,
+    delivery: Delivery,
+    *,
+    own_names: Names,
+    bounce_domains: Names,
+    inbound: tuple[str, int],
+    cache: MxCache | None = None,
+) -> Router:
+    """The router that the settings ask for."""
+    inner: Router
+    if delivery.smarthost.host:
+        inner = SmarthostRouter(resolver, delivery)
+    else:
+        inner = DirectRouter(resolver, delivery, own_names=own_names, cache=cache)
+    address, port = inbound
+    return InboundFirst(inner, bounce_domains=bounce_domains, address=address, port=port)

@@ -1,0 +1,171 @@
+"""A throw-away PostgreSQL server for the tests: private directory, loopback, no fsync.
+
+Uses Debian's binaries (apt-get install postgresql when root and they are missing). The server refuses
+to run as root, so it runs as the user `postgres` or `nobody` then. It ends with the tests, by its pid.
+Outside of CI a machine without it skips the PostgreSQL half, loudly; in CI that is a failure.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_START_SECONDS = 30
+_QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+
+
+def find_binaries() -> Path | None:
+    """The newest server's bin directory."""
+    found = [path.parent for path in Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    if on_path := shutil.which("initdb"):
+        found.append(Path(on_path).resolve().parent)
+    return max(found, key=_version, default=None)
+
+
+def _version(binaries: Path) -> float:
+    with contextlib.suppress(ValueError):
+        return float(binaries.parent.name)
+    return 0.0
+
+
+def provide_binaries() -> Path:
+    """Find the server, install it if that is allowed, or end the test with words."""
+    binaries = find_binaries()
+    if binaries is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        command = ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]
+        subprocess.run(command, env=environment, check=False, **_QUIET)
+        binaries = find_binaries()
+    if binaries is not None:
+        return binaries
+    words = "PostgreSQL is missing: apt-get install postgresql"
+    if os.environ.get("CI"):
+        pytest.fail(words)
+    pytest.skip(words)
+
+
+class Server:
+    """One running server; `fresh_url` makes a database of its own for a test."""
+
+    def __init__(self, folder: Path, process: subprocess.Popen[bytes], port: int) -> None:
+        self._folder, self._process, self._port = folder, process, port
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://pillarbox@127.0.0.1:{self._port}/postgres"
+
+    def create(self, name: str) -> str:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+        return self.url.rpartition("/")[0] + f"/{name}"
+
+    def drop(self, name: str) -> None:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def stop(self) -> None:
+        self._process.send_signal(signal.SIGINT)  # fast shutdown: clients are cut off
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def start() -> Server:
+    """Make a cluster and start its server; a second or two."""
+    binaries = provide_binaries()
+    folder = Path(tempfile.mkdtemp(prefix="pillarbox-pg-"))
+    user = _server_user()
+    if user is not None:
+        os.chown(folder, user.pw_uid, user.pw_gid)
+    data, port = folder / "data", _free_port()
+    settings = {
+        "port": port,
+        "listen_addresses": "127.0.0.1",
+        "unix_socket_directories": folder,
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "max_connections": 100,
+        "shared_buffers": "32MB",
+    }
+    options = [part for key, value in settings.items() for part in ("-c", f"{key}={value}")]
+    make = [binaries / "initdb", "-D", data, "-U", "pillarbox", "-A", "trust", "-N", "-E", "UTF8"]
+    subprocess.run([*make, "--locale=C"], check=True, cwd=folder, **_QUIET, **_as(user))
+    with (folder / "log").open("wb") as log:
+        run = [binaries / "postgres", "-D", data, *options]
+        process = subprocess.Popen(
+            run, cwd=folder, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **_as(user)
+        )
+    server = Server(folder, process, port)
+    _wait_until_ready(server, process, folder / "log")
+    return server
+
+
+def _server_user() -> pwd.struct_passwd | None:
+    if os.geteuid() != 0:
+        return None
+    for name in ("postgres", "nobody"):
+        with contextlib.suppress(KeyError):
+            return pwd.getpwnam(name)
+    raise RuntimeError("PostgreSQL will not run as root, and there is no user postgres or nobody")
+
+
+def _as(user: pwd.struct_passwd | None) -> dict[str, object]:
+    return {} if user is None else {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_ready(server: Server, process: subprocess.Popen[bytes], log: Path) -> None:
+    end = time.monotonic() + _START_SECONDS
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(psycopg.OperationalError):
+            psycopg.connect(server.url, connect_timeout=2).close()
+            return
+        time.sleep(0.05)
+    words = log.read_text(errors="replace")[-2000:]
+    server.stop()
+    raise RuntimeError(f"PostgreSQL did not start:\n{words}")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Server]:
+    """One server for all tests of this process; started when the first asks."""
+    server = start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Server) -> Iterator[str]:
+    """A fresh, empty database of its own."""
+    name = f"t{secrets.token_hex(6)}"
+    url = postgres_server.create(name)
+    yield url
+    postgres_server.drop(name)

@@ -1,0 +1,105 @@
+"""Rules: what the types cannot say is said in words."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from appliance.core.settings import Settings, Smarthost, TrustedNetwork
+from appliance.core.settings_rules import nameserver, problems
+
+
+def changed(**sections: dict[str, object]) -> Settings:
+    """The default settings with some options replaced."""
+    settings = Settings()
+    replaced = {
+        name: msgspec.structs.replace(getattr(settings, name), **options)
+        for name, options in sections.items()
+    }
+    return msgspec.structs.replace(settings, **replaced)
+
+
+def test_the_defaults_break_no_rule() -> None:
+    assert problems(Settings()) == []
+
+
+@pytest.mark.parametrize(
+    ("sections", "path", "words"),
+    [
+        ({"box": {"hostname": ""}}, "box.hostname", "is not a domain name"),
+        ({"box": {"hostname": "mail example"}}, "box.hostname", "is not a domain name"),
+        ({"box": {"hostname": "mail.bücher.example"}}, "box.hostname", "xn--"),
+        ({"box": {"hostname": f"{'a' * 64}.example"}}, "box.hostname", "is not a domain name"),
+        ({"box": {"postmaster": "nobody"}}, "box.postmaster", "is not a mail address"),
+        ({"delivery": {"source_address": "::1"}}, "delivery.source_address", "not an IPv4"),
+        ({"delivery": {"helo": "-x"}}, "delivery.helo", "is not a domain name"),
+        ({"spool": {"database_url": "mysql://u:hush@h/d"}}, "spool.database_url", "PostgreSQL"),
+        ({"tls": {"certificate": "/a.pem"}}, "tls.private_key", "or neither"),
+        ({"tls": {"private_key": "/a.pem"}}, "tls.certificate", "or neither"),
+        ({"dns": {"min_ttl": 90_000}}, "dns.min_ttl", "more than dns.max_ttl, 86400"),
+        ({"dns": {"nameservers": ("127.0.0.1", "x")}}, "dns.nameservers.1", "not a nameserver"),
+        (
+            {"submission": {"proxy_networks": ("10.0.0.1/8",)}},
+            "submission.proxy_networks.0",
+            "has host bits set",
+        ),
+        (
+            {"submission": {"trusted_networks": (TrustedNetwork(network="x", tenant="a"),)}},
+            "submission.trusted_networks.0.network",
+            "is not a network",
+        ),
+        (
+            {"submission": {"trusted_networks": (TrustedNetwork(network="::/0", tenant=""),)}},
+            "submission.trusted_networks.0.tenant",
+            "is empty",
+        ),
+        (
+            {"delivery": {"smarthost": Smarthost(host="h.example", username="u")}},
+            "delivery.smarthost.password",
+            "or neither",
+        ),
+        (
+            {"delivery": {"smarthost": Smarthost(username="u", password="p", tls="none")}},
+            "delivery.smarthost.tls",
+            "in the clear",
+        ),
+    ],
+)
+def test_a_broken_rule_is_named_with_its_option(
+    sections: dict[str, dict[str, object]], path: str, words: str
+) -> None:
+    ((found, text),) = problems(changed(**sections))
+    assert ".".join(map(str, found)) == path
+    assert words in text
+    assert "hush" not in text
+
+
+def test_a_listener_takes_an_address_or_nothing() -> None:
+    listeners = Settings().listeners
+    for address, wrong in (("", False), ("::1", False), ("0.0.0.0", False), ("localhost", True)):
+        web = msgspec.structs.replace(listeners.web, address=address)
+        settings = changed(listeners={"web": web})
+        assert bool(problems(settings)) is wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("192.0.2.1", ("192.0.2.1", 53)),
+        ("127.0.0.1:5353", ("127.0.0.1", 5353)),
+        ("2001:db8::1", ("2001:db8::1", 53)),
+        ("[2001:db8::1]:5353", ("2001:db8::1", 5353)),
+    ],
+)
+def test_a_nameserver_is_an_address_with_or_without_port(text: str, meant: tuple[str, int]) -> None:
+    assert nameserver(text) == meant
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "dns.example", "127.0.0.1:", "127.0.0.1:0", "127.0.0.1:65536", "127.0.0.1:٣", "[::1]", "[::1]:x",
+     "1.2.3.4:5:6"],
+)  # fmt: skip
+def test_what_is_no_nameserver_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a nameserver"):
+        nameserver(text)
