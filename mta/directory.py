@@ -99,7 +99,8 @@ class SendingDomain:
     has_dmarc: bool = False
     bounce_domain: str = ""  # "" until its return path is verified: then the box's own is used
     return_path_mode: ReturnPathMode | None = None
-    keys: tuple[DkimKey, ...] = ()
+    keys: tuple[DkimKey, ...] = ()  # those that sign
+    published: frozenset[str] = frozenset()  # selectors receivers still find in DNS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,7 @@ LIBRARIES: Final = (
 )
 _SECRET_KEY: Final = re.compile(r"password|passwd|secret|token|authorization", re.IGNORECASE)
 _SECRET_TEXT: Final = re.compile(
-    r"(?P<auth>\bAUTH[ \t]+[\w-]+[ \t]+)\S+"
+    r"(?P<auth>\bAUTH[ \t]+(?:PLAIN|LOGIN|EXTERNAL|NTLM|GSSAPI|[\w-]+-[\w-]+|X?OAUTH\w*)[ \t]+)\S+"
     r"|(?P<pair>\b(?:\w*_)?(?:password|passwd|secret|token|authorization)[\"']?\s*[:=]\s*)"
     r"(?:(?:Bearer|Basic)\s+)?(?:\"[^\"]*\"|'[^']*'|[^\s,;&]+)"
     r"|(?P<own>\bpbx_)\w+",

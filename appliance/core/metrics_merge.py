@@ -1,7 +1,7 @@
 """Merge: the metrics of all processes as one exposition, each sample with a `process` label.
 
-Works on the text itself (format 0.0.4): parsing into objects and printing them again costs a hundred
-times more and could only lose something. One HELP and TYPE a family, all its samples under it, as the
+Works on the text itself (format 0.0.4): parsing into objects and printing them again costs ten
+times more (measured) and could only lose something. One HELP and TYPE a family, all its samples under it, as the
 format demands. Pure.
 """
 

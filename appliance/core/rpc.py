@@ -89,7 +89,8 @@ class RpcServer:
         for task in ending:
             task.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
-        await self._server.wait_closed()
+        with contextlib.suppress(TimeoutError):  # a client that does not read cannot hold us up
+            await asyncio.wait_for(self._server.wait_closed(), grace)
         self._server = None
 
     def _remove_socket(self) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 BOX: Final = 0
 """The tenant id of the box itself."""
 
-S = TypeVar("S", bound="Select[Any] | Update | Delete")
+S = TypeVar("S", "Select[Any]", "Update", "Delete")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,6 @@ class Scope:
         if self.tenant_id is not None and owner != self.tenant_id:
             raise UsageError("only the box's admin may write for another tenant")
         return owner
-
-    def sees(self, tenant_id: int) -> bool:
-        """Whether rows of the tenant are visible."""
-        return self.tenant_id is None or self.tenant_id == tenant_id
 
 
 def scoped(statement: S, table: Table, scope: Scope, *, column: str = "tenant_id") -> S:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mta.directory import FromPolicy, Gate
-from mta.message import ReturnPathMode
-from mta.status import TrafficClass
+from mta.message import ReturnPathMode  # noqa: TC001 - msgspec reads annotations at run time
+from mta.status import TrafficClass  # noqa: TC001 - likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,7 @@ from mta import directory
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"
-"""32 symbols that no one misreads and no configuration file needs to quote."""
-
-_PASSWORD_LENGTH: Final = 28  # 140 bits
+_ALPHABET: Final = "23456789abcdefghijkmnpqrstuvwxyz"  # nothing to misread
 _SUFFIX_LENGTH: Final = 6
 _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _TAG: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -39,16 +36,8 @@ def checked_name(name: str) -> str:
 
 def make_username(tenant: str, name: str, choose: Callable[[str], str]) -> str:
     """tenant.name.k7xq2m: each login has its own, so that old and new work side by side."""
-    return f"{tenant}.{name}.{_random(_SUFFIX_LENGTH, choose)}"
-
-
-def make_password(choose: Callable[[str], str]) -> str:
-    """A password that cannot be guessed, so that a fast keyed hash is safe for it."""
-    return _random(_PASSWORD_LENGTH, choose)
-
-
-def _random(length: int, choose: Callable[[str], str]) -> str:
-    return "".join(choose(ALPHABET) for _ in range(length))
+    suffix = "".join(choose(_ALPHABET) for _ in range(_SUFFIX_LENGTH))
+    return f"{tenant}.{name}.{suffix}"
 
 
 def checked_policy(policy: Policy) -> Policy:
@@ -73,7 +62,9 @@ def _network(text: str) -> directory.Network:
     try:
         return ipaddress.ip_network(text.strip(), strict=False)
     except ValueError as error:
-        raise UsageError(f"{text!r} is no network: write it as 10.1.0.0/16 or 2001:db8::/32") from error
+        raise UsageError(
+            f"{text!r} is no network: write it as 10.1.0.0/16 or 2001:db8::/32"
+        ) from error
 
 
 def encode_policy(policy: Policy) -> str:
@@ -86,7 +77,9 @@ def decode_policy(text: str) -> Policy:
     try:
         return msgspec.json.decode(text, type=Policy)
     except msgspec.MsgspecError as error:
-        raise StoreError(f"a credential's stored policy cannot be read ({error}): {text[:200]}") from error
+        raise StoreError(
+            f"a credential's stored policy cannot be read ({error}): {text[:200]}"
+        ) from error
 
 
 def entries(record: CredentialRecord) -> Iterator[directory.Credential]:

@@ -18,17 +18,17 @@ from appliance.core.control import Change, Part, change
 from appliance.core.database import reading, transaction
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import Scope, scoped
+from appliance.core.secrets import generate_password
 from appliance.credentials.model import CredentialRecord, IssuedLogin, Login, Policy, Use
 from appliance.credentials.rules import (
     checked_name,
     checked_policy,
     decode_policy,
     encode_policy,
-    make_password,
     make_username,
 )
 from appliance.credentials.tables import credential, login
-from appliance.tenancy import record
+from appliance.tenancy import Act, record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -103,11 +103,18 @@ class Credentials:
         """A valid credential by its name or a user name. Raises NotFoundError."""
         wanted = name.strip().lower()
         for found in await self.list(scope):
-            if not found.revoked_at and wanted in (found.name, *(one.username for one in found.logins)):
+            if not found.revoked_at and wanted in (
+                found.name,
+                *(one.username for one in found.logins),
+            ):
                 return found
-        raise NotFoundError(f"no credential is named {name!r}: `pillarbox credential list` shows them")
+        raise NotFoundError(
+            f"no credential is named {name!r}: `pillarbox credential list` shows them"
+        )
 
-    async def set_policy(self, scope: Scope, credential_id: int, policy: Policy) -> CredentialRecord:
+    async def set_policy(
+        self, scope: Scope, credential_id: int, policy: Policy
+    ) -> CredentialRecord:
         """Replace what it may do."""
         text = encode_policy(checked_policy(policy))
         async with change(self._engine, Part.CREDENTIALS) as changed:
@@ -117,7 +124,12 @@ class Credentials:
             return await _get(changed.connection, scope, credential_id)
 
     async def rotate(
-        self, scope: Scope, tenant: TenantRecord, credential_id: int, *, overlap: int = DEFAULT_OVERLAP
+        self,
+        scope: Scope,
+        tenant: TenantRecord,
+        credential_id: int,
+        *,
+        overlap: int = DEFAULT_OVERLAP,
     ) -> IssuedLogin:
         """Make a new login; older ones stay valid for `overlap` ms, never longer than they were."""
         if overlap < 0:
@@ -165,9 +177,21 @@ class Credentials:
         async with transaction(self._engine) as connection:
             await connection.execute(statement, rows)
 
-    async def _issue(self, changed: Change, owner: CredentialRecord, tenant_name: str) -> IssuedLogin:
+    async def replace_hash(self, username: str, *, old: bytes, new: bytes) -> bool:
+        """Store the hash of the same password under a newer master key, at a login that succeeded."""
+        statement = (
+            update(login)
+            .where(login.c.username == username, login.c.secret_hash == old)
+            .values(secret_hash=new)
+        )
+        async with change(self._engine, Part.CREDENTIALS) as changed:
+            return (await changed.connection.execute(statement)).rowcount == 1
+
+    async def _issue(
+        self, changed: Change, owner: CredentialRecord, tenant_name: str
+    ) -> IssuedLogin:
         username = make_username(tenant_name, owner.name, secrets.choice)
-        password = make_password(secrets.choice)
+        password = generate_password()
         values = {
             "username": username,
             "credential_id": owner.id,
@@ -186,16 +210,20 @@ class Credentials:
         await record(
             changed.connection,
             scope,
-            tenant_id=found.tenant_id,
-            at=self._now(),
-            action=action,
-            subject=f"credential {found.id} ({found.name})",
-            detail=detail,
+            Act(
+                tenant_id=found.tenant_id,
+                at=self._now(),
+                action=action,
+                subject=f"credential {found.id} ({found.name})",
+                detail=detail,
+            ),
         )
 
 
 async def _get(connection: AsyncConnection, scope: Scope, credential_id: int) -> CredentialRecord:
-    statement = scoped(select(credential), credential, scope).where(credential.c.id == credential_id)
+    statement = scoped(select(credential), credential, scope).where(
+        credential.c.id == credential_id
+    )
     row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None:
         raise NotFoundError(f"no credential has the id {credential_id}")
@@ -205,7 +233,9 @@ async def _get(connection: AsyncConnection, scope: Scope, credential_id: int) ->
 
 
 async def _set(connection: AsyncConnection, credential_id: int, **values: Any) -> None:
-    await connection.execute(update(credential).where(credential.c.id == credential_id).values(values))
+    await connection.execute(
+        update(credential).where(credential.c.id == credential_id).values(values)
+    )
 
 
 async def _expire_logins(

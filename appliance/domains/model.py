@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from mta.signing.dns_records import RecordKind
+from mta.signing.dns_records import RecordKind  # noqa: TC001 - msgspec reads it at run time
 
 if TYPE_CHECKING:
     from mta.message import ReturnPathMode
-
-__all__ = ["BoxNames", "Check", "CheckState", "DomainKey", "DomainRecord", "KeyState", "Report"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

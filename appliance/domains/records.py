@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from appliance.domains.model import BoxNames, DomainKey, DomainRecord
 
 
-def records_of(domain: DomainRecord, box: BoxNames, existing_spf: str = "") -> tuple[DnsRecord, ...]:
+def records_of(
+    domain: DomainRecord, box: BoxNames, existing_spf: str = ""
+) -> tuple[DnsRecord, ...]:
     """Every record, in the order in which people go through them."""
     keys = [key for key in domain.keys if key.state is not KeyState.WITHDRAWN]
     mechanisms = spf_mechanisms(include=box.bounce_domain)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import idna
@@ -10,7 +11,15 @@ import idna
 from appliance.core import clock
 from appliance.core.errors import UsageError
 from appliance.domains import spf
-from appliance.domains.model import BoxNames, Check, CheckState, DomainKey, KeyState
+from appliance.domains.model import (
+    BoxNames,
+    Check,
+    CheckState,
+    DomainKey,
+    DomainRecord,
+    KeyState,
+    Report,
+)
 from mta.signing.dns_records import DnsRecord, RecordKind
 
 if TYPE_CHECKING:
@@ -22,7 +31,7 @@ OVERLAP_AFTER_QUEUE: Final = 7 * clock.DAY
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _SELECTOR: Final = re.compile(r"pb(\d{1,6})[re]")
 _TOKEN_LENGTH: Final = 26
-_TOKEN_ALPHABET: Final = "abcdefghijklmnopqrstuvwxyz234567"
+_LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 
 class Found(NamedTuple):
@@ -55,7 +64,7 @@ def checked_selector(text: str) -> str:
 
 def make_token(choose: Callable[[str], str]) -> str:
     """What proves a domain; 130 bits, so nobody guesses another tenant's."""
-    return "".join(choose(_TOKEN_ALPHABET) for _ in range(_TOKEN_LENGTH))
+    return "".join(choose(_LETTERS) for _ in range(_TOKEN_LENGTH))
 
 
 def next_selectors(existing: Iterable[str]) -> tuple[str, str]:
@@ -111,6 +120,27 @@ def next_states(
     return changes
 
 
+def seen_selectors(report: Report, domain: DomainRecord) -> frozenset[str]:
+    """The selectors of the domain whose records are as they must be."""
+    names = {check.name for check in report.checks if check.state is CheckState.OK}
+    return frozenset(
+        key.selector for key in domain.keys if f"{key.selector}._domainkey.{domain.name}" in names
+    )
+
+
+def with_problem(report: Report, kind: RecordKind, problem: str) -> Report:
+    """The report with a check turned into a problem that DNS does not know of."""
+    return replace(
+        report,
+        checks=tuple(
+            replace(check, state=CheckState.DIFFERENT, problem=problem)
+            if check.kind is kind
+            else check
+            for check in report.checks
+        ),
+    )
+
+
 def judge_text(record: DnsRecord, found: Found) -> Check:
     """A TXT record that must stand there exactly (ownership)."""
     if found.trouble:
@@ -138,7 +168,9 @@ def judge_dkim(record: DnsRecord, found: Found) -> Check:
     elif not published[0]:
         problem = "the record holds no key (p= is empty, which means withdrawn)"
     else:
-        problem = "the record holds another key: was it cut short when it was pasted? It must be whole"
+        problem = (
+            "the record holds another key: was it cut short when it was pasted? It must be whole"
+        )
     return _different(record.kind, record.name, found, problem)
 
 
@@ -148,14 +180,18 @@ def judge_dmarc(domain: str, asked: Iterable[tuple[str, Found]]) -> Check:
     for place, found in asked:
         if found.trouble:
             return _unknown(kind, place, found)
-        policies = [value for value in found.values if value.replace(" ", "").startswith("v=DMARC1")]
+        policies = [
+            value for value in found.values if value.replace(" ", "").startswith("v=DMARC1")
+        ]
         if not policies:
             continue
         if len(policies) > 1:
             return _different(kind, place, found, "there are several DMARC records: keep one")
         policy = tags(policies[0]).get("p", "").lower()
         if policy not in {"none", "quarantine", "reject"}:
-            return _different(kind, place, found, "the record lacks p=none, p=quarantine or p=reject")
+            return _different(
+                kind, place, found, "the record lacks p=none, p=quarantine or p=reject"
+            )
         return Check(kind=kind, name=place, state=CheckState.OK, found=(policies[0],))
     problem = "there is no DMARC record; Gmail and Yahoo refuse bulk mail without one"
     return Check(kind=kind, name=name, state=CheckState.MISSING, problem=problem)
@@ -214,13 +250,17 @@ def _spf_problem(
 def tags(text: str) -> dict[str, str]:
     """The tag list of a DKIM or DMARC record (RFC 6376 3.2), white space removed."""
     pairs = (part.partition("=") for part in text.split(";"))
-    return {name.strip().lower(): "".join(value.split()) for name, _, value in pairs if name.strip()}
+    return {
+        name.strip().lower(): "".join(value.split()) for name, _, value in pairs if name.strip()
+    }
 
 
 def dmarc_places(domain: str) -> tuple[str, ...]:
     """Where a DMARC record may stand: the domain, then its parents with two labels or more."""
     labels = domain.split(".")
-    parents = (".".join(labels[start:]) for start in range(max(0, len(labels) - 5), len(labels) - 1))
+    parents = (
+        ".".join(labels[start:]) for start in range(max(0, len(labels) - 5), len(labels) - 1)
+    )
     return tuple(dict.fromkeys(f"_dmarc.{name}" for name in (domain, *parents)))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
@@ -19,19 +20,20 @@ from appliance.core import clock
 from appliance.core.control import Change, Part, change
 from appliance.core.database import reading
 from appliance.core.errors import ConflictError, UsageError
-from appliance.core.scope import BOX, Scope, scoped
+from appliance.core.scope import BOX, Scope
 from appliance.domains import rules, store
 from appliance.domains.check import check_domain
 from appliance.domains.model import CheckState, DomainRecord, KeyState, Report
 from appliance.domains.records import records_of
 from appliance.domains.tables import domain, domain_key
-from appliance.tenancy import record
+from appliance.tenancy import Act, record
 from mta.signing import keys as signing_keys
 from mta.signing.dns_records import RETURN_PATH_LABEL, RecordKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
 
+    from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from appliance.domains.check import Lookup
@@ -158,3 +160,162 @@ class Domains:
                 return await store.get(changed.connection, scope, found.name, found.tenant_id)
         except IntegrityError as error:
             raise ConflictError(f"the selector {wanted} is in use: choose another one") from error
+
+    async def activate(
+        self, scope: Scope, name: str, *, tenant_id: int | None = None
+    ) -> DomainRecord:
+        """Let pending keys sign without having seen their records (closed network, laboratory)."""
+        async with self._changing(scope, name, tenant_id) as (changed, found):
+            seen = frozenset(key.selector for key in found.keys)
+            await self._move_keys(changed, found, seen)
+            await self._audit(changed, scope, found, "domain.activate-keys")
+            return await store.get(changed.connection, scope, found.name, found.tenant_id)
+
+    async def set_default(
+        self, scope: Scope, name: str, *, tenant_id: int | None = None
+    ) -> DomainRecord:
+        """Sign foreign From domains of the tenant's forwarders with this domain."""
+        async with self._changing(scope, name, tenant_id) as (changed, found):
+            for other in await store.load(changed.connection, Scope.system(), _default_of(found)):
+                await store.set_domain(changed.connection, other.id, {"is_default": False})
+            await store.set_domain(changed.connection, found.id, {"is_default": True})
+            await self._audit(changed, scope, found, "domain.default")
+            return await store.get(changed.connection, scope, found.name, found.tenant_id)
+
+    async def remove(self, scope: Scope, name: str, *, tenant_id: int | None = None) -> None:
+        """Give the domain up, keys and all. What is queued was signed already."""
+        async with self._changing(scope, name, tenant_id) as (changed, found):
+            keys = delete(domain_key).where(domain_key.c.domain_id == found.id)
+            await changed.connection.execute(keys)
+            await changed.connection.execute(delete(domain).where(domain.c.id == found.id))
+            await self._audit(changed, scope, found, "domain.remove")
+
+    async def private_keys(self, key_ids: Iterable[int]) -> dict[int, PrivateKey]:
+        """Decrypted and loaded, for the signer's directory. Raises SecretError."""
+        async with reading(self._engine) as connection:
+            sealed = await store.sealed_keys(connection, key_ids)
+        return {
+            key_id: signing_keys.load_own(self._vault.decrypt(text, bound_to=place))
+            for key_id, place, text in sealed
+        }
+
+    @asynccontextmanager
+    async def _changing(
+        self, scope: Scope, name: str, tenant_id: int | None
+    ) -> AsyncIterator[tuple[Change, DomainRecord]]:
+        """A change of one domain of the scope."""
+        wanted, owner = rules.checked_name(name), scope.owner(tenant_id)
+        async with change(self._engine, Part.DOMAINS) as changed:
+            yield changed, await store.get(changed.connection, scope, wanted, owner)
+
+    async def _insert(
+        self,
+        changed: Change,
+        scope: Scope,
+        owner: int,
+        name: str,
+        pair: tuple[PrivateKey, PrivateKey],
+        verified_at: int,
+    ) -> DomainRecord:
+        others = select(domain.c.id).where(domain.c.tenant_id == owner).limit(1)
+        is_first = (await changed.connection.execute(others)).first() is None
+        values = {
+            "tenant_id": owner,
+            "name": name,
+            "is_default": is_first,
+            "token": rules.make_token(secrets.choice),
+            "verified_at": verified_at,
+            "return_path": f"{RETURN_PATH_LABEL}.{name}",
+            "return_path_verified": False,
+            "has_dmarc": False,
+            "return_path_mode": "",
+            "checks": "",
+            "checked_at": 0,
+            "created_at": self._now(),
+        }
+        await changed.connection.execute(insert(domain).values(**values))
+        made = await store.get(changed.connection, scope, name, owner)
+        for selector, key in zip(rules.next_selectors(()), pair, strict=True):
+            await self._insert_key(changed, made, selector, key, KeyState.ACTIVE)
+        detail = "taken as verified" if verified_at else ""
+        await self._audit(changed, scope, made, "domain.create", detail)
+        return await store.get(changed.connection, scope, name, owner)
+
+    async def _insert_key(
+        self, changed: Change, owner: DomainRecord, selector: str, key: PrivateKey, state: KeyState
+    ) -> None:
+        der = signing_keys.to_der(key)
+        values = {
+            "domain_id": owner.id,
+            "tenant_id": owner.tenant_id,
+            "selector": selector,
+            "algorithm": signing_keys.algorithm_of(key),
+            "private_key": self._vault.encrypt(der, bound_to=store.bound_to(owner.id, selector)),
+            "public_key": signing_keys.public_key_text(key),
+            "state": state,
+            "created_at": self._now(),
+            "updated_at": self._now(),
+            "withdraw_at": 0,
+        }
+        await changed.connection.execute(insert(domain_key).values(**values))
+
+    async def _apply(
+        self, changed: Change, scope: Scope, current: DomainRecord, report: Report
+    ) -> None:
+        """Write what a check saw. What DNS could not say leaves things as they were."""
+        values: dict[str, Any] = {"checked_at": report.at}
+        if report.state(RecordKind.OWNERSHIP) is CheckState.OK and not current.verified:
+            owners = await store.verified_owners(changed.connection, current.name)
+            problem = rules.why_not_verify(owners, current.name, current.tenant_id)
+            if problem:
+                report = rules.with_problem(report, RecordKind.OWNERSHIP, problem)
+            else:
+                values["verified_at"] = report.at
+                await self._audit(changed, scope, current, "domain.verified")
+        for column, kind in (
+            ("return_path_verified", RecordKind.RETURN_PATH),
+            ("has_dmarc", RecordKind.DMARC),
+        ):
+            state = report.state(kind)
+            if state is not CheckState.UNKNOWN:
+                values[column] = state is CheckState.OK
+        values["checks"] = msgspec.json.encode(report).decode()
+        await store.set_domain(changed.connection, current.id, values)
+        await self._move_keys(changed, current, rules.seen_selectors(report, current))
+
+    async def _move_keys(
+        self, changed: Change, current: DomainRecord, seen: frozenset[str]
+    ) -> None:
+        now = self._now()
+        changes = rules.next_states(current.keys, seen, now, self._queue_life)
+        await store.set_states(changed.connection, changes, now)
+
+    async def _allow(self, changed: Change, name: str, owner: int) -> None:
+        owners = await store.verified_owners(changed.connection, name)
+        problem = rules.why_not_verify(owners, name, owner)
+        if problem:
+            raise ConflictError(problem)
+
+    async def _audit(
+        self, changed: Change, scope: Scope, found: DomainRecord, action: str, detail: str = ""
+    ) -> None:
+        await record(
+            changed.connection,
+            scope,
+            Act(
+                tenant_id=found.tenant_id,
+                at=self._now(),
+                action=action,
+                subject=f"domain {found.name}",
+                detail=detail,
+            ),
+        )
+
+
+async def _make_pair() -> tuple[PrivateKey, PrivateKey]:
+    """RSA for everybody, Ed25519 for who can; RSA takes up to half a second, off the loop."""
+    return await asyncio.to_thread(signing_keys.make_rsa), signing_keys.make_ed25519()
+
+
+def _default_of(found: DomainRecord) -> Select[Any]:
+    return select(domain).where(domain.c.tenant_id == found.tenant_id, domain.c.is_default)

@@ -39,11 +39,17 @@ async def load(
     """Domains with their keys: those of `statement`, or all that the scope sees."""
     wanted = select(domain) if statement is None else statement
     rows = (
-        (await connection.execute(scoped(wanted, domain, scope).order_by(domain.c.name, domain.c.id)))
+        (
+            await connection.execute(
+                scoped(wanted, domain, scope).order_by(domain.c.name, domain.c.id)
+            )
+        )
         .mappings()
         .all()
     )
-    keys = await _keys(connection, scope, [row["id"] for row in rows] if statement is not None else None)
+    keys = await _keys(
+        connection, scope, [row["id"] for row in rows] if statement is not None else None
+    )
     return tuple(_to_record(row, keys.get(row["id"], ())) for row in rows)
 
 
@@ -59,12 +65,16 @@ async def get(connection: AsyncConnection, scope: Scope, name: str, tenant_id: i
 async def verified_owners(connection: AsyncConnection, name: str) -> dict[str, int]:
     """Who has verified the name, in any tenant: only the system may know."""
     rows = await connection.execute(
-        select(domain.c.name, domain.c.tenant_id).where(domain.c.name == name, domain.c.verified_at > 0)
+        select(domain.c.name, domain.c.tenant_id).where(
+            domain.c.name == name, domain.c.verified_at > 0
+        )
     )
-    return {found: tenant_id for found, tenant_id in rows}
+    return {row.name: row.tenant_id for row in rows}
 
 
-async def set_domain(connection: AsyncConnection, domain_id: int, values: Mapping[str, Any]) -> None:
+async def set_domain(
+    connection: AsyncConnection, domain_id: int, values: Mapping[str, Any]
+) -> None:
     """Change columns of one domain."""
     await connection.execute(update(domain).where(domain.c.id == domain_id).values(**values))
 
@@ -75,14 +85,25 @@ async def set_states(
     """Move keys to other states."""
     for key_id, (state, withdraw_at) in sorted(changes.items()):
         values = {"state": state, "withdraw_at": withdraw_at, "updated_at": now}
-        await connection.execute(update(domain_key).where(domain_key.c.id == key_id).values(**values))
+        await connection.execute(
+            update(domain_key).where(domain_key.c.id == key_id).values(**values)
+        )
 
 
-async def sealed_keys(connection: AsyncConnection, ids: Iterable[int]) -> list[tuple[int, str, str]]:
+async def sealed_keys(
+    connection: AsyncConnection, ids: Iterable[int]
+) -> list[tuple[int, str, str]]:
     """Key id, what it is bound to, and the encrypted private key."""
-    columns = (domain_key.c.id, domain_key.c.domain_id, domain_key.c.selector, domain_key.c.private_key)
+    columns = (
+        domain_key.c.id,
+        domain_key.c.domain_id,
+        domain_key.c.selector,
+        domain_key.c.private_key,
+    )
     rows = await connection.execute(select(*columns).where(domain_key.c.id.in_(ids)))
-    return [(key_id, bound_to(domain_id, selector), text) for key_id, domain_id, selector, text in rows]
+    return [
+        (key_id, bound_to(domain_id, selector), text) for key_id, domain_id, selector, text in rows
+    ]
 
 
 def bound_to(domain_id: int, selector: str) -> str:

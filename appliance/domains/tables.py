@@ -38,8 +38,20 @@ domain = Table(
     Column("created_at", BigInteger, nullable=False),
     # Anybody may claim a name; only one may prove it. So nobody can block another's domain.
     UniqueConstraint("tenant_id", "name"),
-    Index("uq_domain_verified", "name", unique=True, sqlite_where=_VERIFIED, postgresql_where=_VERIFIED),
-    Index("uq_domain_default", "tenant_id", unique=True, sqlite_where=_DEFAULT, postgresql_where=_DEFAULT),
+    Index(
+        "uq_domain_verified",
+        "name",
+        unique=True,
+        sqlite_where=_VERIFIED,
+        postgresql_where=_VERIFIED,
+    ),
+    Index(
+        "uq_domain_default",
+        "tenant_id",
+        unique=True,
+        sqlite_where=_DEFAULT,
+        postgresql_where=_DEFAULT,
+    ),
 )
 
 domain_key = Table(

@@ -7,7 +7,6 @@ Login failures are totals over the last minutes that every process adds to.
 
 from __future__ import annotations
 
-from appliance.limits.model import Budget
 from appliance.limits.service import Budgets, LoginFailures
 
-__all__ = ["Budget", "Budgets", "LoginFailures"]
+__all__ = ["Budgets", "LoginFailures"]

@@ -6,16 +6,16 @@ from typing import Final
 
 from appliance.core import clock
 
-FAILURE_WINDOW: Final = 5 * clock.MINUTE
-"""Failures are counted in two such windows: over the last five to ten minutes."""
+FAILURE_WINDOW: Final = clock.MINUTE
+FAILURE_MEMORY: Final = 10 * clock.MINUTE
+"""A failed login counts for so long, as in mta/submission/failures.py."""
 
 
-def window_start(now: int, length: int) -> int:
-    """When the window that holds `now` began."""
-    return now - now % length
+def failure_window(now: int) -> int:
+    """The minute a failure is counted in."""
+    return now - now % FAILURE_WINDOW
 
 
-def failure_windows(now: int) -> tuple[int, int]:
-    """The running window and the one before."""
-    current = window_start(now, FAILURE_WINDOW)
-    return current, current - FAILURE_WINDOW
+def oldest_failure_window(now: int) -> int:
+    """The oldest minute that still counts."""
+    return failure_window(now) - FAILURE_MEMORY + FAILURE_WINDOW

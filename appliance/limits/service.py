@@ -13,15 +13,13 @@ from sqlalchemy import case, delete, func, literal, select, update
 
 from appliance.core import clock
 from appliance.core.database import reading, transaction, upsert
-from appliance.limits.rules import failure_windows
+from appliance.limits.rules import failure_window, oldest_failure_window
 from appliance.limits.tables import budget, login_failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncEngine
-
-    from appliance.limits.model import Budget
 
 
 class Budgets:
@@ -30,8 +28,8 @@ class Budgets:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def lease(self, wanted: Budget, amount: int, limit: int) -> int:
-        """Take up to `amount`; returns what was granted, 0 when nothing is left.
+    async def lease(self, key: str, window: int, amount: int, limit: int) -> int:
+        """Take up to `amount` of the window that began at `window`; 0 when nothing is left.
 
         The limit may differ from call to call (an admin raised it); no call passes its own.
         """
@@ -40,7 +38,7 @@ class Budgets:
         first = min(amount, limit)
         room = literal(limit) - budget.c.used
         grant = case((room < amount, room), else_=literal(amount))
-        values = {"key": wanted.key, "window": wanted.window, "used": first, "granted": first}
+        values = {"key": key, "window": window, "used": first, "granted": first}
         async with transaction(self._engine) as connection:
             statement = (
                 upsert(connection, budget)
@@ -54,22 +52,18 @@ class Budgets:
             )
             return int((await connection.execute(statement)).scalar() or 0)
 
-    async def give_back(self, taken: Budget, amount: int) -> None:
+    async def give_back(self, key: str, window: int, amount: int) -> None:
         """Return the unused rest of a portion."""
         rest = case((budget.c.used < amount, 0), else_=budget.c.used - amount)
         statement = (
-            update(budget)
-            .where(budget.c.key == taken.key, budget.c.window == taken.window)
-            .values(used=rest)
+            update(budget).where(budget.c.key == key, budget.c.window == window).values(used=rest)
         )
         async with transaction(self._engine) as connection:
             await connection.execute(statement)
 
-    async def used(self, wanted: Budget) -> int:
+    async def used(self, key: str, window: int) -> int:
         """What has been granted so far."""
-        statement = select(budget.c.used).where(
-            budget.c.key == wanted.key, budget.c.window == wanted.window
-        )
+        statement = select(budget.c.used).where(budget.c.key == key, budget.c.window == window)
         async with reading(self._engine) as connection:
             return int((await connection.execute(statement)).scalar() or 0)
 
@@ -86,13 +80,13 @@ class LoginFailures:
         self._engine, self._now = engine, now
 
     async def add_failures(self, deltas: Mapping[str, int]) -> dict[str, int]:
-        """Add what this process saw; returns the total of each key over the last minutes.
+        """Add what this process saw; returns the total of each key over the last ten minutes.
 
-        A delta of 0 only asks. Keys are made by the caller: "address 192.0.2.1", "user app".
+        A delta of 0 only asks. Keys are made by the caller: "net:192.0.2.1", "user:app".
         """
         if not deltas:
             return {}
-        current, previous = failure_windows(self._now())
+        current, oldest = failure_window(self._now()), oldest_failure_window(self._now())
         rows = [
             {"key": key, "window": current, "total": delta}
             for key, delta in sorted(deltas.items())  # one order for all: no deadlock on PostgreSQL
@@ -100,7 +94,7 @@ class LoginFailures:
         ]
         recent = (
             select(login_failure.c.key, func.sum(login_failure.c.total))
-            .where(login_failure.c.key.in_(deltas), login_failure.c.window >= previous)
+            .where(login_failure.c.key.in_(deltas), login_failure.c.window >= oldest)
             .group_by(login_failure.c.key)
         )
         async with transaction(self._engine) as connection:
@@ -119,6 +113,6 @@ class LoginFailures:
 
     async def forget(self) -> None:
         """Drop the windows that no longer count."""
-        _, previous = failure_windows(self._now())
+        oldest = oldest_failure_window(self._now())
         async with transaction(self._engine) as connection:
-            await connection.execute(delete(login_failure).where(login_failure.c.window < previous))
+            await connection.execute(delete(login_failure).where(login_failure.c.window < oldest))

@@ -17,7 +17,7 @@ from appliance.core.scope import BOX, scoped
 from appliance.operations.model import KillStatus, Target
 from appliance.operations.rules import checked_target, describe
 from appliance.operations.tables import kill_switch, pause
-from appliance.tenancy import record
+from appliance.tenancy import Act, record
 from appliance.tenancy.rules import checked_reason
 from mta.directory import Pause
 
@@ -76,7 +76,9 @@ class Operations:
             rows = await changed.connection.execute(statement.returning(pause))
             row = rows.mappings().one_or_none()
             if row is None:
-                raise NotFoundError(f"no pause has the id {pause_id}: `pillarbox queue list` shows them")
+                raise NotFoundError(
+                    f"no pause has the id {pause_id}: `pillarbox queue list` shows them"
+                )
             lifted = Pause(**row)
             await self._audit(changed.connection, scope, _target(lifted), "pause.remove")
         return lifted
@@ -93,7 +95,9 @@ class Operations:
     async def pauses(self, scope: Scope) -> tuple[Pause, ...]:
         """The pauses the scope sees, oldest first."""
         async with reading(self._engine) as connection:
-            rows = await connection.execute(scoped(select(pause), pause, scope).order_by(pause.c.id))
+            rows = await connection.execute(
+                scoped(select(pause), pause, scope).order_by(pause.c.id)
+            )
             return tuple(Pause(**row) for row in rows.mappings())
 
     async def _move_switch(self, scope: Scope, *, is_on: bool, reason: str) -> KillStatus:
@@ -107,25 +111,34 @@ class Operations:
                 await record(
                     changed.connection,
                     scope,
-                    tenant_id=BOX,
-                    at=self._now(),
-                    action="kill-switch.on" if is_on else "kill-switch.off",
-                    subject="kill switch",
-                    detail=reason,
+                    Act(
+                        tenant_id=BOX,
+                        at=self._now(),
+                        action="kill-switch.on" if is_on else "kill-switch.off",
+                        subject="kill switch",
+                        detail=reason,
+                    ),
                 )
             return await _status(changed.connection)
 
     async def _audit(
-        self, connection: AsyncConnection, scope: Scope, target: Target, action: str, detail: str = ""
+        self,
+        connection: AsyncConnection,
+        scope: Scope,
+        target: Target,
+        action: str,
+        detail: str = "",
     ) -> None:
         await record(
             connection,
             scope,
-            tenant_id=target.tenant_id,
-            at=self._now(),
-            action=action,
-            subject=describe(target),
-            detail=detail,
+            Act(
+                tenant_id=target.tenant_id,
+                at=self._now(),
+                action=action,
+                subject=describe(target),
+                detail=detail,
+            ),
         )
 
 

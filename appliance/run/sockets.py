@@ -67,7 +67,7 @@ def _open(name: str, listener: Listener) -> socket.socket:
     except OSError as error:
         sock.close()
         raise ConfigError(_words(name, listener, error)) from error
-    sock.setblocking(False)
+    sock.settimeout(0)
     return sock
 
 

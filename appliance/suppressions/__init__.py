@@ -16,9 +16,10 @@ from appliance.suppressions.model import (
     SoftBounceRule,
     SuppressionEvent,
 )
-from appliance.suppressions.service import SuppressionList
+from appliance.suppressions.service import TOMBSTONE_LIFE, SuppressionList
 
 __all__ = [
+    "TOMBSTONE_LIFE",
     "Entry",
     "ImportResult",
     "Matcher",

@@ -71,7 +71,11 @@ def parse_row(line: str) -> Row | None:
     Raises UsageError in words.
     """
     text = line.strip().lstrip("\ufeff")
-    if not text or text.startswith("#") or text.lower().startswith(("target,", "address,", "email,")):
+    if (
+        not text
+        or text.startswith("#")
+        or text.lower().startswith(("target,", "address,", "email,"))
+    ):
         return None
     if len(text) > MAX_LINE:
         raise UsageError(f"the line has more than {MAX_LINE} characters")

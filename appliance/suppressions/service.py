@@ -30,7 +30,7 @@ from appliance.suppressions.model import (
 )
 from appliance.suppressions.rules import HEADER, Row, format_row, normal_target, parse_row
 from appliance.suppressions.tables import applied_event, soft_bounce, suppression
-from appliance.tenancy import record
+from appliance.tenancy import Act, record
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -88,7 +88,9 @@ class SuppressionList:
         async with change(self._engine, Part.SUPPRESSIONS) as changed:
             removed = await store.bury(changed, where, at=self._now())
             if not removed:
-                raise NotFoundError(f"{wanted} is not suppressed: `pillarbox suppression list` shows who is")
+                raise NotFoundError(
+                    f"{wanted} is not suppressed: `pillarbox suppression list` shows who is"
+                )
             await self._audit(changed, scope, owner, "suppression.remove", wanted)
         return removed[0]
 
@@ -97,9 +99,13 @@ class SuppressionList:
     ) -> tuple[Entry, ...]:
         """A page of what stands now, in the order of ids above `after`."""
         live = or_(suppression.c.expires_at == 0, suppression.c.expires_at > self._now())
-        statement = scoped(store.entries(), suppression, scope).where(suppression.c.id > after, live)
+        statement = scoped(store.entries(), suppression, scope).where(
+            suppression.c.id > after, live
+        )
         if prefix:
-            statement = statement.where(suppression.c.target.startswith(prefix.lower(), autoescape=True))
+            statement = statement.where(
+                suppression.c.target.startswith(prefix.lower(), autoescape=True)
+            )
         async with reading(self._engine) as connection:
             rows = await connection.execute(
                 statement.order_by(suppression.c.id).limit(min(limit, _PAGE))
@@ -119,19 +125,19 @@ class SuppressionList:
             if rows:
                 async with change(self._engine, Part.SUPPRESSIONS) as changed:
                     imported += await store.put(changed, rows, replace=True)
-        result = ImportResult(
-            imported=imported, failed=reader.failed, errors=tuple(reader.errors)
-        )
+        result = ImportResult(imported=imported, failed=reader.failed, errors=tuple(reader.errors))
         async with transaction(self._engine) as connection:
             detail = f"{result.imported} imported, {result.failed} left out"
             await record(
                 connection,
                 scope,
-                tenant_id=owner,
-                at=self._now(),
-                action="suppression.import",
-                subject="suppressions",
-                detail=detail,
+                Act(
+                    tenant_id=owner,
+                    at=self._now(),
+                    action="suppression.import",
+                    subject="suppressions",
+                    detail=detail,
+                ),
             )
         return result
 
@@ -201,9 +207,7 @@ class SuppressionList:
         columns = (table.id, table.tenant_id, table.target)
         statement = select(*columns, table.expires_at, table.removed_at, table.generation)
         if tombstones:
-            later = or_(
-                table.generation > since, and_(table.generation == since, table.id > after)
-            )
+            later = or_(table.generation > since, and_(table.generation == since, table.id > after))
             statement = statement.where(later).order_by(table.generation, table.id)
         else:
             statement = statement.where(table.id > after, table.removed_at == 0).order_by(table.id)
@@ -243,11 +247,13 @@ class SuppressionList:
         await record(
             changed.connection,
             scope,
-            tenant_id=owner,
-            at=self._now(),
-            action=action,
-            subject="suppressions",
-            detail=detail,
+            Act(
+                tenant_id=owner,
+                at=self._now(),
+                action=action,
+                subject="suppressions",
+                detail=detail,
+            ),
         )
 
 

@@ -102,15 +102,15 @@ async def count_soft(
 
 async def _add_soft(connection: AsyncConnection, same: Sequence[SoftBounce]) -> RowMapping:
     times = [bounce.at for bounce in same]
-    statement = upsert(connection, soft_bounce).values(
+    insertion = upsert(connection, soft_bounce).values(
         tenant_id=same[0].tenant_id,
         address=same[0].address,
         count=len(same),
         first_at=min(times),
         last_at=max(times),
     )
-    old, fresh = soft_bounce.c, statement.excluded
-    statement = statement.on_conflict_do_update(
+    old, fresh = soft_bounce.c, insertion.excluded
+    statement = insertion.on_conflict_do_update(
         index_elements=[old.tenant_id, old.address],
         set_={
             "count": old["count"] + fresh["count"],
@@ -119,7 +119,8 @@ async def _add_soft(connection: AsyncConnection, same: Sequence[SoftBounce]) -> 
             "last_at": case((fresh.last_at > old.last_at, fresh.last_at), else_=old.last_at),
         },
     ).returning(soft_bounce)
-    return (await connection.execute(statement)).mappings().one()
+    row: RowMapping = (await connection.execute(statement)).mappings().one()
+    return row
 
 
 async def forget_soft(connection: AsyncConnection, keys: Collection[tuple[int, str]]) -> None:
@@ -127,7 +128,8 @@ async def forget_soft(connection: AsyncConnection, keys: Collection[tuple[int, s
     if not keys:
         return
     statement = delete(soft_bounce).where(
-        soft_bounce.c.tenant_id == bindparam("b_tenant"), soft_bounce.c.address == bindparam("b_address")
+        soft_bounce.c.tenant_id == bindparam("b_tenant"),
+        soft_bounce.c.address == bindparam("b_address"),
     )
     rows = [{"b_tenant": tenant_id, "b_address": address} for tenant_id, address in sorted(keys)]
     await connection.execute(statement, rows)

@@ -15,28 +15,20 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from appliance.core.scope import Scope
+    from appliance.tenancy.model import Act
 
 _MAX_PAGE = 1000
 
 
-async def record(
-    connection: AsyncConnection,
-    scope: Scope,
-    *,
-    tenant_id: int,
-    at: int,
-    action: str,
-    subject: str,
-    detail: str = "",
-) -> None:
-    """Add an entry. `subject` names the record as people know it; never a secret."""
+async def record(connection: AsyncConnection, scope: Scope, act: Act) -> None:
+    """Add an entry, in the transaction of the change."""
     entry = {
-        "at": at,
-        "tenant_id": tenant_id,
+        "at": act.at,
+        "tenant_id": act.tenant_id,
         "by": scope.by,
-        "action": action,
-        "record": subject,
-        "detail": detail,
+        "action": act.action,
+        "record": act.subject,
+        "detail": act.detail,
     }
     await connection.execute(insert(audit), entry)
 
@@ -47,7 +39,9 @@ class AuditLog:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def list(self, scope: Scope, *, before: int = 0, limit: int = 100) -> tuple[AuditEntry, ...]:
+    async def list(
+        self, scope: Scope, *, before: int = 0, limit: int = 100
+    ) -> tuple[AuditEntry, ...]:
         """A page of entries older than the entry `before` (0 = from the newest)."""
         statement = scoped(select(audit), audit, scope).order_by(audit.c.id.desc())
         if before:

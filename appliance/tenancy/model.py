@@ -24,6 +24,17 @@ class TenantRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Act:
+    """What somebody did, for the audit log. `subject` names the record as people know it."""
+
+    tenant_id: int  # 0 = the box
+    at: int
+    action: str  # "credential.revoke"
+    subject: str  # "credential 12 (app)"
+    detail: str = ""  # never a secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """Who did what, on which record, when."""
 

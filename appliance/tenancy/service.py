@@ -16,7 +16,7 @@ from appliance.core.database import reading
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import BOX, scoped
 from appliance.tenancy.audit import record
-from appliance.tenancy.model import TenantRecord
+from appliance.tenancy.model import Act, TenantRecord
 from appliance.tenancy.rules import checked_name, checked_quota, checked_reason, checked_weight
 from appliance.tenancy.tables import tenant
 
@@ -49,7 +49,9 @@ class Tenants:
         }
         try:
             async with change(self._engine, Part.TENANTS) as changed:
-                row = await changed.connection.execute(insert(tenant).values(values).returning(tenant))
+                row = await changed.connection.execute(
+                    insert(tenant).values(values).returning(tenant)
+                )
                 made = TenantRecord(**row.mappings().one())
                 await self._audit(changed.connection, scope, made, "tenant.create")
         except IntegrityError as error:
@@ -104,7 +106,9 @@ class Tenants:
         _only_system(scope)
         async with change(self._engine, Part.TENANTS) as changed:
             found = await self._get(changed.connection, scope, name)
-            statement = update(tenant).where(tenant.c.id == found.id).values(values).returning(tenant)
+            statement = (
+                update(tenant).where(tenant.c.id == found.id).values(values).returning(tenant)
+            )
             made = TenantRecord(**(await changed.connection.execute(statement)).mappings().one())
             await self._audit(changed.connection, scope, made, action, detail)
         return made
@@ -129,11 +133,13 @@ class Tenants:
         await record(
             connection,
             scope,
-            tenant_id=made.id,
-            at=self._now(),
-            action=action,
-            subject=f"tenant {made.name}",
-            detail=detail,
+            Act(
+                tenant_id=made.id,
+                at=self._now(),
+                action=action,
+                subject=f"tenant {made.name}",
+                detail=detail,
+            ),
         )
 
 

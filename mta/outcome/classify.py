@@ -93,8 +93,8 @@ def classify(
 
 
 def _is_about_recipient(reply: Reply, phase: Phase | None, *, sole: bool) -> bool:
-    if reply.enhanced[2:4] == "7.":  # RFC 3463: security or policy
-        return False
+    if reply.enhanced[2:4] == "7." or reply.enhanced.startswith("4"):
+        return False  # RFC 3463: security or policy; or a code that contradicts itself
     return phase in _OF_RECIPIENT or (sole and phase in (Phase.DATA, Phase.DOT))
 
 

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 MAX_STEPS = 64
 """Steps of a conversation kept with each event."""
 
+_BEFORE_MAIL = frozenset(
+    {Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.STARTTLS, Phase.AUTH}
+)
+"""What a host says before it knows the message never bounces it: another try may meet another host
+(a 554 greeting speaks of the host or of our address, RFC 5321 3.1)."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
@@ -53,6 +59,14 @@ class Recorder:
             for result in attempt.results
         ]
 
+    def _verdict(self, result: RecipientResult, attempt: Attempt) -> Verdict:
+        return classify(
+            result.reply,
+            phase=result.phase,
+            provider=attempt.host,
+            sole_recipient=len(attempt.results) == 1,
+        )
+
     def _one(
         self,
         message: Message,
@@ -63,11 +77,13 @@ class Recorder:
         now: int,
     ) -> Recorded:
         reply = result.reply
-        verdict = None if reply.is_success else classify(reply, phase=result.phase)
+        verdict = None if reply.is_success else self._verdict(result, attempt)
         decision = decide(
             recipient,
             success=reply.is_success,
-            permanent=verdict is not None and verdict.is_permanent,
+            permanent=verdict is not None
+            and verdict.is_permanent
+            and result.phase not in _BEFORE_MAIL,
             now=now,
             schedule=self._schedule,
             roll=self._roll(),

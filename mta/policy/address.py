@@ -121,4 +121,6 @@ def _check_lengths(text: str, address: Address) -> None:
     if octets > MAX_LOCAL:
         raise Refused(501, "5.1.3", f"{shown(text)}: more than {MAX_LOCAL} octets before the @")
     if octets + 1 + len(address.domain) > MAX_ADDRESS:
-        raise Refused(501, "5.1.3", f"{shown(text)}: the address is longer than {MAX_ADDRESS} octets")
+        raise Refused(
+            501, "5.1.3", f"{shown(text)}: the address is longer than {MAX_ADDRESS} octets"
+        )

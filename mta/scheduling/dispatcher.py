@@ -124,6 +124,8 @@ class Dispatcher:
     def directory_changed(self) -> None:
         """Pauses, the kill switch or tenants changed: look at everything that was kept back."""
         self.backlog.unpark(lambda _: True, clock.now_ms())
+        # Sites that do not come from DNS hold until the directory changes.
+        self._sites = {d: site for d, site in self._sites.items() if site.expires_at}
         for lane in list(self.lanes.values()):
             lane.wake_all()
             self._kick(lane)
@@ -218,7 +220,7 @@ class Dispatcher:
         """Put a parcel into the lane of its site, asking DNS first where that is not known."""
         domain = parcel.key.domain
         site = self._sites.get(domain)
-        if site is not None and site.expires_at > clock.now_ms():
+        if site is not None and (not site.expires_at or site.expires_at > clock.now_ms()):
             self._enter(parcel, site)
             return
         waiting = self._resolving.get(domain)

@@ -2,8 +2,8 @@
 
 Pure functions on the bytes of a message in CRLF form. They never change a message and never fail:
 bytes that are no mail at all still have a canonical form. Clean text is only searched, not
-rewritten: `in` and `endswith` before any replacement take 3 µs at 4 KB and 45 µs at 100 KB, where a
-regular expression over every line takes 96 and 2,616.
+rewritten. With SHA-256, a body hash takes 2 to 12 µs at 4 KB and 50 (base64) to 310 µs (indented
+HTML) at 100 KB (bench/parts.py); a regular expression over every line took 96 and 2,616.
 """
 
 from __future__ import annotations

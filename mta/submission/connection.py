@@ -13,10 +13,11 @@ mta/submission/sessions.py, which calls `check_time`. Work on a whole message is
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
-from appliance.core import tasks
+from appliance.core import log, tasks
 from mta.policy.refusal import Refused
 from mta.submission import proxy
 from mta.submission.service import TlsMode
@@ -35,6 +36,7 @@ MAX_MISTAKES: Final = 20  # unknown commands and wrong arguments in a row
 UNCLEAN: Final = (521, "5.5.2", "bare CR or LF, or NUL, in a command: a line ends in CRLF; closing")
 
 _log = logging.getLogger(__name__)
+_numbers = itertools.count(1)
 
 
 class Connection(asyncio.Protocol):
@@ -45,6 +47,7 @@ class Connection(asyncio.Protocol):
     def __init__(self, service: Service) -> None:
         self.service = service
         self.loop = asyncio.get_running_loop()
+        self.id = f"{next(_numbers):x}"  # in every line of the log that is about this session
         self.address = ""
         self.port = 0
         self.tls = ""
@@ -84,6 +87,7 @@ class Connection(asyncio.Protocol):
         """Greet, at once where nothing has to be waited for."""
         assert isinstance(transport, asyncio.Transport)
         self.transport = transport
+        self.service.observer.connected()
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple):
             self.address, self.port = _plain(peer[0]), peer[1]
@@ -103,9 +107,9 @@ class Connection(asyncio.Protocol):
         if self.service.tls is TlsMode.IMPLICIT:
             try:
                 self.service.sessions.enter(self, self.address)
-            except Refused as refusal:  # no handshake is spent on it
-                _log.info("%s: session refused: %s", self.address, refusal.log)
-                self.abort()
+            except Refused as refusal:
+                self._tell(refusal)
+                self.abort()  # no handshake is spent on it
                 return
             if await self._upgrade():
                 self._greet()
@@ -126,7 +130,7 @@ class Connection(asyncio.Protocol):
             async with asyncio.timeout(HANDSHAKE):
                 header = await proxy.read_header(sock.fileno())
         except (proxy.ProxyError, OSError) as error:  # TimeoutError is an OSError too
-            _log.warning("%s: no PROXY header: %s", self.address, str(error) or "time-out")
+            _log.warning("no PROXY header: %s", str(error) or "time-out", extra=self._about())
             self.abort()
             return False
         if header.address:
@@ -142,7 +146,8 @@ class Connection(asyncio.Protocol):
                 self.transport, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE
             )
         except OSError as error:  # ssl.SSLError, time-outs and resets are OSErrors
-            _log.info("%s: TLS handshake failed: %s", self.address, error)
+            _log.info("TLS handshake failed: %s", error, extra=self._about())
+            self.service.observer.handshake("failed")
             self.abort()
             return False
         if transport is None:  # the client left in the handshake; asyncio tells nobody
@@ -150,7 +155,8 @@ class Connection(asyncio.Protocol):
             return False
         self.transport = transport
         cipher = transport.get_extra_info("cipher")
-        self.tls = f"{cipher[1]} {cipher[0]}"
+        self.tls = f"{transport.get_extra_info('ssl_object').version()} {cipher[0]}"
+        self.service.observer.handshake(self.tls.partition(" ")[0])
         return True
 
     # -- closing ----------------------------------------------------------------------------------
@@ -300,7 +306,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, refusal: Refused) -> None:
         reply = refusal.reply
-        _log.info("%s: %d %s %s", self.address, reply.code, reply.enhanced, refusal.log)
+        self._tell(refusal)
         self._say(reply)
         if 500 <= reply.code < 505 or reply.code == 555:
             self._mistakes += 1
@@ -309,6 +315,14 @@ class Connection(asyncio.Protocol):
             self._hang_up()
         elif reply.code in (421, 521):
             self._hang_up()
+
+    def _tell(self, refusal: Refused) -> None:
+        reply = refusal.reply
+        _log.info("%d %s %s", reply.code, reply.enhanced, refusal.log, extra=self._about())
+        self.service.observer.refused(reply)
+
+    def _about(self) -> dict[str, dict[str, Any]]:
+        return log.fields(session=self.id, client=self.address)
 
     def pause_writing(self) -> None:
         """The client does not read its replies: take nothing more from it."""
@@ -329,7 +343,8 @@ class Connection(asyncio.Protocol):
 
     async def _work(self, work: Coroutine[Any, Any, None]) -> None:
         try:
-            await work
+            with log.bind(session=self.id):
+                await work
         except Refused as refusal:
             self._refuse(refusal)
         self._task = None

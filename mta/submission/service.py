@@ -67,6 +67,27 @@ class Peer(Protocol):
         """Who is on the other end, as Received tells it."""
 
 
+class Observer(Protocol):
+    """Told what happens on a listener (metrics)."""
+
+    def connected(self) -> None:
+        """A client connected."""
+
+    def handshake(self, result: str) -> None:
+        """A TLS handshake ended: the version, or "failed"."""
+
+    def refused(self, reply: Reply) -> None:
+        """A session, command or message was refused."""
+
+
+class _Nobody:
+    def connected(self) -> None: ...
+
+    def handshake(self, result: str) -> None: ...
+
+    def refused(self, reply: Reply) -> None: ...
+
+
 class Handler(Protocol):
     """The policy of one connection."""
 
@@ -100,6 +121,7 @@ class Service:
     offers_auth: bool = True
     normalise_line_ends: bool = False
     proxies: tuple[Network, ...] = ()
+    observer: Observer = field(default_factory=_Nobody)
     greeting: bytes = field(init=False)
     ehlo_clear: bytes = field(init=False)
     ehlo_secure: bytes = field(init=False)

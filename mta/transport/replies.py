@@ -74,11 +74,13 @@ class Replies(asyncio.Protocol):
         self._deadline = self._end = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def begin(self, seconds: float) -> float:
-        """A transaction begins and may take so long in all. Returns the loop's time."""
-        now = self._loop.time()
-        self._end = now + seconds
-        return now
+    def now(self) -> float:
+        """The loop's time, in seconds."""
+        return self._loop.time()
+
+    def begin(self, seconds: float) -> None:
+        """A transaction begins and may take so long in all."""
+        self._end = self._loop.time() + seconds
 
     async def talk(
         self, data: bytes, count: int, timeout: float, last_timeout: float = 0.0
@@ -117,8 +119,11 @@ class Replies(asyncio.Protocol):
                     return
                 self._transport.write(view[start : start + _BLOCK])
                 self._deadline = self._loop.time() + block
-                while self._paused and self.fault is None and not self._answers:
+                while self._is_stuck():
                     await self._wait()
+
+    def _is_stuck(self) -> bool:
+        return self._paused and self.fault is None and not self._answers
 
     def _break_off(self) -> None:
         """An answer before the end: a refusal counts, a "250" to half a message is not believed."""
@@ -221,7 +226,7 @@ class Replies(asyncio.Protocol):
         for n, line in enumerate(lines, 1):
             self._take_line(line, now)
             if not self._wanted:  # all answered, or at fault
-                if self.fault is None and (n < len(lines) or self._partial):
+                if n < len(lines) or self._partial:
                     self._spoil(_unasked(b"\n".join((*lines[n:], self._partial))))
                 self._wake()
                 return
@@ -262,9 +267,8 @@ class Replies(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._transport = None
-        self._spoil(
-            Reply(451, "4.4.2", f"the connection was lost: {exc}" if exc else "it was lost")
-        )
+        why = f": {exc}" if exc is not None else ""
+        self._spoil(Reply(451, "4.4.2", f"the connection was lost{why}"))
 
     def pause_writing(self) -> None:
         """The receiver takes no more for now."""

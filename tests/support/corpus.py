@@ -11,8 +11,12 @@ _FOLDERS = ("mail/not-bounces", "mail/bounces")
 
 def files() -> list[Path]:
     """Every message of the corpus."""
-    found = [path for folder in _FOLDERS for path in sorted((DATA / folder).rglob("*")) if path.is_file()]
-    found += [path for path in sorted((DATA / "dkim").iterdir()) if path.suffix in {".msg", ".message"}]
+    found = [
+        path for folder in _FOLDERS for path in sorted((DATA / folder).rglob("*")) if path.is_file()
+    ]
+    found += [
+        path for path in sorted((DATA / "dkim").iterdir()) if path.suffix in {".msg", ".message"}
+    ]
     return found
 
 

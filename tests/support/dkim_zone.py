@@ -33,7 +33,10 @@ def zone(of: SigningPlan) -> dict[str, str]:
     """The TXT records of a plan's keys, by name."""
     records = [
         dkim_record(
-            of.domain, selector=key.selector, algorithm=key.algorithm, public_key=public_key_text(key.private_key)
+            of.domain,
+            selector=key.selector,
+            algorithm=key.algorithm,
+            public_key=public_key_text(key.private_key),
         )
         for key in of.keys
     ]

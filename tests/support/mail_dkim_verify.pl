@@ -48,8 +48,7 @@ for my $file (@ARGV) {
     $verifier->PRINT($content);
     $verifier->CLOSE();
     for my $signature ( $verifier->signatures ) {
-        print join( "\t",
-            $file,              $signature->selector // '', $signature->algorithm // '',
-            $signature->result, $signature->result_detail ), "\n";
+        my @row = ( $signature->selector, $signature->algorithm, $signature->result, $signature->result_detail );
+        print join( "\t", $file, map { my $cell = $_ // ''; $cell =~ s/\s+/ /g; $cell } @row ), "\n";
     }
 }

@@ -30,7 +30,9 @@ def client(**changes: Any) -> Client:
     return Client(**(values | changes))
 
 
-def submission(data: bytes, *, recipients: tuple[str, ...] = ("jane@example.net",), **changes: Any) -> Submission:
+def submission(
+    data: bytes, *, recipients: tuple[str, ...] = ("jane@example.net",), **changes: Any
+) -> Submission:
     """A submission over SMTP with TLS and AUTH."""
     values: dict[str, Any] = {
         "source": Source.SMTP,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from appliance.core.errors import ConfigError
 from appliance.core.home import Home
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_every_place_lies_in_the_home(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 """RPC: real sockets, several requests at once, errors that come back as themselves."""
+# ruff: noqa: ASYNC240 - looking at a socket file may block: nobody else waits in a test
 
 from __future__ import annotations
 
@@ -7,10 +8,8 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -26,6 +25,10 @@ from appliance.core.errors import (
 )
 from appliance.core.rpc import RpcClient, RpcServer, call_sync
 from mta.policy.refusal import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
 
 @pytest.fixture

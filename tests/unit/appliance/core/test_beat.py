@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-
-import pytest
+from typing import TYPE_CHECKING
 
 from appliance.core.beat import Health
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_a_process_without_checks_is_well() -> None:

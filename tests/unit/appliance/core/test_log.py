@@ -6,13 +6,15 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from appliance.core import log
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Terminal(io.StringIO):
@@ -109,6 +111,7 @@ def test_a_crash_is_told_with_its_traceback(stream: io.StringIO) -> None:
     [
         "AUTH PLAIN hush",
         "C: auth login hush",
+        "AUTH SCRAM-SHA-256 hush",
         "Authorization: Bearer hush",
         'headers {"authorization": "Basic hush"}',
         "password=hush",
@@ -125,7 +128,7 @@ def test_a_secret_in_a_text_is_blanked(stream: io.StringIO, text: str) -> None:
 
 def test_a_secret_in_a_field_is_blanked_however_deep(stream: io.StringIO) -> None:
     with log.bind(
-        api_token="hush", smtp={"user": "u", "list": [{"Password": "hush"}, "AUTH X hush"]}
+        api_token="hush", smtp={"user": "u", "list": [{"Password": "hush"}, "AUTH XOAUTH2 hush"]}
     ):
         logger.info("x", extra=log.fields(secret=b"hush"))
     assert "hush" not in stream.getvalue()

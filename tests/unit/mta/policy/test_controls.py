@@ -99,12 +99,27 @@ def test_a_time_that_is_past_means_now(text: str):
             "X-Pillarbox-Metadata: 4512 octets; it may have 4096",
         ),
         (b"Send-At: tomorrow", "X-Pillarbox-Send-At: tomorrow has no time zone, or is no date"),
-        (b"Send-At: Mon, 21 Sep 2026 14:13:25", "X-Pillarbox-Send-At: Mon, 21 Sep 2026 14:13:25 has no time zone"),
-        (b"Send-At: Mon, 41 Sep 2026 14:13:25 GMT", "X-Pillarbox-Send-At: Mon, 41 Sep 2026 14:13:25 GMT is not"),
+        (
+            b"Send-At: Mon, 21 Sep 2026 14:13:25",
+            "X-Pillarbox-Send-At: Mon, 21 Sep 2026 14:13:25 has no time zone",
+        ),
+        (
+            b"Send-At: Mon, 41 Sep 2026 14:13:25 GMT",
+            "X-Pillarbox-Send-At: Mon, 41 Sep 2026 14:13:25 GMT is not",
+        ),
         (b"Send-At: Mon, GMT", "X-Pillarbox-Send-At: Mon, GMT is not a date"),
-        (b"Send-At: 2026-09-21T14:13:25", "X-Pillarbox-Send-At: 2026-09-21T14:13:25 has no time zone"),
-        (b"Send-At: 2026-99-21T14:13:25Z", "X-Pillarbox-Send-At: 2026-99-21T14:13:25Z is not a time"),
-        (b"Send-At: 2026-10-21T14:13:21Z", "X-Pillarbox-Send-At: 2026-10-21T14:13:21Z is more than 30 days ahead"),
+        (
+            b"Send-At: 2026-09-21T14:13:25",
+            "X-Pillarbox-Send-At: 2026-09-21T14:13:25 has no time zone",
+        ),
+        (
+            b"Send-At: 2026-99-21T14:13:25Z",
+            "X-Pillarbox-Send-At: 2026-99-21T14:13:25Z is not a time",
+        ),
+        (
+            b"Send-At: 2026-10-21T14:13:21Z",
+            "X-Pillarbox-Send-At: 2026-10-21T14:13:21Z is more than 30 days ahead",
+        ),
         (b"Idempotency-Key: " + b"x" * 256, "X-Pillarbox-Idempotency-Key: 256 characters"),
         (b"Idempotency-Key: \xc3\xa9", "X-Pillarbox-Idempotency-Key: it holds something else"),
         (b"Pool: warm", "X-Pillarbox-Pool: choosing a pool is not available"),
@@ -116,6 +131,8 @@ def test_a_wrong_control_is_refused_with_its_name(line: bytes, answer: str):
     assert _refusal(line).startswith("550 5.6.0 " + answer)
 
 
-@pytest.mark.parametrize("line", [b"Class: bulk", b"Metadata: {}", b"Send-At: 2026-09-22T14:13:25Z"])
+@pytest.mark.parametrize(
+    "line", [b"Class: bulk", b"Metadata: {}", b"Send-At: 2026-09-22T14:13:25Z"]
+)
 def test_a_control_that_may_stand_once_stands_once(line: bytes):
     assert "it stands 2 times" in _refusal(line, line)

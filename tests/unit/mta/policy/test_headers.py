@@ -61,15 +61,27 @@ def test_an_empty_message_has_no_headers():
 @pytest.mark.parametrize(
     ("content", "answer"),
     [
-        (b"From: a@b\r\nno colon here\r\n\r\n", "550 5.6.0 header line 2 after From is not a header"),
+        (
+            b"From: a@b\r\nno colon here\r\n\r\n",
+            "550 5.6.0 header line 2 after From is not a header",
+        ),
         (b"no colon here\r\n\r\n", "550 5.6.0 header line 1 is not a header"),
-        (b"From: a@b\r\nSubject : x\r\n\r\n", "550 5.6.0 header line 2: Subject has a space before its colon"),
-        (b" folded: first\r\n\r\n", "550 5.6.0 header line 1: a continuation line without a header"),
+        (
+            b"From: a@b\r\nSubject : x\r\n\r\n",
+            "550 5.6.0 header line 2: Subject has a space before its colon",
+        ),
+        (
+            b" folded: first\r\n\r\n",
+            "550 5.6.0 header line 1: a continuation line without a header",
+        ),
         (b"From: a@b\r\nA B: c\r\n\r\n", "550 5.6.0 header line 2 after From is not a header"),
         (b"From: a@b\r\n: c\r\n\r\n", "550 5.6.0 header line 2 after From is not a header"),
         (b"From: a@b\r\nX: a\nBcc: c\r\n\r\n", "550 5.6.0 header line 2: X holds a bare CR or LF"),
         (b"From: a@b\r\nX: a\rb\r\n\r\n", "550 5.6.0 header line 2: X holds a bare CR or LF"),
-        (b"From: a@b\r\nX: unfinished", "550 5.6.0 header line 2: X holds a bare CR or LF, or does not end"),
+        (
+            b"From: a@b\r\nX: unfinished",
+            "550 5.6.0 header line 2: X holds a bare CR or LF, or does not end",
+        ),
         (b"From: a@b\r\nX\x80: c\r\n\r\n", "550 5.6.0 header line 2 after From is not a header"),
         (b"From: a@b\r\n\r\nbo\0dy\r\n", "554 5.6.0 line 3 holds a NUL octet"),
     ],
@@ -108,7 +120,9 @@ def test_a_line_of_999_octets_is_refused_with_its_number(length: int):
             with pytest.raises(Refused) as refused:
                 check_lines(before + b"y" * length + after)
             number = before.count(b"\n") + 1
-            assert refused.value.reply.line().startswith(f"554 5.6.0 line {number} is longer than 998 octets")
+            assert refused.value.reply.line().startswith(
+                f"554 5.6.0 line {number} is longer than 998 octets"
+            )
 
 
 @given(st.lists(st.integers(0, 2500), max_size=12))
@@ -133,7 +147,7 @@ def test_a_huge_header_block_is_refused():
 
 _NAME = st.from_regex(rb"[!-9;-~]{1,20}", fullmatch=True)
 _LINE = st.from_regex(rb"[ -~\t]{0,60}", fullmatch=True)
-_VALUE = st.lists(_LINE, min_size=1, max_size=3).map(lambda lines: b"\r\n ".join(lines))
+_VALUE = st.lists(_LINE, min_size=1, max_size=3).map(b"\r\n ".join)
 
 
 @given(st.lists(st.tuples(_NAME, _VALUE), max_size=20), st.binary(max_size=200))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -14,19 +16,19 @@ ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 PARTS = ("tenants", "credentials", "domains", "suppressions", "operations")
 
 
-def number(name: str) -> sa.Column:
+def number(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.BigInteger, nullable=False)
 
 
-def words(name: str) -> sa.Column:
+def words(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.Text, nullable=False)
 
 
-def flag(name: str) -> sa.Column:
+def flag(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.Boolean, nullable=False)
 
 
-def own_id(table: str) -> tuple[sa.Column, sa.PrimaryKeyConstraint]:
+def own_id(table: str) -> tuple[sa.Column[Any], sa.PrimaryKeyConstraint]:
     return sa.Column("id", ID, nullable=False), sa.PrimaryKeyConstraint("id", name=f"pk_{table}")
 
 

@@ -1,0 +1,49 @@
+"""Current: the directory snapshot of this process, replaced when control.db changes."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from appliance.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from appliance.run.directory import DirectoryReader
+    from mta.directory import Directory
+
+log = logging.getLogger(__name__)
+
+
+class Current:
+    """Holds the newest directory; call it to get it."""
+
+    def __init__(self, reader: DirectoryReader, directory: Directory) -> None:
+        self._reader, self._directory = reader, directory
+        self._listeners: list[Callable[[Directory], None]] = []
+
+    @classmethod
+    async def load(cls, reader: DirectoryReader) -> Current:
+        """Read everything once."""
+        return cls(reader, await reader.load())
+
+    def __call__(self) -> Directory:
+        return self._directory
+
+    def subscribe(self, listener: Callable[[Directory], None]) -> None:
+        """Call `listener` with each new directory."""
+        self._listeners.append(listener)
+
+    async def step(self) -> bool:
+        """Look for changes; a store that cannot answer leaves the directory as it stands."""
+        try:
+            found = await self._reader.poll()
+        except StoreError as error:
+            log.warning("control.db does not answer, the last known directory holds: %s", error)
+            return False
+        if found is not None:
+            self._directory = found
+            for listener in self._listeners:
+                listener(found)
+        return False

@@ -1,0 +1,276 @@
+"""DirectoryReader: fills the mta's Directory from control.db, and keeps it current.
+
+`poll()` is one query of a few rows. Only the parts whose counter moved are read again; suppressions
+come as what changed since, and a signing key is decrypted once. The poll at POLL_SECONDS is what
+makes a kill switch, pause, revocation or suppression reach every process within 250 ms.
+
+A row that cannot be read (a key that does not decrypt, a trusted network of no known tenant) is
+logged and left out; the others go on. A store that cannot answer raises StoreError: keep the
+Directory that stands and poll again.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import secrets
+import zlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from appliance.core import clock
+from appliance.core.control import Part, generations
+from appliance.core.database import reading
+from appliance.core.errors import SecretError
+from appliance.core.scope import BOX, Scope
+from appliance.credentials import Credentials, entries
+from appliance.domains import BoxNames, Domains, KeyState
+from appliance.operations import Operations
+from appliance.suppressions import TOMBSTONE_LIFE, Matcher, SuppressionList
+from appliance.tenancy import Tenants
+from mta.directory import (
+    Credential,
+    Directory,
+    DkimKey,
+    FromPolicy,
+    KillSwitch,
+    SendingDomain,
+    Tenant,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from appliance.core.secrets import MasterKeys
+    from appliance.core.settings import Settings
+    from appliance.domains import DomainKey, DomainRecord
+    from mta.directory import Network
+
+POLL_SECONDS: Final = 0.2
+_SYSTEM: Final = Scope.system()
+_PUBLISHED: Final = frozenset({KeyState.ACTIVE, KeyState.RETIRING})
+_log = logging.getLogger(__name__)
+
+
+def box_names(settings: Settings) -> BoxNames:
+    """The names and addresses of the box, as its configuration gives them."""
+    hostname = settings.box.hostname.lower()
+    source = settings.delivery.source_address
+    return BoxNames(
+        hostname=hostname,
+        bounce_domain=settings.box.bounce_domain.lower() or f"bounces.{hostname}",
+        addresses=(source,) if source else (),
+    )
+
+
+def queue_life_ms(settings: Settings) -> int:
+    """The longest a message may wait; how long an old selector must stay."""
+    return int(max(settings.queue.lifetime, settings.queue.bulk_lifetime) * clock.SECOND)
+
+
+@dataclass(frozen=True, slots=True)
+class _LoadedKey:
+    """A key in memory, with the state of the row that it was read from."""
+
+    updated_at: int
+    key: DkimKey
+
+
+class DirectoryReader:
+    """Makes Directories for one process."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        keys: MasterKeys,
+        settings: Settings,
+        now: Callable[[], int] = clock.now_ms,
+    ) -> None:
+        self._engine, self._settings, self._now = engine, settings, now
+        self._names = box_names(settings)
+        self._tenants = Tenants(engine)
+        self._credentials = Credentials(engine, keys)
+        self._domains = Domains(engine, keys, self._names, queue_life=queue_life_ms(settings))
+        self._operations = Operations(engine)
+        self._suppressions = SuppressionList(engine)
+        self._seen: dict[Part, int] = {}
+        self._parts: dict[str, Any] = {}
+        self._loaded: dict[int, _LoadedKey] = {}
+        self._matcher: Matcher | None = None
+        self._refreshed_at = 0
+
+    async def load(self) -> Directory:
+        """Read everything anew. A million suppressions take some seconds."""
+        self._seen, self._parts, self._matcher = {}, {}, None
+        found = await self.poll()
+        assert found is not None, "nothing was seen, so everything has changed"
+        return found
+
+    async def poll(self) -> Directory | None:
+        """The Directory as it is now; None when nothing has changed since the last one."""
+        async with reading(self._engine) as connection:
+            current = dict(await generations(connection))
+        moved = {part for part, value in current.items() if self._seen.get(part) != value}
+        if not moved:
+            return None
+        for part in sorted(moved):
+            self._parts.update(await self._read(part))
+        if Part.TENANTS in moved:
+            self._parts["trusted"] = self._trusted()
+        self._seen = current
+        return Directory(generation=sum(current.values()), **self._parts)
+
+    async def _read(self, part: Part) -> Mapping[str, Any]:
+        match part:
+            case Part.TENANTS:
+                return await self._read_tenants()
+            case Part.CREDENTIALS:
+                return await self._read_credentials()
+            case Part.DOMAINS:
+                return await self._read_domains()
+            case Part.SUPPRESSIONS:
+                return await self._read_suppressions()
+            case Part.OPERATIONS:
+                return await self._read_operations()
+
+    async def _read_tenants(self) -> Mapping[str, Any]:
+        tenants = {BOX: Tenant(id=BOX, name="box")}
+        for found in await self._tenants.list(_SYSTEM):
+            tenants[found.id] = Tenant(
+                id=found.id,
+                name=found.name,
+                suspended=found.suspended,
+                suspended_reason=found.suspended_reason,
+                weight=found.weight,
+                recipients_per_day=found.recipients_per_day,
+            )
+        return {"tenants": tenants}
+
+    async def _read_credentials(self) -> Mapping[str, Any]:
+        records = await self._credentials.list(_SYSTEM)
+        return {"credentials": {one.username: one for found in records for one in entries(found)}}
+
+    async def _read_domains(self) -> Mapping[str, Any]:
+        records = await self._domains.list(_SYSTEM)
+        await self._load_keys(key for found in records for key in _signing(found))
+        domains: dict[str, SendingDomain] = {}
+        defaults: dict[int, SendingDomain] = {}
+        box: SendingDomain | None = None
+        for found in records:
+            made = self._sending_domain(found)
+            if found.tenant_id == BOX:
+                box = made if found.name == self._names.hostname else box
+                continue
+            if made.verified or made.name not in domains:
+                domains[made.name] = made
+            if made.is_default:
+                defaults[made.tenant_id] = made
+        return {
+            "domains": domains,
+            "default_domains": defaults,
+            "box_keys": box,
+            "bounce_domains": self._bounce_domains(domains.values()),
+            "own_names": self._own_names(),
+        }
+
+    async def _read_suppressions(self) -> Mapping[str, Any]:
+        """A process that heard nothing for so long may have missed that a suppression went."""
+        matcher = self._matcher
+        if matcher is None or self._now() - self._refreshed_at > TOMBSTONE_LIFE:
+            matcher = Matcher(secrets.token_bytes(32))
+        started = self._now()
+        await self._suppressions.refresh(matcher)
+        self._matcher, self._refreshed_at = matcher, started
+        return {"suppressions": matcher}
+
+    async def _read_operations(self) -> Mapping[str, Any]:
+        status = await self._operations.kill_status()
+        switch = KillSwitch(by=status.by, at=status.at, reason=status.reason)
+        return {
+            "pauses": await self._operations.pauses(_SYSTEM),
+            "kill_switch": switch if status.is_on else None,
+        }
+
+    async def _load_keys(self, keys: Iterable[DomainKey]) -> None:
+        wanted = {key.id: key for key in keys}
+        self._loaded = {
+            key_id: one
+            for key_id, one in self._loaded.items()
+            if key_id in wanted and one.updated_at == wanted[key_id].updated_at
+        }
+        for key_id in sorted(wanted.keys() - self._loaded.keys()):
+            key = wanted[key_id]
+            try:
+                private = (await self._domains.private_keys([key_id]))[key_id]
+            except (SecretError, ValueError, KeyError) as error:
+                _log.error("selector %s signs nothing: %s", key.selector, error)
+                continue
+            loaded = DkimKey(selector=key.selector, algorithm=key.algorithm, private_key=private)
+            self._loaded[key_id] = _LoadedKey(key.updated_at, loaded)
+
+    def _sending_domain(self, found: DomainRecord) -> SendingDomain:
+        loaded = (self._loaded.get(key.id) for key in _signing(found))
+        return SendingDomain(
+            id=found.id,
+            tenant_id=found.tenant_id,
+            name=found.name,
+            verified=found.verified,
+            is_default=found.is_default,
+            has_dmarc=found.has_dmarc,
+            bounce_domain=found.return_path if found.return_path_verified else "",
+            return_path_mode=found.return_path_mode,
+            keys=tuple(one.key for one in loaded if one is not None),
+            published=frozenset(key.selector for key in found.keys if key.state in _PUBLISHED),
+        )
+
+    def _bounce_domains(self, domains: Iterable[SendingDomain]) -> frozenset[str]:
+        verified = {
+            found.bounce_domain for found in domains if found.verified and found.bounce_domain
+        }
+        return frozenset(verified | {self._names.bounce_domain})
+
+    def _own_names(self) -> frozenset[str]:
+        helo = self._settings.delivery.helo.lower()
+        return frozenset({self._names.hostname, helo} - {""})
+
+    def _trusted(self) -> tuple[tuple[Network, Credential], ...]:
+        by_name = {tenant.name: tenant for tenant in self._parts["tenants"].values()}
+        found = []
+        for entry in self._settings.submission.trusted_networks:
+            tenant = by_name.get(entry.tenant.lower())
+            if tenant is None or tenant.id == BOX:
+                _log.warning(
+                    "submission.trusted_networks: %s may not relay, because no tenant is named %r",
+                    entry.network,
+                    entry.tenant,
+                )
+                continue
+            network = ipaddress.ip_network(entry.network, strict=False)
+            found.append((network, trusted_credential(network, tenant)))
+        return tuple(found)
+
+
+def trusted_credential(network: Network, tenant: Tenant) -> Credential:
+    """What a client of a trusted network may do: send from the tenant's verified domains.
+
+    It has no row, because it is configuration. Its id is negative, so that it never meets a row's,
+    and made from the network and tenant, so that counters and pauses outlive a restart.
+    """
+    number = zlib.crc32(f"{network} {tenant.name}".encode())
+    return Credential(
+        id=-1 - number,
+        tenant_id=tenant.id,
+        name=f"network {network}",
+        username=f"network {network}",
+        secret_hash=b"",
+        from_policy=FromPolicy.VERIFIED,
+        networks=(network,),
+    )
+
+
+def _signing(found: DomainRecord) -> list[DomainKey]:
+    """The keys that sign, RSA first: receivers that know one algorithm only know that one."""
+    active = [key for key in found.keys if key.state is KeyState.ACTIVE]
+    return sorted(active, key=lambda key: (not key.algorithm.startswith("rsa"), -key.id))

@@ -1,0 +1,65 @@
+"""Observers: what intake, sender and committer report, as metrics of this process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mta.status import EventKind
+
+if TYPE_CHECKING:
+    from appliance.core.metrics import Metrics
+    from mta.directory import Directory
+    from mta.message import Admitted, Attempt, Message
+    from mta.outcome.record import Recorded
+    from mta.policy.refusal import Refused
+
+
+class Observers:
+    """One for each mta process."""
+
+    def __init__(self, metrics: Metrics, directory: Directory) -> None:
+        self._metrics = metrics
+        self.directory = directory  # replaced when it changes
+
+    def accepted(self, admitted: Admitted) -> None:
+        """A message is durable."""
+        message, metrics = admitted.message, self._metrics
+        metrics.accepted.inc(message.source)
+        metrics.accepted_bytes.inc(by=message.size)
+        metrics.accepted_recipients.inc(
+            self._tenant(message.tenant_id), by=len(admitted.recipients)
+        )
+
+    def refused(self, error: Refused) -> None:
+        """A submission was not taken."""
+        self._metrics.refused.inc(error.reply.status)
+
+    def committed(self, jobs: int, seconds: float) -> None:
+        """A batch became durable; called in the committing thread."""
+        self._metrics.commit_seconds.observe(seconds)
+        self._metrics.commit_size.observe(jobs)
+
+    def outcome(self, message: Message, outcome: Recorded, attempt: Attempt) -> None:
+        """One recipient of one attempt."""
+        metrics, kind = self._metrics, outcome.decision.event
+        provider = provider_of(attempt.host)
+        if kind is EventKind.DELIVERED:
+            metrics.delivered.inc(provider, attempt.egress)
+            metrics.delivery_seconds.observe((attempt.ended_at - message.accepted_at) / 1000)
+        elif kind is EventKind.DEFERRED:
+            metrics.deferred.inc(provider, attempt.egress)
+        elif kind is EventKind.BOUNCED and outcome.verdict is not None:
+            metrics.bounced.inc(provider, outcome.verdict.category)
+        elif kind is EventKind.EXPIRED:
+            metrics.expired.inc()
+        metrics.attempt_seconds.observe((attempt.ended_at - attempt.started_at) / 1000, provider)
+        metrics.tenant_outcomes.inc(self._tenant(message.tenant_id), kind)
+
+    def _tenant(self, tenant_id: int) -> str:
+        tenant = self.directory.tenants.get(tenant_id)
+        return tenant.name if tenant is not None else str(tenant_id)
+
+
+def provider_of(host: str) -> str:
+    """Until shaping names providers: the last two labels of the MX host."""
+    return ".".join(host.rstrip(".").rsplit(".", 2)[-2:]) or "none"

@@ -1,0 +1,60 @@
+"""Spools: which shards exist, who owns them, and how one is opened and brought up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from typing import TYPE_CHECKING
+
+from appliance.core.database import check_sqlite_version, open_sync_engine
+from appliance.core.migrate import upgrade
+from mta.spool.backend import Backend, PostgresBackend, SqliteBackend
+
+if TYPE_CHECKING:
+    from appliance.core.home import Home
+    from appliance.core.settings import Settings
+
+_FILE = re.compile(r"spool-(\d+)\.db$")
+
+
+def mta_processes(settings: Settings) -> int:
+    """How many mta processes run: as configured, else one for two cores."""
+    return settings.spool.processes or max(1, (os.cpu_count() or 1) // 2)
+
+
+def shards_of(home: Home, processes: int) -> list[tuple[int, ...]]:
+    """Shards by mta process. Each has its own; files left by more processes are shared out, so that
+    nothing is stranded when the number is lowered."""
+    found = {
+        int(match.group(1))
+        for path in home.spool_dir.glob("spool-*.db")
+        if (match := _FILE.search(path.name))
+    }
+    owned: list[list[int]] = [[number] for number in range(processes)]
+    for number in sorted(found):
+        if number >= processes:
+            owned[number % processes].append(number)
+    return [tuple(numbers) for numbers in owned]
+
+
+async def open_backend(home: Home, settings: Settings, shard: int) -> Backend:
+    """The database of a shard, migrated."""
+    return await asyncio.to_thread(_open_backend, home, settings, shard)
+
+
+def _open_backend(home: Home, settings: Settings, shard: int) -> Backend:
+    url = settings.spool.database_url
+    if url:
+        engine = open_sync_engine(url)
+        backend: Backend = PostgresBackend(url)
+    else:
+        check_sqlite_version()
+        backend = SqliteBackend(home.spool_db(shard))
+        backend.connect().close()  # the first connection fixes the page size
+        engine = open_sync_engine(home.spool_db(shard))
+    try:
+        upgrade("spool", engine)
+    finally:
+        engine.dispose()
+    return backend

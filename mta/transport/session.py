@@ -1,0 +1,92 @@
+"""A kept connection: transactions one after the other over one conversation.
+
+Usable until a fault, a 421, a word out of turn, the receiver hanging up, or the limit of messages.
+Never raises for what the receiver does: that stands in the results of the attempt.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from appliance.core import clock
+from mta.message import Attempt, RecipientResult, Step
+from mta.status import Phase, Scope
+from mta.transport.transaction import Transaction
+
+if TYPE_CHECKING:
+    from mta.message import Envelope
+    from mta.reply import Reply
+    from mta.transport.content import Framer
+    from mta.transport.replies import Timeouts
+    from mta.transport.smtp_conversation import Conversation
+
+_QUIT_SECONDS: Final = 1.0
+
+
+class Session:
+    """A Connection (base.py) over SMTP."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        *,
+        place: tuple[str, str, str],
+        times: Timeouts,
+        framer: Framer,
+        max_messages: int,
+    ) -> None:
+        """`place`: host, address, name of the egress."""
+        self._link = conversation.link
+        self._offer, self._tls = conversation.offer, conversation.tls
+        self._host, self._address, self._egress = place
+        self._times, self._framer = times, framer
+        self._left = max_messages
+        self._needs_reset = False
+        # The first attempt tells of the opening too; its steps count from there.
+        self._opening: Conversation | None = conversation
+
+    @property
+    def usable(self) -> bool:
+        """False once there was a fault or the limit of messages is reached."""
+        return self._link.fault is None and self._left > 0
+
+    async def send(self, envelope: Envelope) -> Attempt:
+        """Run one transaction."""
+        opening, self._opening = self._opening, None
+        if opening is None:
+            started, started_at, before = self._link.now(), clock.now_ms(), ()
+        else:
+            started, started_at, before = opening.started, opening.started_at, opening.steps
+        fault = self._link.fault
+        if fault is not None:
+            return self._attempt(_unsent(envelope, fault), before, started_at)
+        self._left -= 1
+        transaction = Transaction(self._link, self._offer, self._times, envelope, self._framer)
+        results = await transaction.run(started, reset=self._needs_reset)
+        self._needs_reset = transaction.needs_reset
+        return self._attempt(results, (*before, *transaction.steps), started_at)
+
+    async def close(self) -> None:
+        """QUIT, wait a second at most for its answer, and close."""
+        await self._link.close(_QUIT_SECONDS)
+
+    def _attempt(
+        self, results: tuple[RecipientResult, ...], steps: tuple[Step, ...], started_at: int
+    ) -> Attempt:
+        return Attempt(
+            results=results,
+            host=self._host,
+            address=self._address,
+            egress=self._egress,
+            tls=self._tls,
+            steps=steps,
+            started_at=started_at,
+            ended_at=clock.now_ms(),
+        )
+
+
+def _unsent(envelope: Envelope, fault: Reply) -> tuple[RecipientResult, ...]:
+    return tuple(
+        RecipientResult(n=who.n, reply=fault, phase=Phase.MAIL, scope=Scope.SESSION)
+        for who in envelope.recipients
+    )
