@@ -134,7 +134,7 @@ class Suppressions(Protocol):
 
 
 class _NoSuppressions:
-    def match(self, tenant_id: int, address: str) -> bool:  # noqa: ARG002 - the protocol's shape
+    def match(self, tenant_id: int, address: str) -> bool:
         return False
 
 

@@ -207,3 +207,4 @@ class Attempt:
     steps: tuple[Step, ...]
     started_at: int
     ended_at: int
+    dsn_passed: bool = False  # RET, ENVID, NOTIFY and ORCPT went to a next hop that offers DSN

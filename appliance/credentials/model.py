@@ -56,6 +56,7 @@ class CredentialRecord:
     revoked_at: int  # 0 = valid
     last_used_at: int  # 0 = never
     last_used_from: str
+    usual_per_hour: int  # recipients in a usual hour; 0 = not known yet
     logins: tuple[Login, ...]
 
 

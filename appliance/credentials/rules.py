@@ -97,5 +97,6 @@ def entries(record: CredentialRecord) -> Iterator[directory.Credential]:
             secret_hash=login.secret_hash,
             revoked=record.revoked_at > 0,
             expires_at=login.expires_at,
+            usual_per_hour=record.usual_per_hour,
             **policy,
         )

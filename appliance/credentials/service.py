@@ -31,7 +31,7 @@ from appliance.credentials.tables import credential, login
 from appliance.tenancy import Act, record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy import RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -68,6 +68,7 @@ class Credentials:
             "revoked_at": 0,
             "last_used_at": 0,
             "last_used_from": "",
+            "usual_per_hour": 0,
         }
         try:
             async with change(self._engine, Part.CREDENTIALS) as changed:
@@ -176,6 +177,24 @@ class Credentials:
         ]
         async with transaction(self._engine) as connection:
             await connection.execute(statement, rows)
+
+    async def set_usual_rates(self, rates: Mapping[int, int]) -> None:
+        """Write down what the event log says is each credential's usual hour (MTA-3)."""
+        statement = (
+            update(credential)
+            .where(
+                credential.c.id == bindparam("b_id"),
+                credential.c.usual_per_hour != bindparam("b_old"),
+            )
+            .values(usual_per_hour=bindparam("b_rate"))
+        )
+        rows = [
+            {"b_id": credential_id, "b_old": rate, "b_rate": rate}
+            for credential_id, rate in sorted(rates.items())
+        ]
+        if rows:
+            async with change(self._engine, Part.CREDENTIALS) as changed:
+                await changed.connection.execute(statement, rows)
 
     async def replace_hash(self, username: str, *, old: bytes, new: bytes) -> bool:
         """Store the hash of the same password under a newer master key, at a login that succeeded."""

@@ -18,6 +18,7 @@ credential = Table(
     Column("revoked_at", BigInteger, nullable=False),
     Column("last_used_at", BigInteger, nullable=False),
     Column("last_used_from", Text, nullable=False),
+    Column("usual_per_hour", BigInteger, nullable=False),  # recipients; 0 = not known yet
     # A revoked credential keeps its row for history, but not its name.
     Index(
         "uq_credential_name",

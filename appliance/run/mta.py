@@ -11,14 +11,14 @@ import logging
 import os
 import random
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from appliance.core import clock, ids, tasks
 from appliance.core.beat import Health
 from appliance.core.database import open_engine
 from appliance.core.dns import Resolver
-from appliance.core.metrics import Metrics, render, watch_process
+from appliance.core.metrics import Metrics, watch_process
 from appliance.core.rpc import RpcServer
 from appliance.core.secrets import MasterKeys
 from appliance.credentials import Credentials
@@ -34,7 +34,7 @@ from appliance.run.spools import open_backend
 from mta.bounce import return_path
 from mta.bounce.notices import Notices
 from mta.intake import Intake
-from mta.message import Egress, ReturnPathMode
+from mta.message import Egress
 from mta.outcome.decide import RetrySchedule
 from mta.outcome.record import Recorder
 from mta.policy.limits import Quota
@@ -45,9 +45,9 @@ from mta.scheduling.window import Window
 from mta.signing.signer import Resigner, sign_admitted
 from mta.spool.shard import Shard
 from mta.submission.listener import drain
-from mta.transport.direct import transport_for
 from mta.transport.mx_cache import MxCache
 from mta.transport.route import router_for
+from mta.transport.smarthost import transport_for
 
 if TYPE_CHECKING:
     from appliance.core.settings import Queue, Settings
@@ -86,6 +86,14 @@ class Delivery:
     dispatcher: Dispatcher
     sender: Sender
     operations: Operations
+    notices: Notices
+
+    async def summarise(self, now: int) -> None:
+        """Send the summaries that are due."""
+        for admitted in self.notices.summaries(now):
+            signature = await self.shard.accept(admitted)
+            message = replace(admitted.message, signature=signature)
+            self.dispatcher.fresh(message, list(admitted.recipients), admitted.content)
 
 
 class Mta:
@@ -122,12 +130,12 @@ class Mta:
 
     # -- shards --------------------------------------------------------------
 
-    async def open_shards(self, quota: Quota) -> None:
+    async def open_shards(self) -> None:
         """Take over the shards and what waits in them."""
         for number in self.context.shards:
-            self.deliveries.append(await self._open(number, quota))
+            self.deliveries.append(await self._open(number))
 
-    async def _open(self, number: int, quota: Quota) -> Delivery:
+    async def _open(self, number: int) -> Delivery:
         home = self.context.home
         shard = await Shard.open(
             await open_backend(home, self.settings, number),
@@ -146,6 +154,13 @@ class Mta:
             directory=self.current,
             window=window,
         )
+        notices = Notices(
+            shard=shard,
+            directory=self.current,
+            schedule=self.schedule,
+            hostname=self.names.hostname,
+            per_hour=max(1, queue.notices_per_hour // mta_count(self.context)),
+        )
         dispatcher.sender = sender = Sender(
             shard=shard,
             dispatcher=dispatcher,
@@ -155,14 +170,7 @@ class Mta:
             directory=self.current,
             return_path=self._return_path,
             signature=Resigner(self.current, lambda m, s: self._store_signature(shard, m, s)),
-            notices=Notices(
-                shard=shard,
-                directory=self.current,
-                quota=quota,
-                schedule=self.schedule,
-                hostname=self.names.hostname,
-                per_hour=queue.notices_per_hour,
-            ),
+            notices=notices,
             observer=self.observers,
             limits=Limits(
                 connections_per_site=self.settings.delivery.connections_per_site,
@@ -175,7 +183,13 @@ class Mta:
         operations = Operations(
             shard=shard, dispatcher=dispatcher, window=window, directory=self.current
         )
-        return Delivery(shard=shard, dispatcher=dispatcher, sender=sender, operations=operations)
+        return Delivery(
+            shard=shard,
+            dispatcher=dispatcher,
+            sender=sender,
+            operations=operations,
+            notices=notices,
+        )
 
     def _return_path(self, message: Message, n: int | None) -> str:
         if not message.envelope_from:
@@ -205,6 +219,7 @@ class Mta:
         keep = max(DONE_GRACE, int(self.settings.spool.keep_content * clock.SECOND))
         purged = 0
         for delivery in self.deliveries:
+            await delivery.summarise(now)
             purged += await delivery.shard.call(
                 lambda store, batch: store.purge(now - keep, batch.now, PURGE_PAGE)
             )
@@ -232,6 +247,11 @@ class Mta:
         return self._has_space, f"at least {floor} MB must be free for new mail"
 
 
+def mta_count(context: Context) -> int:
+    """How many mta processes the box has."""
+    return sum(1 for name in context.processes if name.startswith("mta-"))
+
+
 def egress_of(settings: Settings) -> Egress:
     """The machine's default address and HELO name, for now the only egress."""
     delivery = settings.delivery
@@ -256,7 +276,7 @@ async def main(context: Context) -> None:
         return await budgets.lease(Budget(key=key, window=window), amount, limit)
 
     quota = Quota(lease)
-    await mta.open_shards(quota)
+    await mta.open_shards()
     current.subscribe(lambda _: mta.follow())
     primary = mta.deliveries[0]
     intake = Intake(
@@ -326,8 +346,3 @@ async def main(context: Context) -> None:
     await asyncio.to_thread(mta.mx_cache.close)
     await share()
     await engine.dispose()
-
-
-def render_metrics(mta: Mta) -> bytes:
-    """This process's metrics as text."""
-    return render(mta.metrics.registry)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from mta.intake import Intake
     from mta.message import Message, Recipient
     from mta.scheduling.operations import Operations
+    from mta.spool.questions import Destination
 
 Handler = Callable[[Any], Awaitable[Any]]
 _FILTERS = ("message_id", "n", "tenant_id", "credential_id", "domain", "address", "status")
@@ -75,17 +76,7 @@ def _queue_summary(mta: Mta) -> Handler:
         limit = int(payload.get("limit", 100))
         rows: list[dict[str, Any]] = []
         for delivery in mta.deliveries:
-            for found in await delivery.operations.destinations(limit):
-                rows.append(
-                    {
-                        "domain": found.domain,
-                        "status": found.status,
-                        "count": found.count,
-                        "oldest": found.oldest,
-                        "next": found.next_due,
-                        "reason": found.reason,
-                    }
-                )
+            rows += [_destination(d) for d in await delivery.operations.destinations(limit)]
         return rows
 
     return summary
@@ -196,6 +187,17 @@ def _filter(given: dict[str, Any]) -> QueueFilter:
     if unknown:
         raise UsageError(f"the queue has no filter {', '.join(unknown)}: use {', '.join(_FILTERS)}")
     return QueueFilter(**given)
+
+
+def _destination(found: Destination) -> dict[str, Any]:
+    return {
+        "domain": found.domain,
+        "status": found.status,
+        "count": found.count,
+        "oldest": found.oldest,
+        "next": found.next_due,
+        "reason": found.reason,
+    }
 
 
 def _recipient(operations: Operations, recipient: Recipient) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class Context:
     sockets: dict[str, socket.socket]
     shards: tuple[int, ...]  # those this process owns (mta), or all (worker, web, inbound)
     processes: tuple[str, ...]  # names of all processes of the box
+    inbound_place: tuple[str, int]  # where the box's own inbound listener is reached
     stop: asyncio.Event
 
 

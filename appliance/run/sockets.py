@@ -48,6 +48,14 @@ def published(home: Home) -> dict[str, tuple[str, int]]:
     return {name: (_reachable(address), port) for name, (address, port) in found.items()}
 
 
+def place_of(sock: socket.socket | None) -> tuple[str, int]:
+    """Where this machine reaches a listener of its own; port 25 here when it has none."""
+    if sock is None:
+        return "127.0.0.1", 25
+    address, port = sock.getsockname()[:2]
+    return _reachable(address), port
+
+
 def _reachable(address: str) -> str:
     return {"::": "::1", "0.0.0.0": "127.0.0.1"}.get(address, address)  # noqa: S104 - compared only
 

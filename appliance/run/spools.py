@@ -24,8 +24,11 @@ def mta_processes(settings: Settings) -> int:
 
 
 def shards_of(home: Home, processes: int) -> list[tuple[int, ...]]:
-    """Shards by mta process. Each has its own; files left by more processes are shared out, so that
-    nothing is stranded when the number is lowered."""
+    """Shards by mta process: each has its own.
+
+    Files left by more processes are shared out, so that nothing is stranded when the number is
+    lowered.
+    """
     found = {
         int(match.group(1))
         for path in home.spool_dir.glob("spool-*.db")

@@ -103,6 +103,7 @@ class Supervisor:
                 sock.close()
         given = {name: self._sockets[name] for name in plan.listeners if name in self._sockets}
         names = tuple(child.plan.name for child in self._children)
+        inbound = listening.place_of(self._sockets.get("inbound"))
 
         def context(stop: asyncio.Event) -> Context:
             return Context(
@@ -112,6 +113,7 @@ class Supervisor:
                 sockets=given,
                 shards=plan.shards,
                 processes=names,
+                inbound_place=inbound,
                 stop=stop,
             )
 

@@ -13,6 +13,7 @@ from mta.message import RecipientResult
 from mta.outcome.classify import classify
 from mta.outcome.decide import Decision, RetrySchedule, decide
 from mta.spool.batch import Event, Settlement
+from mta.status import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,14 +21,12 @@ if TYPE_CHECKING:
     from mta.message import Attempt, Message, Recipient
     from mta.outcome.classify import Verdict
     from mta.reply import Reply
-    from mta.status import EventKind, Phase, Scope, Status
+    from mta.status import EventKind, Scope, Status
 
 MAX_STEPS = 64
 """Steps of a conversation kept with each event."""
 
-_BEFORE_MAIL = frozenset(
-    {Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.STARTTLS, Phase.AUTH}
-)
+_BEFORE_MAIL = frozenset({Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.STARTTLS, Phase.AUTH})
 """What a host says before it knows the message never bounces it: another try may meet another host
 (a 554 greeting speaks of the host or of our address, RFC 5321 3.1)."""
 
@@ -40,6 +39,7 @@ class Recorded:
     reply: Reply
     verdict: Verdict | None  # None on success
     decision: Decision
+    dsn_passed: bool = False  # the next hop took over NOTIFY and ORCPT (RFC 3461 5.2.1)
 
 
 class Recorder:
@@ -112,6 +112,7 @@ class Recorder:
             reply=reply,
             verdict=verdict,
             decision=decision,
+            dsn_passed=attempt.dsn_passed,
         )
 
 

@@ -101,6 +101,11 @@ class Dispatcher:
             for parcel in parcels_of(message, group, kept):
                 self._take(parcel)
 
+    @property
+    def in_memory(self) -> int:
+        """Recipients that are ready or being sent."""
+        return len(self._window)
+
     def rest(self, key: QueueKey, due_at: int) -> None:
         """Something waits at rest in the store."""
         self.backlog.note(key, due_at)

@@ -54,7 +54,7 @@ class Router(Protocol):
         """Raises RouteError: permanent (null MX, NXDOMAIN, ourselves) or temporary (DNS failure)."""
 
 
-class ConnectFailed(Exception):
+class ConnectFailed(Exception):  # noqa: N818 - an outcome of an attempt, not a fault of ours
     """No host of the site took a connection; the steps tell what was tried."""
 
     def __init__(

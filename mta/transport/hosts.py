@@ -19,6 +19,7 @@ FIRST_WAIT: Final = 60.0
 LONGEST_WAIT: Final = 900.0
 _MAX_HOSTS: Final = 10_000
 Place = tuple[str, int]  # address and port
+Named = tuple[str, str]  # host name and address
 
 
 class HostMemory:
@@ -46,8 +47,8 @@ class HostMemory:
         entry = self._bad.get(place)
         return entry is not None and self._now() < entry[1]
 
-    def good_first[T](self, candidates: Sequence[T], place_of: Callable[[T], Place]) -> list[T]:
-        """The same candidates in the same order, bad ones last."""
+    def good_first(self, hosts: Sequence[Named], port: int) -> list[Named]:
+        """The same addresses in the same order, bad ones last."""
         if not self._bad:
-            return list(candidates)
-        return sorted(candidates, key=lambda candidate: self.is_bad(place_of(candidate)))
+            return list(hosts)
+        return sorted(hosts, key=lambda named: self.is_bad((named[1], port)))

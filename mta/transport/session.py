@@ -44,6 +44,11 @@ class Session:
         self._needs_reset = False
         # The first attempt tells of the opening too; its steps count from there.
         self._opening: Conversation | None = conversation
+        self._before: tuple[Step, ...] = ()
+
+    def precede(self, steps: tuple[Step, ...]) -> None:
+        """What was tried in vain before this connection: told by the first attempt, too."""
+        self._before = steps
 
     @property
     def usable(self) -> bool:
@@ -53,10 +58,11 @@ class Session:
     async def send(self, envelope: Envelope) -> Attempt:
         """Run one transaction."""
         opening, self._opening = self._opening, None
-        if opening is None:
-            started, started_at, before = self._link.now(), clock.now_ms(), ()
-        else:
-            started, started_at, before = opening.started, opening.started_at, opening.steps
+        started, started_at = self._link.now(), clock.now_ms()
+        before: tuple[Step, ...] = ()
+        if opening is not None:
+            started, started_at = opening.started, opening.started_at
+            before = (*self._before, *opening.steps)
         fault = self._link.fault
         if fault is not None:
             return self._attempt(_unsent(envelope, fault), before, started_at)

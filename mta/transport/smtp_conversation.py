@@ -162,7 +162,7 @@ class _Handshake:
         target = self._target
         sock = socket.socket(_family(target.address), socket.SOCK_STREAM)
         try:
-            sock.setblocking(False)
+            sock.settimeout(0)  # non-blocking
             self._bind(sock)
             async with asyncio.timeout(self._patience.connect):
                 await self._loop.sock_connect(sock, (target.address, target.port))
@@ -231,7 +231,7 @@ class _Handshake:
                     tls_context=self._target.context, timeout=self._patience.connect
                 )
         except OpenFailed as failed:
-            if is_required or not isinstance(failed.__cause__, aiosmtplib.SMTPResponseException):
+            if is_required or not _is_refusal(failed.__cause__):
                 raise
             self._is_tls = False  # refused in words: the conversation goes on in the clear
             return
@@ -323,6 +323,13 @@ class _Handshake:
         if isinstance(error, ConnectionError):
             return Reply(451, "4.4.2", "the receiver closed the connection")
         return Reply(451, "4.5.0", f"the conversation failed: {error}")
+
+
+def _is_refusal(error: BaseException | None) -> bool:
+    """Whether the receiver said no in a reply that can be read, and stays."""
+    if not isinstance(error, aiosmtplib.SMTPResponseException):
+        return False
+    return 400 <= error.code < 600 and error.code != 421
 
 
 def _family(address: str) -> socket.AddressFamily:

@@ -103,6 +103,7 @@ def credentials() -> None:
         number("revoked_at"),
         number("last_used_at"),
         words("last_used_from"),
+        number("usual_per_hour"),
         refers("credential", "tenant_id", "tenant"),
     )
     partial_unique("uq_credential_name", "credential", ["tenant_id", "name"], "revoked_at = 0")

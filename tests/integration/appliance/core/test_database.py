@@ -1,0 +1,190 @@
+"""The store: durable pragmas, sound transactions, errors in words."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import stat
+import threading
+import warnings
+
+import pytest
+from pysqlite3 import dbapi2
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+
+from appliance.core.database import (
+    check_sqlite_version,
+    is_disk_full,
+    open_engine,
+    open_sync_engine,
+    reading,
+    sqlite_connect,
+    sync_transaction,
+    transaction,
+    translated,
+)
+from appliance.core.errors import StoreError, StoreFullError
+
+
+async def test_a_sqlite_store_is_opened_for_full_durability(tmp_path):
+    engine = open_engine(tmp_path / "a.db")
+    async with reading(engine) as connection:
+        found = [
+            (await connection.exec_driver_sql(f"PRAGMA {name}")).scalar()
+            for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+        ]
+        version = (await connection.exec_driver_sql("SELECT sqlite_version()")).scalar()
+    await engine.dispose()
+    assert found == ["wal", 2, 1, 5000]
+    check_sqlite_version(tuple(map(int, str(version).split("."))))
+
+
+@pytest.mark.parametrize("version", [(3, 40, 1), (3, 51, 2)])
+def test_a_sqlite_that_can_corrupt_its_wal_is_refused(version):
+    with pytest.raises(StoreError, match=r"3\.51\.3"):
+        check_sqlite_version(version)
+
+
+def test_a_sound_sqlite_is_taken():
+    check_sqlite_version((3, 51, 3))
+    check_sqlite_version()
+
+
+def test_a_new_store_can_be_read_by_its_owner_only(tmp_path):
+    connection = sqlite_connect(tmp_path / "a.db")
+    connection.execute("CREATE TABLE t (x)")
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    connection.close()
+    assert modes == {0o600}
+
+
+def test_a_reader_cannot_write(tmp_path):
+    sqlite_connect(tmp_path / "a b#.db").close()
+    connection = sqlite_connect(tmp_path / "a b#.db", readonly=True)
+    with pytest.raises(StoreError, match="readonly"), translated():
+        connection.execute("CREATE TABLE t (x)")
+    connection.close()
+
+
+def test_a_reader_does_not_make_the_store(tmp_path):
+    with pytest.raises(StoreError), translated():
+        sqlite_connect(tmp_path / "none.db", readonly=True)
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_failed_transaction_leaves_nothing(location):
+    engine = open_engine(location)
+    async with transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE t (x INTEGER PRIMARY KEY)"))
+
+    async def insert_twice(then: Exception | None) -> None:
+        async with transaction(engine) as connection:
+            await connection.execute(text("INSERT INTO t VALUES (1)"))
+            if then is not None:
+                raise then
+            await connection.execute(text("INSERT INTO t VALUES (1)"))
+
+    with pytest.raises(ZeroDivisionError):
+        await insert_twice(ZeroDivisionError())
+    with pytest.raises(IntegrityError):
+        await insert_twice(None)
+    async with reading(engine) as connection:
+        assert (await connection.execute(text("SELECT count(*) FROM t"))).scalar() == 0
+    await engine.dispose()
+
+
+async def test_writers_who_read_first_wait_for_each_other(location):
+    """With a plain BEGIN on SQLite, all but one would fail with "database is locked" at once."""
+    engine = open_engine(location)
+    async with transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE t (x INTEGER)"))
+        await connection.execute(text("INSERT INTO t VALUES (0)"))
+
+    async def count_up() -> None:
+        async with transaction(engine) as connection:
+            lock = " FOR UPDATE" if connection.dialect.name == "postgresql" else ""
+            value = (await connection.execute(text("SELECT x FROM t" + lock))).scalar_one()
+            await asyncio.sleep(0.002)
+            await connection.execute(text("UPDATE t SET x = :x"), {"x": value + 1})
+
+    await asyncio.gather(*(count_up() for _ in range(20)))
+    async with reading(engine) as connection:
+        assert (await connection.execute(text("SELECT x FROM t"))).scalar() == 20
+    await engine.dispose()
+
+
+async def test_an_error_of_the_driver_is_told_in_words(location):
+    engine = open_engine(location)
+    with pytest.raises(StoreError, match="no_such_table"):
+        async with reading(engine) as connection:
+            await connection.execute(text("SELECT * FROM no_such_table"))
+    await engine.dispose()
+
+
+def fill(connection) -> None:
+    connection.execute("PRAGMA max_page_count=10")
+    connection.execute("CREATE TABLE t (x BLOB)")
+    connection.execute("INSERT INTO t VALUES (zeroblob(1000000))")
+
+
+def test_a_full_store_is_told_apart(tmp_path):
+    connection = sqlite_connect(tmp_path / "a.db")
+    with pytest.raises(StoreFullError, match="no space left"), translated():
+        fill(connection)
+    connection.close()
+
+
+def test_a_full_disk_is_recognised_from_every_side():
+    assert is_disk_full(OSError(errno.ENOSPC, "no space"))
+    assert is_disk_full(OSError(errno.EDQUOT, "quota"))
+    assert not is_disk_full(OSError(errno.EIO, "broken"))
+    assert not is_disk_full(dbapi2.OperationalError("full of words"))
+
+
+def test_a_store_locked_for_too_long_says_so(tmp_path):
+    holder = sqlite_connect(tmp_path / "a.db")
+    holder.execute("CREATE TABLE t (x)")
+    holder.execute("BEGIN IMMEDIATE")
+    other = sqlite_connect(tmp_path / "a.db")
+    other.execute("PRAGMA busy_timeout=10")
+    with pytest.raises(StoreError, match="locked"), translated():
+        other.execute("BEGIN IMMEDIATE")
+    for connection in (holder, other):
+        connection.close()
+
+
+async def test_the_threads_are_named_and_never_hold_the_process(tmp_path):
+    engine = open_engine(tmp_path / "a.db")
+    async with reading(engine) as connection:
+        await connection.execute(text("SELECT 1"))
+        (thread,) = [one for one in threading.enumerate() if one.name == "sqlite a.db"]
+        assert thread.daemon
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        await engine.dispose()
+    thread.join(5)
+    assert not thread.is_alive()
+
+
+async def test_a_server_that_is_not_there_is_told_in_words():
+    engine = open_engine("postgresql://nobody@127.0.0.1:1/none")
+    with pytest.raises(StoreError, match="cannot do its work"):
+        async with reading(engine) as connection:
+            await connection.execute(text("SELECT 1"))
+    await engine.dispose()
+
+
+def test_an_unknown_kind_of_database_is_refused():
+    with pytest.raises(StoreError, match="mysql"):
+        open_engine("mysql://somewhere/db")
+
+
+def test_code_without_a_loop_gets_the_same_store(location):
+    engine = open_sync_engine(location)
+    with sync_transaction(engine) as connection:
+        connection.execute(text("CREATE TABLE t (x INTEGER)"))
+        connection.execute(text("INSERT INTO t VALUES (7)"))
+    with sync_transaction(engine) as connection:
+        assert connection.execute(text("SELECT x FROM t")).scalar() == 7
+    engine.dispose()

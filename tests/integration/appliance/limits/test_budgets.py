@@ -1,0 +1,115 @@
+"""Budgets are exact in sum, whoever leases; failures are summed over processes."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+
+import pytest
+
+from appliance.core import clock
+from appliance.core.database import open_engine
+from appliance.limits import Budgets, LoginFailures
+
+
+async def test_a_lease_grants_what_is_left_and_then_nothing(engine):
+    budgets = Budgets(engine)
+    assert [await budgets.lease("k", 0, 40, 100) for _ in range(4)] == [40, 40, 20, 0]
+    assert await budgets.used("k", 0) == 100
+
+
+async def test_a_first_lease_is_bounded_too(engine):
+    assert await Budgets(engine).lease("k", 0, 500, 100) == 100
+
+
+async def test_windows_and_keys_do_not_share(engine):
+    budgets = Budgets(engine)
+    assert await budgets.lease("k", 0, 9, 9) == 9
+    assert await budgets.lease("k", 1, 9, 9) == 9
+    assert await budgets.lease("l", 0, 9, 9) == 9
+
+
+@pytest.mark.parametrize(("amount", "limit"), [(0, 10), (-5, 10), (10, 0), (10, -1)])
+async def test_nothing_is_granted_for_nothing(engine, amount, limit):
+    assert await Budgets(engine).lease("k", 0, amount, limit) == 0
+
+
+async def test_a_lowered_limit_grants_nothing_more_and_a_raised_one_does(engine):
+    budgets = Budgets(engine)
+    await budgets.lease("k", 0, 50, 100)
+    assert await budgets.lease("k", 0, 10, 40) == 0
+    assert await budgets.lease("k", 0, 100, 120) == 70
+
+
+async def test_what_is_given_back_can_be_leased_again(engine):
+    budgets = Budgets(engine)
+    await budgets.lease("k", 0, 100, 100)
+    await budgets.give_back("k", 0, 30)
+    assert await budgets.lease("k", 0, 100, 100) == 30
+    await budgets.give_back("k", 0, 10**6)
+    assert await budgets.used("k", 0) == 0
+
+
+async def test_old_windows_are_forgotten(engine):
+    budgets = Budgets(engine)
+    await budgets.lease("k", 10, 1, 9)
+    await budgets.lease("k", 20, 1, 9)
+    await budgets.forget(20)
+    assert (await budgets.used("k", 10), await budgets.used("k", 20)) == (0, 1)
+
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from appliance.core.database import open_engine
+from appliance.limits import Budgets
+
+async def main():
+    where = sys.argv[1]
+    engine = open_engine(where if "://" in where else Path(where))
+    budgets = Budgets(engine)
+    async def take():
+        total = 0
+        while granted := await budgets.lease("k", 0, 7, 1000):
+            total += granted
+        return total
+    print(sum(await asyncio.gather(take(), take(), take())))
+    await engine.dispose()
+
+asyncio.run(main())
+"""
+
+
+async def test_processes_that_lease_at_once_never_pass_the_limit(engine, location):
+    workers = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", WORKER, str(location), stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    granted = [int((await worker.communicate())[0]) for worker in workers]
+    assert sum(granted) == 1000
+    assert await Budgets(engine).used("k", 0) == 1000
+
+
+async def test_failures_are_summed_over_processes(engine, location, now):
+    fresh = open_engine(location)
+    one, two = LoginFailures(engine, now), LoginFailures(fresh, now)
+    assert await one.add_failures({"user:a": 2, "net:192.0.2.1": 1}) == {
+        "user:a": 2,
+        "net:192.0.2.1": 1,
+    }
+    assert await two.add_failures({"user:a": 3}) == {"user:a": 5}
+    assert await one.add_failures({"user:a": 0, "user:b": 0}) == {"user:a": 5, "user:b": 0}
+    assert await one.add_failures({}) == {}
+    await fresh.dispose()
+
+
+async def test_a_failure_counts_for_ten_minutes(engine, now):
+    failures = LoginFailures(engine, now)
+    await failures.add_failures({"user:a": 1})
+    now.move(9 * clock.MINUTE)
+    assert await failures.add_failures({"user:a": 1}) == {"user:a": 2}
+    now.move(2 * clock.MINUTE)
+    await failures.forget()
+    assert await failures.add_failures({"user:a": 0}) == {"user:a": 1}

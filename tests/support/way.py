@@ -1,0 +1,249 @@
+"""The message way in one process: intake, spool, scheduler and transport, against a real receiver."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from appliance.core import clock
+from appliance.core.database import open_sync_engine
+from appliance.core.migrate import upgrade
+from appliance.core.settings import Delivery
+from mta.bounce.notices import Notices
+from mta.directory import Directory, DkimKey, SendingDomain, Tenant
+from mta.intake import Intake
+from mta.message import Admitted, Attempt, Egress, Message
+from mta.outcome.decide import RetrySchedule
+from mta.outcome.record import Recorded, Recorder
+from mta.policy.limits import Quota
+from mta.policy.refusal import Refused
+from mta.scheduling.dispatcher import Dispatcher
+from mta.scheduling.operations import Operations
+from mta.scheduling.sender import Limits, Sender
+from mta.scheduling.window import Window
+from mta.signing.keys import make_ed25519
+from mta.signing.signer import Resigner, sign_admitted
+from mta.spool.backend import Backend, PostgresBackend, SqliteBackend
+from mta.spool.shard import Shard
+from mta.transport.base import MxHost, RouteError, Site
+from mta.transport.smarthost import transport_for
+from tests.support.submissions import submission
+
+SCHEDULE = RetrySchedule(waits=(200, 400), jitter=0.0, lifetime=60_000, bulk_lifetime=30_000)
+LETTER = b"From: orders@shop.example.com\r\nTo: jane@example.net\r\nSubject: hello\r\n\r\nhi\r\n"
+
+
+def backend_at(location: Path | str, shard: int = 0) -> Backend:
+    """A migrated spool in a file or a PostgreSQL database."""
+    backend: Backend
+    if isinstance(location, Path):
+        folder = location if location.suffix != ".db" else location.parent
+        folder.mkdir(exist_ok=True)
+        path = folder / f"spool-{shard}.db"
+        backend = SqliteBackend(path)
+        backend.connect().close()
+        engine = open_sync_engine(path)
+    else:
+        backend = PostgresBackend(location)
+        engine = open_sync_engine(location)
+    try:
+        upgrade("spool", engine)
+    finally:
+        engine.dispose()
+    return backend
+
+
+def directory(**changes: Any) -> Directory:
+    """One tenant with one verified domain that signs."""
+    key = DkimKey(selector="s1", algorithm="ed25519-sha256", private_key=make_ed25519())
+    domain = SendingDomain(
+        id=1,
+        tenant_id=7,
+        name="shop.example.com",
+        verified=True,
+        keys=(key,),
+        published=frozenset({"s1"}),
+    )
+    values: dict[str, Any] = {
+        "generation": 1,
+        "tenants": {7: Tenant(id=7, name="acme")},
+        "domains": {domain.name: domain},
+    }
+    return Directory(**(values | changes))
+
+
+@dataclass
+class Routes:
+    """A router for tests: every domain goes to one port, unless it is told otherwise."""
+
+    port: int
+    special: dict[str, RouteError | Site] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+
+    async def site_of(self, domain: str) -> Site:
+        self.asked.append(domain)
+        found = self.special.get(domain)
+        if isinstance(found, RouteError):
+            raise found
+        return found or site_on(self.port)
+
+
+def site_on(port: int, name: str = "mx.lab") -> Site:
+    """One receiver on loopback."""
+    host = MxHost(name=name, preference=10, addresses=("127.0.0.1",))
+    return Site(key=f"{name}:{port}", hosts=(host,), port=port)
+
+
+@dataclass
+class Witness:
+    """Sees what intake and sender report."""
+
+    outcomes: list[Recorded] = field(default_factory=list)
+    refusals: list[Refused] = field(default_factory=list)
+
+    def accepted(self, admitted: Admitted) -> None:
+        pass
+
+    def refused(self, error: Refused) -> None:
+        self.refusals.append(error)
+
+    def outcome(self, message: Message, outcome: Recorded, attempt: Attempt) -> None:
+        self.outcomes.append(outcome)
+
+
+class Way:
+    """Everything of one shard."""
+
+    def __init__(self, shard: Shard, router: Routes, delivery: Delivery, **options: Any) -> None:
+        self.shard, self.router = shard, router
+        self.directory = options.get("directory") or directory()
+        self.witness = Witness()
+        self.has_space = True
+        self.window = Window(
+            max_recipients=options.get("max_recipients", 1000), max_bytes=1 << 20
+        )
+        egress = Egress(name="default", address="", helo="box.lab", ipv6=False)
+        self.dispatcher = Dispatcher(
+            shard=shard,
+            router=router,
+            egress=egress,
+            directory=lambda: self.directory,
+            window=self.window,
+        )
+        self.notices = Notices(
+            shard=shard,
+            directory=lambda: self.directory,
+            schedule=SCHEDULE,
+            hostname="box.lab",
+            per_hour=options.get("notices_per_hour", 50),
+        )
+        self.resigned: list[Message] = []
+        self.sender = Sender(
+            shard=shard,
+            dispatcher=self.dispatcher,
+            transport=transport_for(delivery),
+            recorder=Recorder(options.get("schedule", SCHEDULE), lambda: 0.5),
+            window=self.window,
+            directory=lambda: self.directory,
+            return_path=lambda m, n: f"b{m.id}-{n}@bounces.box.lab" if m.envelope_from else "",
+            signature=Resigner(lambda: self.directory, lambda m, _: self.resigned.append(m)),
+            notices=self.notices,
+            observer=self.witness,
+            limits=Limits(connections_per_site=4, max_connections=8, idle_timeout=0.2),
+        )
+        self.dispatcher.sender = self.sender
+        self.operations = Operations(
+            shard=shard,
+            dispatcher=self.dispatcher,
+            window=self.window,
+            directory=lambda: self.directory,
+        )
+        self.intake = Intake(
+            shard=shard,
+            scheduler=self.dispatcher,
+            directory=lambda: self.directory,
+            quota=Quota(_grant_everything),
+            schedule=options.get("schedule", SCHEDULE),
+            observer=self.witness,
+            handover=_no_handover,
+            has_space=lambda: self.has_space,
+            hostname="box.lab",
+            bounce_domain="bounces.box.lab",
+        )
+        self._loop: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self.dispatcher.load()
+        self._loop = asyncio.create_task(self._dispatch())
+
+    async def _dispatch(self) -> None:
+        while True:
+            if not await self.dispatcher.step():
+                await self.dispatcher.wait()
+
+    async def stop(self) -> None:
+        self.dispatcher.stop()
+        await self.sender.drain()
+        if self._loop is not None:
+            self._loop.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._loop
+        await self.shard.close()
+
+    def change(self, **changes: Any) -> None:
+        """A new directory generation."""
+        self.directory = replace(self.directory, **changes)
+        self.dispatcher.directory_changed()
+        self.sender.directory_changed()
+
+    async def send(self, data: bytes = LETTER, **changes: Any) -> int:
+        changes.setdefault("received_at", clock.now_ms())
+        return await self.intake.accept(submission(data, **changes))
+
+    async def statuses(self, message_id: int) -> list[str]:
+        found = await self.shard.call(lambda store, _: store.recipients(message_id))
+        return [str(recipient.status) for recipient in found]
+
+    async def events(self) -> list[tuple[str, int]]:
+        rows = await self.shard.call(lambda store, _: store.events(0, 10_000))
+        return [(row.kind, row.n) for row in rows]
+
+
+@contextlib.asynccontextmanager
+async def open_way(
+    location: Path | str, port: int, *, number: int = 0, **options: Any
+) -> AsyncIterator[Way]:
+    """A running way whose mail goes to `port`."""
+    backend = await asyncio.to_thread(backend_at, location, number)
+    shard = await Shard.open(backend, number, sign_admitted, on_fatal=lambda: None)
+    delivery = Delivery(remote_port=max(port, 1), allow_private_addresses=True)
+    way = Way(shard, Routes(port), delivery, **options)
+    await way.start()
+    try:
+        yield way
+    finally:
+        await way.stop()
+
+
+async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+    """Wait for something that becomes true."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = condition()
+            if asyncio.iscoroutine(found):
+                found = await found
+            if found:
+                return
+            await asyncio.sleep(0.01)
+
+
+async def _grant_everything(_key: str, _window: int, amount: int, _limit: int) -> int:
+    return amount
+
+
+async def _no_handover(_submission: object) -> int:
+    raise AssertionError("nothing is handed over here")
