@@ -20,6 +20,8 @@ from appliance.core.errors import ConfigError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from appliance.core.settings import Settings
+
 INBOUND_FOLDERS: Final = ("new", "done", "unreadable", "postmaster")
 _PRIVATE: Final = 0o700
 
@@ -44,6 +46,10 @@ class Home:
     def control_db(self) -> Path:
         """Configuration records, people, suppressions and jobs."""
         return self.path / "control.db"
+
+    def control_location(self, settings: Settings) -> Path | str:
+        """Where the control records are: this home's file, or the PostgreSQL database."""
+        return settings.database.url or self.control_db
 
     @property
     def spool_dir(self) -> Path:

@@ -165,7 +165,12 @@ class Spool(_Section, frozen=True, kw_only=True):
     processes: Annotated[int, Meta(ge=0, le=64, description="mta processes sharing the port, each with its own shard; 0 = one for two cores.")] = 0
     min_free_bytes: Annotated[Count, Meta(description="Free space below which new mail gets 452.")] = 64 * 1024 * 1024
     keep_content: Annotated[float, Meta(ge=0, le=31_536_000, description="Seconds the content of a finished message is kept.")] = 0.0
-    database_url: Annotated[str, Meta(description="Empty = embedded SQLite files; postgresql://... for PostgreSQL.", extra=SECRET_IN_URL)] = ""
+
+
+class Database(_Section, frozen=True, kw_only=True):
+    """Where records live: embedded files, or one PostgreSQL database for several nodes."""
+
+    url: Annotated[str, Meta(description="Empty = embedded SQLite files; postgresql://... for PostgreSQL.", extra=SECRET_IN_URL)] = ""
 
 
 class Retention(_Section, frozen=True, kw_only=True):
@@ -199,6 +204,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     delivery: Delivery = field(default_factory=Delivery)
     queue: Queue = field(default_factory=Queue)
     spool: Spool = field(default_factory=Spool)
+    database: Database = field(default_factory=Database)
     retention: Retention = field(default_factory=Retention)
     logging: Logging = field(default_factory=Logging)
     processes: Processes = field(default_factory=Processes)

@@ -42,7 +42,7 @@ def _texts(settings: Settings) -> Iterator[Problem]:
         (("delivery", "helo"), delivery.helo, wrong_domain),
         (("delivery", "source_address"), delivery.source_address, wrong_ipv4),
         (("delivery", "smarthost", "host"), delivery.smarthost.host, wrong_host),
-        (("spool", "database_url"), settings.spool.database_url, wrong_database),
+        (("database", "url"), settings.database.url, wrong_database),
     )
     for path, text, wrong in texts:
         words = wrong(text) if text else None

@@ -11,6 +11,7 @@ from mta.signing.dns_records import (
     dmarc_record,
     ownership_record,
     return_path_cname,
+    return_path_records,
     spf_mechanisms,
     spf_record,
 )
@@ -31,6 +32,20 @@ def records_of(
         spf_record(domain.name, mechanisms, existing=existing_spf),
         dmarc_record(domain.name),
         return_path_of(domain, box),
+    )
+
+
+def records_of_box(domain: DomainRecord, box: BoxNames) -> tuple[DnsRecord, ...]:
+    """What the box's admin publishes: keys of its notices, where bounces go, and from where it sends.
+
+    Tenants' records point to the bounce domain, so its SPF record stands for the whole box.
+    """
+    label, _, parent = box.bounce_domain.partition(".")
+    mechanisms = (f"a:{box.hostname}", *spf_mechanisms(addresses=box.addresses))
+    keys = [key for key in domain.keys if key.state is not KeyState.WITHDRAWN]
+    return (
+        *(dkim_of(domain, key) for key in keys),
+        *return_path_records(parent, host=box.hostname, mechanisms=mechanisms, label=label),
     )
 
 

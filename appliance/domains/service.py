@@ -24,7 +24,7 @@ from appliance.core.scope import BOX, Scope
 from appliance.domains import rules, store
 from appliance.domains.check import check_domain
 from appliance.domains.model import CheckState, DomainRecord, KeyState, Report
-from appliance.domains.records import records_of
+from appliance.domains.records import records_of, records_of_box
 from appliance.domains.tables import domain, domain_key
 from appliance.tenancy import Act, record
 from mta.signing import keys as signing_keys
@@ -116,7 +116,9 @@ class Domains:
             )
 
     def records(self, found: DomainRecord, existing_spf: str = "") -> tuple[DnsRecord, ...]:
-        """What its owner has to publish."""
+        """What its owner has to publish; for the box's own domain, what its admin has to."""
+        if found.tenant_id == BOX:
+            return records_of_box(found, self._box)
         return records_of(found, self._box, existing_spf)
 
     async def check(

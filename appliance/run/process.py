@@ -43,6 +43,11 @@ class Context:
     inbound_place: tuple[str, int]  # where the box's own inbound listener is reached
     stop: asyncio.Event
 
+    @property
+    def mta_processes(self) -> int:
+        """How many mta processes the box has."""
+        return sum(1 for name in self.processes if name.startswith("mta-"))
+
 
 def run_child(
     main: Callable[[Context], Awaitable[None]],

@@ -47,7 +47,7 @@ async def open_backend(home: Home, settings: Settings, shard: int) -> Backend:
 
 
 def _open_backend(home: Home, settings: Settings, shard: int) -> Backend:
-    url = settings.spool.database_url
+    url = settings.database.url
     if url:
         engine = open_sync_engine(url)
         backend: Backend = PostgresBackend(url)

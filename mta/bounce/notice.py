@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 MAX_RETURNED: Final = 64 << 10
 """Octets of a message that are returned whole; of a larger one, only the header."""
 
-_MAX_VALUE: Final = 900  # characters of a field; the line limit is 998 octets (RFC 5322 2.1.1)
+_MAX_VALUE: Final = 900  # octets of a field; a line ends at 998 (RFC 5322 2.1.1)
 _EXPIRED: Final = "4.4.7"  # RFC 3463: delivery time expired
 _ASKED: Final = {
     Action.FAILED: "FAILURE",
@@ -223,8 +223,9 @@ def _optional_date(name: str, at: int) -> list[str]:
 
 def _field(name: str, value: str) -> str:
     """Folded at spaces (RFC 5322 2.2.3); a value of one long word stays one line."""
+    value = value.encode("utf-8", "replace")[:_MAX_VALUE].decode("utf-8", "ignore")
     lines = textwrap.wrap(
-        f"{name}: {value[:_MAX_VALUE]}",
+        f"{name}: {value}",
         width=78,
         subsequent_indent=" ",
         break_long_words=False,

@@ -210,12 +210,13 @@ def _compile(entry: _Entry, providers: Mapping[str, tuple[str, ...]]) -> Rule:
     if entry.provider is not None and entry.provider not in providers:
         known = ", ".join(sorted(providers)) or "none"
         raise ValueError(f"provider {entry.provider!r} is not in [providers], which has: {known}")
+    if entry.regex and not entry.text:
+        raise ValueError("a regex needs a text to run behind; it is not run on every answer")
     if not (entry.code or entry.enhanced or entry.text):
         raise ValueError("give it a code, enhanced or text; it would match everything")
-    if entry.regex and not entry.text:
-        raise ValueError(
-            "a regex needs a text to run behind, so that it is not run on every answer"
-        )
+    phrases = tuple(searchable(phrase) for phrase in entry.text)
+    if not all(phrase.strip() for phrase in phrases):
+        raise ValueError("a text has no word in it")
     return Rule(
         id=entry.id,
         category=entry.category,
@@ -227,7 +228,7 @@ def _compile(entry: _Entry, providers: Mapping[str, tuple[str, ...]]) -> Rule:
         hosts=providers[entry.provider] if entry.provider else (),
         phases=frozenset(entry.phase),
         codes=_codes_pattern(entry),
-        phrases=tuple(searchable(phrase) for phrase in entry.text),
+        phrases=phrases,
         pattern=re.compile(entry.regex) if entry.regex else None,
     )
 
@@ -256,10 +257,10 @@ def _place(text: str, source: str, error: str) -> str:
     number = re.search(r"\[(\d+)\]", error)
     if number is None:
         return f"{source}: "
-    starts = [m.start() for m in re.finditer(r"^\s*\[\[\s*rule\s*\]\]", text, re.MULTILINE)]
+    starts = [m.start() for m in re.finditer(r"^[ \t]*\[\[ *rule *\]\]", text, re.MULTILINE)]
     if int(number.group(1)) >= len(starts):
         return f"{source}: "
     start = starts[int(number.group(1))]
     name = re.compile(r"^\s*id\s*=\s*[\"'](.*?)[\"']", re.MULTILINE).search(text, start)
-    line = text.count("\n", 0, start) + text[start:].startswith("\n") + 1
+    line = text.count("\n", 0, start) + 1
     return f"{source}:{line}: rule {name.group(1) if name else '?'!r}: "

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.settings import Delivery, Settings, Smarthost, Spool
+from appliance.core.settings import Delivery, Settings, Smarthost, Database
 from appliance.core.settings_options import allowed, as_toml, options
 from appliance.core.settings_reference import reference_toml, to_toml
 
@@ -61,12 +61,12 @@ def test_what_is_allowed_is_said_in_words(name: str, words: str) -> None:
 def test_secrets_are_not_shown() -> None:
     settings = Settings(
         delivery=Delivery(smarthost=Smarthost(username="u", password="hush-hush")),
-        spool=Spool(database_url="postgresql://box:hush-hush@db.example/pillarbox"),
+        database=Database(url="postgresql://box:hush-hush@db.example/pillarbox"),
     )
     text = to_toml(settings)
     assert "hush" not in text
     assert 'password = "********"' in text
-    assert 'database_url = "postgresql://box:********@db.example/pillarbox"' in text
+    assert 'url = "postgresql://box:********@db.example/pillarbox"' in text
     assert 'username = "u"' in text
 
 

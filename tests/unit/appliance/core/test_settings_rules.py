@@ -33,7 +33,7 @@ def test_the_defaults_break_no_rule() -> None:
         ({"box": {"postmaster": "nobody"}}, "box.postmaster", "is not a mail address"),
         ({"delivery": {"source_address": "::1"}}, "delivery.source_address", "not an IPv4"),
         ({"delivery": {"helo": "-x"}}, "delivery.helo", "is not a domain name"),
-        ({"spool": {"database_url": "mysql://u:hush@h/d"}}, "spool.database_url", "PostgreSQL"),
+        ({"database": {"url": "mysql://u:hush@h/d"}}, "database.url", "PostgreSQL"),
         ({"tls": {"certificate": "/a.pem"}}, "tls.private_key", "or neither"),
         ({"tls": {"private_key": "/a.pem"}}, "tls.certificate", "or neither"),
         ({"dns": {"min_ttl": 90_000}}, "dns.min_ttl", "more than dns.max_ttl, 86400"),

@@ -103,7 +103,7 @@ def test_a_failure_report_has_three_parts_and_says_who_where_and_why() -> None:
     ]
     assert parsed["Auto-Submitted"] == "auto-replied"
     assert parsed["From"] == "Mail Delivery System <MAILER-DAEMON@mail.example.net>"
-    assert parsed["To"] == "<s@example.org>"
+    assert parsed["To"] == "s@example.org"
     assert parsed["In-Reply-To"] == "<orig@example.org>"
     text = parsed.get_payload(0).get_content()
     assert "Subject:    Grüße" in text
@@ -276,7 +276,7 @@ def test_nothing_from_outside_starts_a_field_or_part(
     assert [recipient.action for recipient in notice.recipients] == [Action.FAILED]
     lines = raw.split(b"\r\n")
     assert [line for line in lines if line.lower().startswith((b"bcc:", b"x:"))] == []
-    assert max(map(len, lines)) < 998 * (4 if utf8 else 1)
+    assert max(map(len, lines)) <= 998
 
 
 @pytest.mark.parametrize(
@@ -298,4 +298,4 @@ def test_a_summary_counts_what_was_kept_back() -> None:
     text = " ".join(parsed.get_content().split())
     assert "Since 2027-01-15 08:00 UTC 1234 failure notices were not sent one by one" in text
     assert parsed["Auto-Submitted"] == "auto-replied"
-    assert parsed["To"] == "<s@example.org>"
+    assert parsed["To"] == "s@example.org"

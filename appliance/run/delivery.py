@@ -1,0 +1,187 @@
+"""Delivery: one shard with everything that serves it, wired together."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from appliance.core import clock, ids, tasks
+from appliance.run.process import Context, die
+from appliance.run.spools import open_backend
+from mta.bounce import return_path
+from mta.bounce.notices import Notices
+from mta.message import Egress
+from mta.outcome.decide import RetrySchedule
+from mta.outcome.record import Recorder
+from mta.scheduling.dispatcher import Dispatcher
+from mta.scheduling.operations import Operations
+from mta.scheduling.sender import Limits, Sender
+from mta.scheduling.window import Window
+from mta.signing.signer import Resigner, sign_admitted
+from mta.spool.shard import Shard
+
+if TYPE_CHECKING:
+    from appliance.core.secrets import MasterKeys
+    from appliance.core.settings import Queue, Settings
+    from appliance.run.current import Current
+    from appliance.run.observers import Observers
+    from mta.message import Message
+    from mta.transport.base import Router, Transport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tools:
+    """What all shards of a process share."""
+
+    context: Context
+    current: Current
+    observers: Observers
+    router: Router
+    transport: Transport
+    schedule: RetrySchedule
+    return_paths: return_path.ReturnPathKeys
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A shard at work."""
+
+    shard: Shard
+    dispatcher: Dispatcher
+    sender: Sender
+    operations: Operations
+    notices: Notices
+    requeued: int  # recipients found waiting at start
+
+    async def summarise(self, now: int) -> None:
+        """Send the summaries of notices that are due."""
+        for admitted in self.notices.summaries(now):
+            signature = await self.shard.accept(admitted)
+            message = replace(admitted.message, signature=signature)
+            self.dispatcher.fresh(message, list(admitted.recipients), admitted.content)
+
+    def directory_changed(self) -> None:
+        """Look at everything that was kept back."""
+        self.dispatcher.directory_changed()
+        self.sender.directory_changed()
+
+    async def dispatch(self) -> bool:
+        """One turn of the dispatch loop: read what is due, else sleep until there is news."""
+        if not await self.dispatcher.step():
+            await self.dispatcher.wait()
+        return True
+
+    async def drain(self) -> None:
+        """Finish the transactions that run, begin no others."""
+        self.dispatcher.stop()
+        await self.sender.drain()
+
+
+async def open_delivery(number: int, tools: Tools) -> Delivery:
+    """Take a shard over, with what waits in it. Raises ConflictError when it has a living owner."""
+    shard = await _open_shard(number, tools)
+    settings, current = tools.context.settings, tools.current
+    queue = settings.queue
+    window = Window(max_recipients=queue.ready_recipients, max_bytes=queue.ready_bytes)
+    dispatcher = Dispatcher(
+        shard=shard,
+        router=tools.router,
+        egress=egress_of(settings),
+        directory=current,
+        window=window,
+    )
+    notices = Notices(
+        shard=shard,
+        directory=current,
+        schedule=tools.schedule,
+        hostname=settings.box.hostname.lower(),
+        per_hour=max(1, queue.notices_per_hour // tools.context.mta_processes),
+    )
+    dispatcher.sender = sender = _sender(shard, dispatcher, window, notices, tools)
+    return Delivery(
+        shard=shard,
+        dispatcher=dispatcher,
+        sender=sender,
+        operations=Operations(shard=shard, dispatcher=dispatcher, window=window, directory=current),
+        notices=notices,
+        requeued=await dispatcher.load(),
+    )
+
+
+async def _open_shard(number: int, tools: Tools) -> Shard:
+    home = tools.context.home
+    return await Shard.open(
+        await open_backend(home, tools.context.settings, number),
+        number,
+        sign_admitted,
+        on_fatal=lambda: die(f"shard {number} is lost: this process starts anew"),
+        observer=tools.observers,
+        lock=home.spool_dir / f"spool-{number}.lock",
+    )
+
+
+def _sender(
+    shard: Shard, dispatcher: Dispatcher, window: Window, notices: Notices, tools: Tools
+) -> Sender:
+    delivery = tools.context.settings.delivery
+
+    def envelope_sender(message: Message, n: int | None) -> str:
+        if not message.envelope_from:
+            return ""  # what came with the null return path leaves with it: no bounces of bounces
+        local = return_path.encode(tools.return_paths, message.id, n)
+        return f"{local}@{message.bounce_domain}"
+
+    return Sender(
+        shard=shard,
+        dispatcher=dispatcher,
+        transport=tools.transport,
+        recorder=Recorder(tools.schedule, random.random),
+        window=window,
+        directory=tools.current,
+        return_path=envelope_sender,
+        signature=Resigner(tools.current, lambda m, s: _store_signature(shard, m, s)),
+        notices=notices,
+        observer=tools.observers,
+        limits=Limits(
+            connections_per_site=delivery.connections_per_site,
+            max_connections=delivery.max_connections,
+            idle_timeout=delivery.idle_timeout,
+        ),
+    )
+
+
+def _store_signature(shard: Shard, message: Message, signature: bytes) -> None:
+    async def store() -> None:
+        await shard.call(
+            lambda spool, _: spool.resign(message.id, message.signing_domain, signature)
+        )
+
+    tasks.spawn(store(), name=f"sign {ids.to_text(message.id)} again")
+
+
+def retry_schedule(queue: Queue) -> RetrySchedule:
+    """The back-off as configured."""
+    return RetrySchedule(
+        waits=tuple(int(seconds * clock.SECOND) for seconds in queue.retry),
+        jitter=queue.jitter,
+        lifetime=int(queue.lifetime * clock.SECOND),
+        bulk_lifetime=int(queue.bulk_lifetime * clock.SECOND),
+    )
+
+
+def return_path_keys(keys: MasterKeys) -> return_path.ReturnPathKeys:
+    """Keys of signed return paths, one for each version of the master key."""
+    derived = {version: keys.derive("return path", version) for version in keys.versions}
+    return return_path.ReturnPathKeys(derived, keys.newest)
+
+
+def egress_of(settings: Settings) -> Egress:
+    """The machine's default address and HELO name, for now the only egress."""
+    delivery = settings.delivery
+    return Egress(
+        name=delivery.source_address or "default",
+        address=delivery.source_address,
+        helo=delivery.helo or settings.box.hostname,
+        ipv6=delivery.ipv6,
+    )
