@@ -52,6 +52,11 @@ def time_of(message_id: int) -> int:
     return (message_id >> (_SHARD_BITS + _COUNTER_BITS)) + EPOCH_MS
 
 
+def first_at(ms: int) -> int:
+    """The lowest id that can be made at this time: bounds a range of ids by time."""
+    return max(0, ms - EPOCH_MS) << (_SHARD_BITS + _COUNTER_BITS)
+
+
 def to_text(message_id: int) -> str:
     """13 characters, sorting as the numbers do."""
     chars = []

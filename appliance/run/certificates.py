@@ -10,7 +10,6 @@ first and are only read. Fails with ConfigError in words.
 from __future__ import annotations
 
 import os
-import ssl
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +23,7 @@ from appliance.core.errors import ConfigError
 from mta.submission.listener import tls_context
 
 if TYPE_CHECKING:
+    import ssl
     from pathlib import Path
 
     from appliance.core.home import Home

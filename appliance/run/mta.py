@@ -20,7 +20,7 @@ from appliance.core.metrics import Metrics, watch_process
 from appliance.core.rpc import RpcServer
 from appliance.core.secrets import MasterKeys
 from appliance.credentials import Credentials, Use
-from appliance.limits import Budget, Budgets, LoginFailures
+from appliance.limits import Budgets, LoginFailures
 from appliance.run.current import Current
 from appliance.run.delivery import (
     Delivery,
@@ -154,17 +154,12 @@ class Mta:
         )
 
     def _intake(self, tools: Tools) -> Intake:
-        budgets = Budgets(self._engine)
-
-        async def lease(key: str, window: int, amount: int, limit: int) -> int:
-            return await budgets.lease(Budget(key=key, window=window), amount, limit)
-
         names = box_names(self.context.settings)
         return Intake(
             shard=self.deliveries[0].shard,
             scheduler=self.deliveries[0].dispatcher,
             directory=self.current,
-            quota=Quota(lease),
+            quota=Quota(Budgets(self._engine).lease),
             schedule=tools.schedule,
             observer=self._observers,
             handover=self._handover,

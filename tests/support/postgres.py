@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import secrets
 import shutil
 import signal
 import socket
@@ -61,7 +60,7 @@ def provide_binaries() -> Path:
 
 
 class Server:
-    """One running server; `fresh_url` makes a database of its own for a test."""
+    """One running server."""
 
     def __init__(self, folder: Path, process: subprocess.Popen[bytes], port: int) -> None:
         self._folder, self._process, self._port = folder, process, port
@@ -74,10 +73,6 @@ class Server:
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
         return self.url.rpartition("/")[0] + f"/{name}"
-
-    def drop(self, name: str) -> None:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
     def stop(self) -> None:
         self._process.send_signal(signal.SIGINT)  # fast shutdown: clients are cut off
@@ -162,10 +157,23 @@ def postgres_server() -> Iterator[Server]:
         server.stop()
 
 
+@pytest.fixture(scope="session")
+def scratch_url(postgres_server: Server) -> str:
+    return postgres_server.create("scratch")
+
+
 @pytest.fixture
-def postgres_url(postgres_server: Server) -> Iterator[str]:
-    """A fresh, empty database of its own."""
-    name = f"t{secrets.token_hex(6)}"
-    url = postgres_server.create(name)
-    yield url
-    postgres_server.drop(name)
+def postgres_url(scratch_url: str) -> str:
+    """An empty database. It is emptied, not made anew: making one takes 300 ms, this 20."""
+    with psycopg.connect(scratch_url, autocommit=True) as connection:
+        cut_off_others(connection)
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    return scratch_url
+
+
+def cut_off_others(connection: psycopg.Connection) -> None:
+    """End what an earlier test left connected to this database: it may hold locks."""
+    connection.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )

@@ -80,10 +80,10 @@ asyncio.run(main())
 """
 
 
-async def test_processes_that_lease_at_once_never_pass_the_limit(engine, location):
+async def test_processes_that_lease_at_once_never_pass_the_limit(engine, control_location):
     workers = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", WORKER, str(location), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-c", WORKER, str(control_location), stdout=asyncio.subprocess.PIPE
         )
         for _ in range(3)
     ]
@@ -92,8 +92,8 @@ async def test_processes_that_lease_at_once_never_pass_the_limit(engine, locatio
     assert await Budgets(engine).used("k", 0) == 1000
 
 
-async def test_failures_are_summed_over_processes(engine, location, now):
-    fresh = open_engine(location)
+async def test_failures_are_summed_over_processes(engine, control_location, now):
+    fresh = open_engine(control_location)
     one, two = LoginFailures(engine, now), LoginFailures(fresh, now)
     assert await one.add_failures({"user:a": 2, "net:192.0.2.1": 1}) == {
         "user:a": 2,

@@ -34,9 +34,9 @@ async def test_a_second_kill_keeps_the_first_reason(engine, now):
     assert len(await AuditLog(engine).list(ADMIN)) == 1
 
 
-async def test_the_switch_survives_a_restart(engine, location, now):
+async def test_the_switch_survives_a_restart(engine, control_location, now):
     await Operations(engine, now).kill(ADMIN, reason="x")
-    fresh = open_engine(location)
+    fresh = open_engine(control_location)
     assert (await Operations(fresh).kill_status()).is_on
     await Operations(fresh).revive(Scope.system(by="bob"), reason="fixed")
     await fresh.dispose()

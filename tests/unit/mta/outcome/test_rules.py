@@ -10,17 +10,14 @@ from mta.outcome.rules import RuleBook, faults, parse_rules, searchable
 from mta.reply import Reply
 from mta.status import Phase
 
-FILE = (
-    """
+FILE = """
 [providers]
 big = [".big.example"]
 
 [[rule]]
 id = "of-big"
 provider = "big"
-text = ["Go away".lower]
-""".replace('"Go away".lower', '"go away"')
-    + """
+text = ["go away"]
 category = "blocked"
 samples = ["550 Go away, please"]
 
@@ -40,7 +37,6 @@ category = "user_unknown"
 hard = true
 samples = ["551 user joe: NOT  there", "500 the user isn't here"]
 """
-)
 
 BOOK = parse_rules(FILE, "rules.toml")
 

@@ -1,0 +1,42 @@
+# Everything a newcomer needs. `make run` and `make test` set up what is missing by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+LAB ?= .run/lab
+
+.PHONY: run test check fix bench lock clean
+
+run: $(STAMP)  ## the whole box on loopback, with a small world to send to
+	@exec $(BIN)/pillarbox --home $(LAB) lab
+
+test: $(STAMP)  ## every test
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not alone" && $(BIN)/python -m pytest -m alone
+
+check: $(STAMP)  ## format, lint, types, imports, fast tests: under a minute
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m pytest -n auto tests/unit tests/architecture
+
+fix: $(STAMP)  ## let the formatter and linter mend what they can
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+bench: $(STAMP)  ## the relay job beside Postfix + OpenDKIM (as root, with Debian's packages)
+	@$(BIN)/python bench/relay_job.py
+
+lock: $(STAMP)  ## choose the newest versions that the ranges allow
+	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --no-emit-index-url --extra dev --extra postgres -o requirements.lock pyproject.toml
+
+clean:
+	@rm -rf $(VENV) .run .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: apt-get install python3 (Debian 12 or newer), or make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { echo "Python's venv or ensurepip is missing: apt-get install python3-venv"; exit 1; }
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)

@@ -1,0 +1,1 @@
+"""Migrations of the event log: of each day's file, or of the partitioned tables."""

@@ -1,0 +1,235 @@
+"""Files: the log's days in SQLite, log/YYYY-MM-DD.db, each dropped by deleting it.
+
+The worker writes through one connection a file (WAL, synchronous=FULL: the spool forgets an event
+once it is here, so the commit must be on disk). A day appears whole: it is made under another name
+and renamed. Readers open read-only and never checkpoint. Connections are kept for the days used
+last, and their number is bounded.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
+
+from appliance.core.database import open_sync_engine, sqlite_connect, translated
+from appliance.core.errors import StoreError
+from appliance.core.migrate import head, upgrade
+from appliance.history.days import name, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from sqlalchemy.engine import Dialect
+
+_WRITERS: Final = 8  # late news reach back some days
+_READERS: Final = 128  # three descriptors each; a search for what does not exist looks everywhere
+_CACHE_PRAGMA: Final = "PRAGMA cache_size=-65536"
+_REVISION: Final = "SELECT version_num FROM log_version"
+
+
+class _Compiler(SQLiteCompiler):
+    """SQLite knows INDEXED BY; SQLAlchemy's compiler for it leaves hints out."""
+
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:  # noqa: ARG002 - the base class's signature
+        return text
+
+
+def sqlite_dialect() -> Dialect:
+    """The dialect with hints."""
+    dialect: Dialect = sqlite.dialect(paramstyle="qmark")
+    dialect.statement_compiler = _Compiler
+    return dialect
+
+
+@cache
+def _newest_revision() -> str:
+    return head("log")
+
+
+def days_in(folder: Path) -> list[int]:
+    """The days that have a file, oldest first."""
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    found = (parse(file.removesuffix(".db")) for file in names if file.endswith(".db"))
+    return sorted(day for day in found if day is not None)
+
+
+class _Connections:
+    """Open connections by day; beyond `limit` the one unused for longest is closed."""
+
+    def __init__(self, limit: int, connect: Callable[[int], Any]) -> None:
+        self._limit, self._connect = limit, connect
+        self._open: OrderedDict[int, Any] = OrderedDict()
+
+    def get(self, day: int) -> Any:
+        connection = self._open.get(day)
+        if connection is None:
+            connection = self._open[day] = self._connect(day)
+            if len(self._open) > self._limit:
+                self._open.popitem(last=False)[1].close()
+        self._open.move_to_end(day)
+        return connection
+
+    def drop(self, day: int) -> None:
+        connection = self._open.pop(day, None)
+        if connection is not None:
+            connection.close()
+
+    def keep(self, days: Sequence[int]) -> None:
+        for day in self._open.keys() - set(days):
+            self.drop(day)
+
+    def close(self) -> None:
+        self.keep(())
+
+
+class DayFiles:
+    """The writer's side."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dialect = sqlite_dialect()
+        self._folder = folder
+        self._connections = _Connections(_WRITERS, self._connect)
+
+    def open(self) -> list[int]:
+        """Upgrade the files that an older program wrote."""
+        with translated():
+            for day in self.days():
+                self._upgrade(day)
+        return self.days()
+
+    def _upgrade(self, day: int) -> None:
+        found = self._connections.get(day).execute(_REVISION).fetchone()
+        if found[0] == _newest_revision():
+            return
+        self._connections.drop(day)
+        _migrate(self._path(day))
+
+    @contextmanager
+    def transaction(self, day: int) -> Iterator[Any]:
+        """One transaction, one flush."""
+        with translated():
+            connection = self._connections.get(day)
+            cursor = connection.cursor()
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                yield cursor
+                cursor.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:  # a full disk has rolled back by itself
+                    connection.rollback()
+                raise
+            finally:
+                cursor.close()
+
+    def prepare(self, day: int) -> None:
+        """Make the file unless it stands."""
+        path = self._path(day)
+        if path.exists():
+            return
+        making = path.with_suffix(".new")
+        for leftover in _files_of(making):
+            leftover.unlink(missing_ok=True)
+        with translated():
+            _migrate(making)
+        making.rename(path)
+        _flush_folder(self._folder)
+
+    def days(self) -> list[int]:
+        """From the names of the files."""
+        return days_in(self._folder)
+
+    def drop(self, day: int) -> None:
+        """Delete the file. A reader that has it open keeps what it sees until it closes."""
+        self._connections.drop(day)
+        for file in _files_of(self._path(day)):
+            file.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close every file; SQLite checkpoints what is left in the WAL."""
+        with translated():
+            self._connections.close()
+
+    def _connect(self, day: int) -> Any:
+        self.prepare(day)
+        connection = sqlite_connect(self._path(day))
+        connection.execute(_CACHE_PRAGMA)
+        return connection
+
+    def _path(self, day: int) -> Path:
+        return self._folder / f"{name(day)}.db"
+
+
+def _migrate(path: Path) -> None:
+    engine = open_sync_engine(path)
+    try:
+        upgrade("log", engine)
+    finally:
+        engine.dispose()
+
+
+def _files_of(path: Path) -> list[Path]:
+    return [path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))]
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class DayFilesReader:
+    """The readers' side."""
+
+    def __init__(self, folder: Path) -> None:
+        self.dialect = sqlite_dialect()
+        self._folder = folder
+        self._turn = threading.Lock()
+        self._connections = _Connections(_READERS, self._connect)
+
+    def days(self) -> list[int]:
+        """From the names of the files, newest first; connections to dropped ones are closed."""
+        found = days_in(self._folder)
+        with self._turn, translated():
+            self._connections.keep(found)
+        return found[::-1]
+
+    def rows(self, day: int, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
+        """Read in one statement: no transaction outlasts it, so the WAL can be reused."""
+        if not self._path(day).exists():
+            return []
+        with self._turn, translated():
+            rows: list[tuple[Any, ...]] = self._connections.get(day).execute(sql, values).fetchall()
+            return rows
+
+    def close(self) -> None:
+        """Close every file."""
+        with self._turn, translated():
+            self._connections.close()
+
+    def _connect(self, day: int) -> Any:
+        path = self._path(day)
+        connection = sqlite_connect(path, readonly=True)
+        (revision,) = connection.execute(_REVISION).fetchone()
+        if revision != _newest_revision():
+            connection.close()
+            raise StoreError(
+                f"{path} has revision {revision}, this program reads {_newest_revision()}:"
+                " the running worker brings it up to date, or `pillarbox migrate`"
+            )
+        return connection
+
+    def _path(self, day: int) -> Path:
+        return self._folder / f"{name(day)}.db"

@@ -1,0 +1,140 @@
+"""Rows: what a batch of one day's events writes, table by table; pure.
+
+A recipient that was accepted and settled within the batch is written once, as it stands at its end:
+on a box that delivers in a second most rows need no update ever, and a delivered one never enters
+the index of troubled ones.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from appliance.history.model import FLAG_OF, STATUS_OF
+from mta.status import EventKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from appliance.history.model import LoggedEvent
+
+Key = tuple[int, int]
+TEXT: Final = 500
+"""Characters kept of a text: at four octets each they fit an index entry of PostgreSQL (2704)."""
+
+REPLY: Final = 1000
+_json = msgspec.json.Encoder().encode
+
+
+class Standing(msgspec.Struct):
+    """How a batch leaves a recipient. Without a status only flags came; attempts 0: none was made."""
+
+    status: str = ""
+    status_at: int = 0
+    reply: str = ""
+    attempts: int = 0
+    host: str = ""
+    egress: str = ""
+    tls: str = ""
+    category: str = ""
+    flags: int = 0
+
+    def apply(self, event: LoggedEvent) -> None:
+        """Take in what happened next."""
+        self.flags |= FLAG_OF.get(event.kind, 0)
+        status = STATUS_OF.get(event.kind)
+        if status is None:
+            return
+        facts = event.facts
+        self.status, self.status_at = status.value, event.at
+        self.reply = (facts.reply or facts.reason)[:REPLY] or self.reply
+        if facts.attempt:
+            self.attempts = facts.attempt
+            self.host, self.egress = facts.host[:TEXT], facts.egress[:TEXT]
+            self.tls, self.category = facts.tls[:TEXT], facts.category[:TEXT]
+
+    def columns(self) -> tuple[object, ...]:
+        """In the order of the table, from `status` on."""
+        return (
+            self.status,
+            self.status_at,
+            self.attempts,
+            self.reply,
+            self.host,
+            self.egress,
+            self.tls,
+            self.category,
+            self.flags,
+        )
+
+
+class Rows:
+    """The rows of each table, in the order of its columns."""
+
+    def __init__(self) -> None:
+        self.tags: list[tuple[object, ...]] = []
+        self.events: list[tuple[object, ...]] = []
+        self.journal: list[tuple[object, ...]] = []
+        self._born: dict[Key, tuple[tuple[object, ...], Standing]] = {}
+        self._changed: dict[Key, Standing] = {}
+
+    def add(self, event: LoggedEvent, position: int) -> None:
+        """Append an event that takes this place in the journal."""
+        kind = event.kind.value
+        key = (event.message_id, event.n)
+        self.events.append((*key, event.seq, kind, event.at, event.data))
+        self.journal.append((position, *key, event.seq, event.facts.tenant, kind))
+        if event.kind is EventKind.ACCEPTED:
+            self._accept(event)
+        else:
+            self._standing(key).apply(event)
+
+    def _standing(self, key: Key) -> Standing:
+        born = self._born.get(key)
+        return born[1] if born is not None else self._changed.setdefault(key, Standing())
+
+    def _accept(self, event: LoggedEvent) -> None:
+        facts = event.facts
+        sender, header_from = facts.sender[:TEXT], facts.header_from[:TEXT]
+        common = (
+            sender,
+            header_from,
+            facts.message_id[:TEXT],
+            facts.subject[:TEXT],
+            _json(facts.tags).decode(),
+            facts.traffic_class,
+            facts.size,
+            event.at,
+        )
+        for n, address, domain, status in facts.recipients:
+            place = (event.message_id, n, facts.tenant, facts.credential)
+            row = (*place, address[:TEXT], domain[:TEXT], *common)
+            standing = Standing(status=status, status_at=event.at)
+            self._born[event.message_id, n] = (row, standing)
+        for tag in dict.fromkeys(facts.tags):
+            self.tags.append((tag[:TEXT], event.message_id, facts.tenant))
+
+    def recipients(self) -> list[tuple[object, ...]]:
+        """Recipients accepted in this batch, as they stand at its end."""
+        return [(*row, *standing.columns()) for row, standing in self._born.values()]
+
+    def tried(self) -> list[tuple[object, ...]]:
+        """Earlier recipients of which an attempt is told: everything is new, then the key."""
+        return [(*s.columns(), *key) for key, s in self._changed.items() if s.attempts]
+
+    def moved(self) -> list[tuple[object, ...]]:
+        """Earlier recipients that changed without an attempt: status, when, words, flags, key."""
+        return [
+            (s.status, s.status_at, s.status_at, s.reply, s.flags, *key)
+            for key, s in self._changed.items()
+            if not s.attempts
+        ]
+
+
+def rows_of(events: Sequence[LoggedEvent], position: int) -> Rows:
+    """The rows of a batch; its first event takes the place `position`."""
+    rows = Rows()
+    for place, event in enumerate(events, position):
+        rows.add(event, place)
+    return rows

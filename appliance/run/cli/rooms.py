@@ -1,0 +1,144 @@
+"""Rooms: the services of the rooms over one engine, and finding records by the names people type.
+
+A service is made when it is first asked for. A name that fits several records is refused with words
+that say how to tell them apart; it never picks one.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from appliance.core.errors import ConflictError, NotFoundError
+from appliance.core.scope import BOX, Scope
+from appliance.tenancy import Tenants
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from appliance.core.secrets import MasterKeys
+    from appliance.credentials import CredentialRecord, Credentials
+    from appliance.domains import BoxNames, DomainRecord, Domains
+    from appliance.operations import Operations
+    from appliance.run.cli.box import Box
+    from appliance.suppressions import SuppressionList
+    from appliance.tenancy import TenantRecord
+
+
+class Rooms:
+    """What the box does for its tenants, for the person at the terminal."""
+
+    def __init__(self, box: Box, engine: AsyncEngine) -> None:
+        self._box, self._engine = box, engine
+        self.scope = Scope.system(by=box.by)
+
+    @cached_property
+    def tenants(self) -> Tenants:
+        """Tenants."""
+        return Tenants(self._engine)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """SMTP logins."""
+        from appliance.credentials import Credentials
+
+        return Credentials(self._engine, self._keys)
+
+    @cached_property
+    def domains(self) -> Domains:
+        """Sending domains."""
+        from appliance.domains import Domains
+        from appliance.run.directory import queue_life_ms
+
+        life = queue_life_ms(self._box.settings)
+        return Domains(self._engine, self._keys, self.box_names, queue_life=life)
+
+    @cached_property
+    def suppressions(self) -> SuppressionList:
+        """Suppressions."""
+        from appliance.suppressions import SuppressionList
+
+        return SuppressionList(self._engine)
+
+    @cached_property
+    def operations(self) -> Operations:
+        """Kill switch and pauses."""
+        from appliance.operations import Operations
+
+        return Operations(self._engine)
+
+    @cached_property
+    def box_names(self) -> BoxNames:
+        """What records of domains point to."""
+        from appliance.run.directory import box_names
+
+        return box_names(self._box.settings)
+
+    @cached_property
+    def _keys(self) -> MasterKeys:
+        from appliance.core.secrets import MasterKeys
+
+        return MasterKeys.load(self._box.home.keys_file)
+
+    async def tenant_names(self) -> dict[int, str]:
+        """Names by id, the box's own included."""
+        found = await self.tenants.list(self.scope)
+        return {BOX: "box"} | {tenant.id: tenant.name for tenant in found}
+
+    async def tenant_id(self, name: str | None) -> int:
+        """The id of a tenant's name; 0 when none was given."""
+        return (await self.tenants.get(self.scope, name)).id if name else 0
+
+    async def scope_of(self, tenant: str | None) -> Scope:
+        """One tenant's own view; the box's own rows without a tenant."""
+        # Scope.tenant() refuses the box, so that no program gets there by a forgotten id.
+        return Scope(await self.tenant_id(tenant), self._box.by)
+
+    async def domain(self, name: str, tenant: str | None = None) -> DomainRecord:
+        """A domain by name, in the tenant if one is named. Raises NotFoundError or ConflictError."""
+        from appliance.domains.rules import checked_name
+
+        wanted, owner = checked_name(name), await self.tenant_id(tenant)
+        found = [
+            domain
+            for domain in await self.domains.list(self.scope)
+            if domain.name == wanted and owner in (0, domain.tenant_id)
+        ]
+        if not found:
+            raise NotFoundError(f"no domain {wanted} is here: `pillarbox domain list` shows them")
+        if len(found) > 1:
+            raise ConflictError(f"several tenants claim {wanted}: say which with --tenant")
+        return found[0]
+
+    async def credential(self, name: str, tenant: str | None = None) -> CredentialRecord:
+        """A credential by id, name or user name; a revoked one only by id."""
+        owner, wanted = await self.tenant_id(tenant), name.strip().lower()
+        every = await self.credentials.list(self.scope)
+        return _the_one(
+            [
+                one
+                for one in every
+                if owner in (0, one.tenant_id)
+                and (wanted == str(one.id) or (not one.revoked_at and wanted in _names(one)))
+            ],
+            name,
+        )
+
+
+def _names(one: CredentialRecord) -> tuple[str, ...]:
+    return one.name, *(login.username.lower() for login in one.logins)
+
+
+def _the_one(found: Sequence[CredentialRecord], name: str) -> CredentialRecord:
+    if not found:
+        raise NotFoundError(
+            f"no credential is named {name!r}: `pillarbox credential list` shows them"
+        )
+    if len(found) > 1:
+        ids = ", ".join(str(one.id) for one in found)
+        raise ConflictError(
+            f"{name!r} is the name of several credentials: give --tenant, or one of the ids {ids}"
+        )
+    return found[0]

@@ -1,0 +1,112 @@
+"""Addresses that the box itself answers to, and what each is for; pure.
+
+    b.../u...@<bounce domain>              signed tokens (return_path.py): bounces, unsubscriptions
+    fbl@, complaints@<bounce domain>       complaints, as registered with feedback loops
+    postmaster@, abuse@<own name>          to the box's admin; `postmaster` alone too (RFC 5321 4.5.1)
+
+Raises Refused for everything else: 550 5.1.1 where the domain is ours, 550 5.7.1 where it is not (a relay
+attempt). A forged token reads like an unknown user: whoever guesses learns nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from mta.bounce import return_path
+from mta.bounce.return_path import ExpiredReturnPath, ForgedReturnPath, TokenKind
+from mta.policy.quoting import shown
+from mta.policy.refusal import Refused
+
+if TYPE_CHECKING:
+    from mta.bounce.return_path import ReturnPath, ReturnPathKeys
+    from mta.directory import Directory
+
+_ADMIN: Final = frozenset({"postmaster", "abuse"})  # RFC 2142
+_COMPLAINTS: Final = frozenset({"fbl", "complaints"})
+_KNOWN: Final = "there is no such address here"
+
+
+class Purpose(StrEnum):
+    """What mail to an address is."""
+
+    BOUNCE = "bounce"
+    UNSUBSCRIBE = "unsubscribe"
+    COMPLAINT = "complaint"
+    POSTMASTER = "postmaster"
+
+
+class Why(StrEnum):
+    """Why an address is refused; counted under these words."""
+
+    FOREIGN = "relay"
+    UNKNOWN = "unknown_address"
+    FORGED = "forged"
+    EXPIRED = "expired"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnAddress:
+    """An address of ours; `token` for those that carry one."""
+
+    purpose: Purpose
+    token: ReturnPath | None = None
+
+
+class NotOurs(Refused):
+    """The address is refused; `why` is for counting."""
+
+    def __init__(self, why: Why, enhanced: str, text: str, *, log: str = "") -> None:
+        super().__init__(550, enhanced, text, log=log)
+        self.why = why
+
+
+def own_address(
+    address: str, directory: Directory, keys: ReturnPathKeys, now_ms: int
+) -> OwnAddress:
+    """What the address is for. Raises NotOurs."""
+    local, _, domain = address.rpartition("@")
+    domain = domain.rstrip(".").lower()
+    if not local and domain in _ADMIN:  # no domain at all
+        return OwnAddress(purpose=Purpose.POSTMASTER)
+    if not local or domain not in directory.own_names | directory.bounce_domains:
+        raise NotOurs(
+            Why.FOREIGN,
+            "5.7.1",
+            "relaying is not allowed here: this address belongs to another mail system",
+            log=f"relay attempt to {shown(address)}",
+        )
+    if local.lower() in _ADMIN:
+        return OwnAddress(purpose=Purpose.POSTMASTER)
+    if domain not in directory.bounce_domains:
+        raise NotOurs(Why.UNKNOWN, "5.1.1", _KNOWN)
+    if local.lower() in _COMPLAINTS:
+        return OwnAddress(purpose=Purpose.COMPLAINT)
+    return _of_token(local, keys, now_ms)
+
+
+def token_in(
+    address: str, directory: Directory, keys: ReturnPathKeys, now_ms: int
+) -> ReturnPath | None:
+    """The bounce token of an address that a report quotes; None when it is none of ours."""
+    try:
+        found = own_address(address, directory, keys, now_ms)
+    except NotOurs:
+        return None
+    return found.token if found.purpose is Purpose.BOUNCE else None
+
+
+def _of_token(local: str, keys: ReturnPathKeys, now_ms: int) -> OwnAddress:
+    try:
+        token = return_path.decode(keys, local, now_ms)
+    except ForgedReturnPath as error:
+        is_token = return_path.looks_like_token(local)
+        why = Why.FORGED if is_token else Why.UNKNOWN
+        raise NotOurs(why, "5.1.1", _KNOWN, log=str(error) if is_token else "") from error
+    except ExpiredReturnPath as error:
+        raise NotOurs(
+            Why.EXPIRED, "5.7.1", "this return path has expired: it was valid for 30 days"
+        ) from error
+    is_bounce = token.kind is TokenKind.BOUNCE
+    return OwnAddress(purpose=Purpose.BOUNCE if is_bounce else Purpose.UNSUBSCRIBE, token=token)

@@ -1,0 +1,216 @@
+"""The directory follows control.db: what changed is seen, what did not is not read again."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import time
+
+import pytest
+
+from appliance.core.database import open_engine
+from appliance.core.scope import Scope
+from appliance.core.secrets import MasterKeys
+from appliance.core.settings import Box, Delivery, Settings, Submission, TrustedNetwork
+from appliance.credentials import Credentials, Policy
+from appliance.domains import Domains, KeyState
+from appliance.domains import service as domains_service
+from appliance.operations import Operations, Target
+from appliance.run.directory import POLL_SECONDS, DirectoryReader, box_names, queue_life_ms
+from appliance.suppressions import SuppressionList
+from appliance.tenancy import Tenants
+from mta.directory import FromPolicy
+from mta.signing import keys as signing_keys
+
+ADMIN = Scope.system(by="ann")
+KEYS = MasterKeys({1: b"k" * 32})
+RSA = signing_keys.make_rsa()
+SETTINGS = Settings(
+    box=Box(hostname="Mail.Box.example"),
+    delivery=Delivery(helo="out.box.example"),
+    submission=Submission(
+        trusted_networks=(
+            TrustedNetwork(network="10.1.0.0/16", tenant="acme"),
+            TrustedNetwork(network="10.2.0.0/16", tenant="nobody"),
+        )
+    ),
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_rsa_key(monkeypatch):
+    monkeypatch.setattr(domains_service.signing_keys, "make_rsa", lambda: RSA)
+
+
+@pytest.fixture
+async def acme(engine):
+    return await Tenants(engine).create(ADMIN, name="acme", weight=4, recipients_per_day=9)
+
+
+@pytest.fixture
+def reader(engine):
+    return DirectoryReader(engine, KEYS, SETTINGS)
+
+
+@pytest.fixture
+def domains(engine):
+    return Domains(engine, KEYS, box_names(SETTINGS), queue_life=queue_life_ms(SETTINGS))
+
+
+async def test_a_fresh_box_knows_its_own_names(reader):
+    directory = await reader.load()
+    assert directory.own_names == {"mail.box.example", "out.box.example"}
+    assert directory.bounce_domains == {"bounces.mail.box.example"}
+    assert directory.kill_switch is None
+    assert directory.pauses == ()
+    assert directory.box_keys is None
+    assert not directory.suppressions.match(1, "anybody@example.com")
+    assert set(directory.tenants) == {0}
+
+
+async def test_everything_of_a_tenant_is_there(engine, reader, domains, acme):
+    policy = Policy(from_policy=FromPolicy.ANY, tags=("shop",))
+    issued = await Credentials(engine, KEYS).create(ADMIN, acme, name="app", policy=policy)
+    await domains.create(ADMIN, tenant_id=acme.id, name="example.com", assume_verified=True)
+    await domains.ensure_box(ADMIN)
+    directory = await reader.load()
+    tenant = directory.tenants[acme.id]
+    assert (tenant.name, tenant.weight, tenant.recipients_per_day) == ("acme", 4, 9)
+    credential = directory.credentials[issued.username]
+    assert KEYS.credential_matches(issued.password, credential.secret_hash)
+    assert (credential.from_policy, credential.tags) == (FromPolicy.ANY, ("shop",))
+    domain = directory.owner_of("sub.example.com")
+    assert domain is not None
+    assert domain == directory.default_domains[acme.id]
+    assert [key.selector for key in domain.keys] == ["pb1r", "pb1e"]
+    assert domain.published == {"pb1r", "pb1e"}
+    assert domain.bounce_domain == ""
+    assert directory.box_keys is not None
+    assert directory.box_keys.name == "mail.box.example"
+    assert len(directory.box_keys.keys) == 2
+    assert "mail.box.example" not in directory.domains
+
+
+async def test_nothing_new_is_no_new_directory(reader, acme):
+    await reader.load()
+    assert await reader.poll() is None
+
+
+async def test_each_change_makes_a_newer_directory(engine, reader, acme):
+    first = await reader.load()
+    await Tenants(engine).suspend(ADMIN, "acme", reason="unpaid")
+    second = await reader.poll()
+    assert second is not None
+    assert second.generation > first.generation
+    assert (second.tenants[acme.id].suspended, second.tenants[acme.id].suspended_reason) == (
+        True,
+        "unpaid",
+    )
+    assert not first.tenants[acme.id].suspended
+
+
+async def test_only_what_moved_is_read_again(engine, reader, domains, acme, monkeypatch):
+    await domains.create(ADMIN, tenant_id=acme.id, name="example.com")
+    first = await reader.load()
+
+    async def forbidden(*_):
+        raise AssertionError("a key was decrypted again")
+
+    monkeypatch.setattr(Domains, "private_keys", forbidden)
+    await Operations(engine).pause(ADMIN, Target(domain="slow.example"), reason="x")
+    second = await reader.poll()
+    assert second is not None
+    assert second.domains is first.domains
+    assert second.suppressions is first.suppressions
+    assert [pause.domain for pause in second.pauses] == ["slow.example"]
+    await domains.set_default(ADMIN, "example.com", tenant_id=acme.id)
+    third = await reader.poll()
+    assert third is not None
+    assert third.domains["example.com"].keys == first.domains["example.com"].keys
+
+
+async def test_a_rotated_key_signs_once_it_is_active(reader, domains, acme):
+    await domains.create(ADMIN, tenant_id=acme.id, name="example.com")
+    rotated = await domains.rotate(ADMIN, "example.com", tenant_id=acme.id)
+    directory = await reader.load()
+    assert [key.selector for key in directory.domains["example.com"].keys] == ["pb1r", "pb1e"]
+    assert directory.domains["example.com"].published == {"pb1r", "pb1e"}
+    await domains.activate(ADMIN, "example.com", tenant_id=acme.id)
+    changed = await reader.poll()
+    assert changed is not None
+    assert [key.selector for key in changed.domains["example.com"].keys] == ["pb2r", "pb2e"]
+    assert changed.domains["example.com"].published == {"pb1r", "pb1e", "pb2r", "pb2e"}
+    assert {key.state for key in rotated.keys} == {KeyState.ACTIVE, KeyState.PENDING}
+
+
+async def test_a_key_that_does_not_decrypt_is_left_out_and_told(engine, domains, acme, caplog):
+    await domains.create(ADMIN, tenant_id=acme.id, name="example.com")
+    stranger = DirectoryReader(engine, MasterKeys({1: b"x" * 32}), SETTINGS)
+    directory = await stranger.load()
+    assert directory.domains["example.com"].keys == ()
+    assert "pb1r signs nothing" in caplog.text
+
+
+async def test_a_trusted_network_sends_for_its_tenant(engine, reader, acme, caplog):
+    directory = await reader.load()
+    ((network, credential),) = directory.trusted
+    assert network == ipaddress.ip_network("10.1.0.0/16")
+    assert (credential.tenant_id, credential.from_policy) == (acme.id, FromPolicy.VERIFIED)
+    assert credential.id < 0
+    assert credential.username not in directory.credentials
+    assert "'nobody'" in caplog.text
+    ((_, again),) = (await DirectoryReader(engine, KEYS, SETTINGS).load()).trusted
+    assert again == credential
+
+
+async def test_a_trusted_network_may_be_named_before_its_tenant_exists(engine, reader):
+    assert (await reader.load()).trusted == ()
+    await Tenants(engine).create(ADMIN, name="acme")
+    changed = await reader.poll()
+    assert changed is not None
+    assert len(changed.trusted) == 1
+
+
+async def test_suppressions_come_as_what_changed(engine, reader, acme):
+    suppressions = SuppressionList(engine)
+    await suppressions.add(ADMIN, "a@example.com", tenant_id=acme.id)
+    directory = await reader.load()
+    assert directory.suppressions.match(acme.id, "A@example.com")
+    await suppressions.remove(ADMIN, "a@example.com", tenant_id=acme.id)
+    await suppressions.add(ADMIN, "b@example.com", tenant_id=acme.id)
+    changed = await reader.poll()
+    assert changed is not None
+    assert not changed.suppressions.match(acme.id, "a@example.com")
+    assert changed.suppressions.match(acme.id, "b@example.com")
+
+
+async def test_a_verified_claim_hides_another_tenants_unverified_one(engine, reader, domains, acme):
+    other = await Tenants(engine).create(ADMIN, name="other")
+    await domains.create(ADMIN, tenant_id=acme.id, name="example.com")
+    await domains.create(ADMIN, tenant_id=other.id, name="example.com", assume_verified=True)
+    directory = await reader.load()
+    assert directory.domains["example.com"].tenant_id == other.id
+
+
+async def test_a_kill_in_one_process_is_seen_in_another_within_250_ms(reader, control_location):
+    await reader.load()
+    seen = asyncio.Event()
+
+    async def follow() -> None:
+        while not seen.is_set():
+            directory = await reader.poll()
+            if directory is not None and directory.kill_switch is not None:
+                assert directory.kill_switch.reason == "leaked"
+                seen.set()
+            await asyncio.sleep(POLL_SECONDS)
+
+    follower = asyncio.create_task(follow())
+    await asyncio.sleep(POLL_SECONDS / 2)
+    elsewhere = open_engine(control_location)
+    await Operations(elsewhere).kill(ADMIN, reason="leaked")
+    started = time.monotonic()
+    await asyncio.wait_for(seen.wait(), 5)
+    took = time.monotonic() - started
+    await follower
+    await elsewhere.dispose()
+    assert took <= 0.25
