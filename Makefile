@@ -27,7 +27,7 @@ bench: $(STAMP)  ## the relay job beside Postfix + OpenDKIM (as root, with Debia
 	@$(BIN)/python bench/relay_job.py
 
 lock: $(STAMP)  ## choose the newest versions that the ranges allow
-	@$(BIN)/python -m piptools compile --quiet --generate-hashes --strip-extras --no-emit-index-url --extra dev --extra postgres -o requirements.lock pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --extra dev --extra postgres -o requirements.lock pyproject.toml
 
 clean:
 	@rm -rf $(VENV) .run .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -104,6 +104,7 @@ class Inbound(_Section, frozen=True, kw_only=True):
     max_sessions_per_address: Annotated[Positive, Meta(description="Open sessions of one address, then 421.")] = 50
     max_messages_per_minute_per_address: Annotated[Positive, Meta(description="Notices a minute from one address, then 452.")] = 600
     keep_days: Annotated[Positive, Meta(description="Days a read notice is kept.")] = 7
+    normalise_line_ends: Annotated[bool, Meta(description="Take notices with bare CR or LF and make CRLF of them, instead of refusing them (521).")] = False
 
 
 class Dns(_Section, frozen=True, kw_only=True):
@@ -185,6 +186,12 @@ class Logging(_Section, frozen=True, kw_only=True):
     level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$", description="debug, info, warning or error.")] = "info"
 
 
+class Metrics(_Section, frozen=True, kw_only=True):
+    """Who may read /metrics and the details of /health; programs of this machine always may."""
+
+    token: Annotated[str, Meta(max_length=255, description="Bearer token that lets other machines read them too; empty = none may.", extra=SECRET)] = ""
+
+
 class Processes(_Section, frozen=True, kw_only=True):
     """How processes stop and restart."""
 
@@ -207,4 +214,5 @@ class Settings(_Section, frozen=True, kw_only=True):
     database: Database = field(default_factory=Database)
     retention: Retention = field(default_factory=Retention)
     logging: Logging = field(default_factory=Logging)
+    metrics: Metrics = field(default_factory=Metrics)
     processes: Processes = field(default_factory=Processes)

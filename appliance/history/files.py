@@ -38,7 +38,7 @@ _REVISION: Final = "SELECT version_num FROM log_version"
 class _Compiler(SQLiteCompiler):
     """SQLite knows INDEXED BY; SQLAlchemy's compiler for it leaves hints out."""
 
-    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:  # noqa: ARG002 - the base class's signature
+    def get_from_hint_text(self, table: Any, text: str | None) -> str | None:
         return text
 
 
@@ -57,7 +57,7 @@ def _newest_revision() -> str:
 def days_in(folder: Path) -> list[int]:
     """The days that have a file, oldest first."""
     try:
-        names = os.listdir(folder)
+        names = [path.name for path in folder.iterdir()]
     except FileNotFoundError:
         return []
     found = (parse(file.removesuffix(".db")) for file in names if file.endswith(".db"))
@@ -208,11 +208,13 @@ class DayFilesReader:
 
     def rows(self, day: int, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:
         """Read in one statement: no transaction outlasts it, so the WAL can be reused."""
-        if not self._path(day).exists():
+        try:
+            with self._turn, translated():
+                return list(self._connections.get(day).execute(sql, values).fetchall())
+        except StoreError:
+            if self._path(day).exists():
+                raise
             return []
-        with self._turn, translated():
-            rows: list[tuple[Any, ...]] = self._connections.get(day).execute(sql, values).fetchall()
-            return rows
 
     def close(self) -> None:
         """Close every file."""

@@ -25,6 +25,8 @@ class Flag(IntFlag):
     UNSUBSCRIBED = 8
 
 
+NO_FLAGS = Flag(0)
+
 FLAG_OF: dict[EventKind, Flag] = {
     EventKind.BOUNCED_LATE: Flag.BOUNCED_LATE,
     EventKind.DELAYED_LATE: Flag.DELAYED_LATE,
@@ -134,7 +136,7 @@ class Filters:
     sender: str = ""  # the envelope's or the From header's address
     tag: str = ""
     status: Status | None = None
-    flags: Flag = Flag(0)  # any of these
+    flags: Flag = NO_FLAGS  # any of these
     since: int = 0
     until: int = 0
 

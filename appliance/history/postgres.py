@@ -150,8 +150,7 @@ class DayTablesReader:
         """The statement bounds the message ids, which leaves the day's partition to look at."""
         del day
         with self._turn, self._database.cursor() as cursor:
-            rows: list[tuple[Any, ...]] = cursor.execute(sql, values).fetchall()
-            return rows
+            return list(cursor.execute(sql, values).fetchall())
 
     def close(self) -> None:
         """Hang up."""

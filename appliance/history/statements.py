@@ -43,9 +43,14 @@ CHANGES: dict[str, tuple[ClauseElement, tuple[str, ...]]] = {
         ("b_status", "b_moved", "b_at", "b_reply", "b_flags", "b_message", "b_n"),
     ),
     "progress": (select(_p.seq).where(_this), ("b_day", "b_shard")),
-    "advance": (update(t.progress).values(seq=p("b_seq")).where(_this), ("b_seq", "b_day", "b_shard")),
+    "advance": (
+        update(t.progress).values(seq=p("b_seq")).where(_this),
+        ("b_seq", "b_day", "b_shard"),
+    ),
     "known": (
-        select(_e.seq).where(_e.message_id == p("b_message"), _e.n == p("b_n"), _e.seq == p("b_seq")),
+        select(_e.seq).where(
+            _e.message_id == p("b_message"), _e.n == p("b_n"), _e.seq == p("b_seq")
+        ),
         ("b_message", "b_n", "b_seq"),
     ),
     "last_position": (
@@ -78,5 +83,3 @@ def _insert_if_new(table: Table, dialect: Dialect) -> ClauseElement:
     make: Any = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
     statement: ClauseElement = make(table).on_conflict_do_nothing()
     return statement
-
-

@@ -9,6 +9,8 @@ The journal gives every event a place in the order of arrival, for those that fo
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -26,7 +28,7 @@ from sqlalchemy import (
 metadata = MetaData()
 # Prefixes are ranges of octets, whatever language the database was made for.
 _BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
-_DAILY = {"sqlite_with_rowid": False, "postgresql_partition_by": "RANGE (message_id)"}
+_DAILY: dict[str, Any] = {"sqlite_with_rowid": False, "postgresql_partition_by": "RANGE (message_id)"}
 
 recipient = Table(
     "log_recipient",
@@ -61,7 +63,7 @@ Index("ix_log_recipient_address", func.lower(_r.address), _r.message_id, _r.n, _
 Index("ix_log_recipient_domain", _r.domain, _r.message_id, _r.n, _r.tenant_id)
 Index("ix_log_recipient_tenant", _r.tenant_id, _r.message_id, _r.n)
 Index("ix_log_recipient_message_id_header", _r.message_id_header, _r.message_id, _r.n)
-# Most rows are born delivered (model.Rows folds a batch first) and never enter these two.
+# Most rows are born delivered (rows.py folds a batch first) and never enter these two.
 TROUBLED = text("status <> 'delivered'")
 FLAGGED = text("flags <> 0")
 Index(

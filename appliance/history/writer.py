@@ -13,7 +13,6 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import clock
-from appliance.core.database import Location
 from appliance.core.log import fields
 from appliance.history.days import bounds, day_of, name
 from appliance.history.files import DayFiles
@@ -25,6 +24,7 @@ from appliance.history.statements import compile_writes
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from appliance.core.database import Location
     from appliance.history.partitions import WritePartitions
 
 POSITION_BITS: Final = 20

@@ -49,10 +49,13 @@ class Matcher:
         lower = address.lower()
         own = self._hash_of(lower)
         domain = self._domain_hash(lower.rpartition("@")[2])
-        if self._holds(own) or self._holds(domain):
-            return True
         mix = tenant_id * _GOLDEN & _MASK
-        return bool(tenant_id) and (self._holds(own ^ mix) or self._holds(domain ^ mix))
+        for value in (own ^ mix, domain ^ mix, own, domain):
+            hashes = self._hashes[value >> _SHIFT]
+            index = bisect_left(hashes, value)
+            if index < len(hashes) and hashes[index] == value and self._lasts(value, index):
+                return True
+        return False
 
     def add(self, tenant_id: int, target: str, expires_at: int = 0) -> None:
         """Suppress a target in normal form, or change when its suppression ends."""
@@ -80,13 +83,8 @@ class Matcher:
         number = value >> _SHIFT
         return self._hashes[number], self._expiries[number]
 
-    def _holds(self, value: int) -> bool:
-        number = value >> _SHIFT
-        hashes = self._hashes[number]
-        index = bisect_left(hashes, value)
-        if index == len(hashes) or hashes[index] != value:
-            return False
-        expiry = self._expiries[number][index]
+    def _lasts(self, value: int, index: int) -> bool:
+        expiry = self._expiries[value >> _SHIFT][index]
         return expiry == _NEVER or expiry * clock.SECOND > self._now()
 
 

@@ -11,7 +11,7 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import and_, delete, or_, select
+from sqlalchemy import and_, delete, or_, select, tuple_
 
 from appliance.core import clock
 from appliance.core.control import Part, change, generations
@@ -47,6 +47,7 @@ EVENT_LIFE: Final = 60 * clock.DAY
 """Return paths are valid for 30 days: an event cannot come again after twice that."""
 
 _PAGE: Final = 10_000
+_LAST_ID: Final = (1 << 63) - 1
 _log = logging.getLogger(__name__)
 E = TypeVar("E", SuppressionEvent, SoftBounce)
 
@@ -189,9 +190,9 @@ class SuppressionList:
         async with reading(self._engine) as connection:
             newest = (await generations(connection))[Part.SUPPRESSIONS]
         first = matcher.generation < 0
-        since, after = (-1, 0) if first else (matcher.generation, 0)
+        place = (0, 0) if first else (matcher.generation, _LAST_ID)
         while newest > matcher.generation:
-            page = await self._page(since, after, tombstones=not first)
+            page = await self._page(place, whole=first)
             for row in page:
                 if row.removed_at:
                     matcher.discard(row.tenant_id, row.target)
@@ -200,17 +201,20 @@ class SuppressionList:
             if len(page) < _PAGE:
                 matcher.generation = newest
                 return
-            since, after = (-1, page[-1].id) if first else (page[-1].generation, page[-1].id)
+            place = (page[-1].generation, page[-1].id)
 
-    async def _page(self, since: int, after: int, *, tombstones: bool) -> Sequence[Any]:
+    async def _page(self, after: tuple[int, int], *, whole: bool) -> Sequence[Any]:
+        """What follows the place (generation, id): changes in their order, or all that stands by id."""
         table = suppression.c
         columns = (table.id, table.tenant_id, table.target)
         statement = select(*columns, table.expires_at, table.removed_at, table.generation)
-        if tombstones:
-            later = or_(table.generation > since, and_(table.generation == since, table.id > after))
-            statement = statement.where(later).order_by(table.generation, table.id)
+        if whole:
+            statement = statement.where(table.id > after[1], table.removed_at == 0).order_by(
+                table.id
+            )
         else:
-            statement = statement.where(table.id > after, table.removed_at == 0).order_by(table.id)
+            place = tuple_(table.generation, table.id)
+            statement = statement.where(place > after).order_by(table.generation, table.id)
         async with reading(self._engine) as connection:
             return (await connection.execute(statement.limit(_PAGE))).all()
 

@@ -15,7 +15,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from mta.bounce import return_path
-from mta.bounce.return_path import ExpiredReturnPath, ForgedReturnPath, TokenKind
+from mta.bounce.return_path import ExpiredReturnPath, ForgedReturnPath, ReturnPathError, TokenKind
 from mta.policy.quoting import shown
 from mta.policy.refusal import Refused
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _ADMIN: Final = frozenset({"postmaster", "abuse"})  # RFC 2142
 _COMPLAINTS: Final = frozenset({"fbl", "complaints"})
-_KNOWN: Final = "there is no such address here"
+_UNKNOWN: Final = "there is no such address here"
 
 
 class Purpose(StrEnum):
@@ -68,45 +68,50 @@ def own_address(
     """What the address is for. Raises NotOurs."""
     local, _, domain = address.rpartition("@")
     domain = domain.rstrip(".").lower()
-    if not local and domain in _ADMIN:  # no domain at all
+    if not local and domain == "postmaster":
         return OwnAddress(purpose=Purpose.POSTMASTER)
-    if not local or domain not in directory.own_names | directory.bounce_domains:
+    is_bounce_domain = domain in directory.bounce_domains
+    if not local or not (is_bounce_domain or domain in directory.own_names):
         raise NotOurs(
             Why.FOREIGN,
             "5.7.1",
             "relaying is not allowed here: this address belongs to another mail system",
             log=f"relay attempt to {shown(address)}",
         )
-    if local.lower() in _ADMIN:
+    if not is_bounce_domain and local.lower() not in _ADMIN:
+        raise NotOurs(Why.UNKNOWN, "5.1.1", _UNKNOWN)
+    return taken_address(address, keys, now_ms)
+
+
+def taken_address(address: str, keys: ReturnPathKeys, now_ms: int) -> OwnAddress:
+    """As own_address, for one that was let in: its domain may have been given up since."""
+    local = address.rpartition("@")[0].lower()
+    if local in _ADMIN or not local:
         return OwnAddress(purpose=Purpose.POSTMASTER)
-    if domain not in directory.bounce_domains:
-        raise NotOurs(Why.UNKNOWN, "5.1.1", _KNOWN)
-    if local.lower() in _COMPLAINTS:
+    if local in _COMPLAINTS:
         return OwnAddress(purpose=Purpose.COMPLAINT)
-    return _of_token(local, keys, now_ms)
+    token = _token(local, keys, now_ms)
+    is_bounce = token.kind is TokenKind.BOUNCE
+    return OwnAddress(purpose=Purpose.BOUNCE if is_bounce else Purpose.UNSUBSCRIBE, token=token)
 
 
-def token_in(
-    address: str, directory: Directory, keys: ReturnPathKeys, now_ms: int
-) -> ReturnPath | None:
-    """The bounce token of an address that a report quotes; None when it is none of ours."""
+def bounce_token(address: str, keys: ReturnPathKeys, now_ms: int) -> ReturnPath | None:
+    """The token in a return path that a report quotes; None when it is none of ours."""
     try:
-        found = own_address(address, directory, keys, now_ms)
-    except NotOurs:
+        token = return_path.decode(keys, address.rpartition("@")[0], now_ms)
+    except ReturnPathError:
         return None
-    return found.token if found.purpose is Purpose.BOUNCE else None
+    return token if token.kind is TokenKind.BOUNCE else None
 
 
-def _of_token(local: str, keys: ReturnPathKeys, now_ms: int) -> OwnAddress:
+def _token(local: str, keys: ReturnPathKeys, now_ms: int) -> ReturnPath:
     try:
-        token = return_path.decode(keys, local, now_ms)
-    except ForgedReturnPath as error:
-        is_token = return_path.looks_like_token(local)
-        why = Why.FORGED if is_token else Why.UNKNOWN
-        raise NotOurs(why, "5.1.1", _KNOWN, log=str(error) if is_token else "") from error
+        return return_path.decode(keys, local, now_ms)
     except ExpiredReturnPath as error:
         raise NotOurs(
             Why.EXPIRED, "5.7.1", "this return path has expired: it was valid for 30 days"
         ) from error
-    is_bounce = token.kind is TokenKind.BOUNCE
-    return OwnAddress(purpose=Purpose.BOUNCE if is_bounce else Purpose.UNSUBSCRIBE, token=token)
+    except ForgedReturnPath as error:
+        if not return_path.looks_like_token(local):
+            raise NotOurs(Why.UNKNOWN, "5.1.1", _UNKNOWN) from error
+        raise NotOurs(Why.FORGED, "5.1.1", _UNKNOWN, log=f"forged: {error}") from error

@@ -50,7 +50,6 @@ class Desk:
     dropbox: Dropbox
     rate: Rate
     observer: Observer
-    on_kept: Callable[[], None]  # a notice waits to be read
     now: Callable[[], int] = clock.now_ms
 
     def session_of(self, peer: Peer) -> InboundSession:
@@ -103,7 +102,6 @@ class InboundSession:
             raise Refused(
                 451, "4.3.0", "the notice could not be stored; try again later", log=str(error)
             ) from error
-        self._desk.on_kept()
         return Reply(250, "2.0.0", f"notice kept as {notice_id}")
 
     def _take_turn(self) -> None:

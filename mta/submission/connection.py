@@ -212,17 +212,20 @@ class Connection(asyncio.Protocol):
         """
         if self._is_closing:
             return
-        self._is_closing = True
         self._flush()
+        self._is_closing = True
         self._input.clear()
         if self._task is None:
             self._drop_message()
         self._linger = self.loop.call_later(LINGER, self.abort)
-        if self.transport.can_write_eof() and not self.transport.is_closing():
-            self.transport.resume_reading()
-            self.transport.write_eof()
-        else:
+        if self.tls or self.transport.is_closing():
             self.transport.close()  # TLS has no half-close
+            return
+        try:
+            self.transport.write_eof()
+            self.transport.resume_reading()
+        except OSError:  # the client has reset the connection
+            self.abort()
 
     # -- octets in --------------------------------------------------------------------------------
 
@@ -299,10 +302,11 @@ class Connection(asyncio.Protocol):
         self._output.append(wire(reply))
 
     def _flush(self) -> None:
-        if self._output:
-            if not self.transport.is_closing():
-                self.transport.write(b"".join(self._output))
-            self._output.clear()
+        if not self._output:
+            return
+        if not self._is_closing and not self.transport.is_closing():
+            self.transport.write(b"".join(self._output))
+        self._output.clear()
 
     def _refuse(self, refusal: Refused) -> None:
         reply = refusal.reply

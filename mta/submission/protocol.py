@@ -33,6 +33,8 @@ MAX_LINE: Final = 2048  # RFC 5321 512, SIZE 26, SMTPUTF8 10, AUTH 500, DSN 500 
 MAX_AUTH_LINE: Final = 12_288  # RFC 4954 4
 MAX_HELO: Final = 255
 _HELO_CHARS: Final = frozenset(string.ascii_letters + string.digits + "-._:[]")
+# A web page can make the browser of a trusted network post a form whose body reads like SMTP.
+_HTTP: Final = frozenset({b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS", b"CONNECT"})
 _MINUTE: Final = 60.0
 
 
@@ -107,6 +109,8 @@ class SmtpProtocol(Connection, SMTP):
         word, _, argument = line.partition(b" ")
         verb = self._VERBS.get(word.upper())
         if verb is None:
+            if word.upper() in _HTTP:
+                raise Refused(521, "5.5.1", "this is SMTP and not HTTP; closing")
             raise Refused(500, "5.5.1", "command not known")
         verb(self, argument.strip())
         return True

@@ -50,8 +50,10 @@ class Answer:
     @property
     def reply(self) -> Reply:
         """As a value: the codes of continuation lines taken away."""
-        text = "\n".join(line[4:] for line in shown(self.raw).split("\n"))
-        return Reply.from_text(self.code, text)
+        text = shown(self.raw)
+        if "\n" in text:
+            return Reply.from_text(self.code, "\n".join(line[4:] for line in text.split("\n")))
+        return Reply.from_text(self.code, text[4:])
 
 
 class Replies(asyncio.Protocol):
@@ -90,7 +92,8 @@ class Replies(asyncio.Protocol):
             return []
         self._expect(count, timeout, last_timeout or timeout)
         self._transport.write(data)
-        await self._answered()
+        while self._wanted:  # a fault sets it to 0
+            await self._wait()
         return self._answers
 
     async def send_content(
@@ -105,7 +108,8 @@ class Replies(asyncio.Protocol):
         else:
             await self._write_blocks(buffers, block)
             self._deadline = self._loop.time() + dot
-        await self._answered()
+        while self._wanted:
+            await self._wait()
         return self._answers
 
     async def _write_blocks(self, buffers: Sequence[bytes], block: float) -> None:
@@ -160,10 +164,6 @@ class Replies(asyncio.Protocol):
             self._spoil(Reply(451, "4.4.2", "the receiver was too slow for one transaction"))
         else:
             self._spoil(Reply(451, "4.4.2", "the receiver did not answer in time"))
-
-    async def _answered(self) -> None:
-        while self._wanted:  # a fault sets it to 0
-            await self._wait()
 
     async def _wait(self) -> None:
         self._waiter = self._loop.create_future()
@@ -220,7 +220,9 @@ class Replies(asyncio.Protocol):
         if not self._wanted:
             self._spoil(_unasked(data))
             return
-        lines = (self._partial + data).split(b"\n")
+        if self._partial:
+            data = self._partial + data
+        lines = data.split(b"\n")
         self._partial = lines.pop()
         now = self._loop.time()
         for n, line in enumerate(lines, 1):
@@ -230,35 +232,33 @@ class Replies(asyncio.Protocol):
                     self._spoil(_unasked(b"\n".join((*lines[n:], self._partial))))
                 self._wake()
                 return
+        if lines:
+            self._deadline = now + (self._last_timeout if self._wanted == 1 else self._timeout)
         if self._size + len(self._partial) > MAX_REPLY:
             self._spoil(_ENDLESS)
 
     def _take_line(self, line: bytes, now: float) -> None:
-        if line.endswith(b"\r"):
-            line = line[:-1]
+        line = line.rstrip(b"\r")
         code, mark = line[:3], line[3:4]
         if not (code.isdigit() and b"200" <= code < b"600" and mark in b" -" and len(line) > 2):
             self._spoil(Reply(451, "4.5.0", f"the reply cannot be read: {shown(line[:80])}"))
-            return
-        if mark == b"-":
+        elif mark == b"-":
             self._lines.append(line)
             self._size += len(line) + 1
             if self._size > MAX_REPLY:
                 self._spoil(_ENDLESS)
-            return
-        if self._lines:
-            line = b"\n".join((*self._lines, line))
-            self._lines, self._size = [], 0
-        self._take_answer(Answer(int(code), line, now))
+        else:
+            if self._lines:
+                line = b"\n".join((*self._lines, line))
+                self._lines, self._size = [], 0
+            self._take_answer(Answer(int(code), line, now))
 
     def _take_answer(self, answer: Answer) -> None:
         if answer.code == 421:  # RFC 5321 4.2.1: it closes the channel; nothing more will come
             self._spoil(answer.reply, answer.raw)
-            return
-        self._answers.append(answer)
-        self._wanted -= 1
-        wait = self._last_timeout if self._wanted == 1 else self._timeout
-        self._deadline = answer.at + wait
+        else:
+            self._answers.append(answer)
+            self._wanted -= 1
 
     def eof_received(self) -> None:
         """The receiver closes: asyncio then closes the transport."""

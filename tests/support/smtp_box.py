@@ -6,10 +6,10 @@ import asyncio
 import hashlib
 import ipaddress
 import socket
+import struct
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from appliance.core.errors import PillarboxError
 from mta.directory import Credential, Directory, Tenant
 from mta.submission.body import Memory
 from mta.submission.failures import LocalLedger
@@ -21,9 +21,10 @@ from mta.submission.sessions import Sessions
 from tests.support import tls
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from types import TracebackType
 
+    from appliance.core.errors import PillarboxError
     from mta.message import Submission
 
 PASSWORD = "correct horse"
@@ -104,6 +105,13 @@ class Seen:
 
     def refused(self, reply: object) -> None:
         self.refusals.append(str(reply))
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that will be true in a moment."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110 - nothing tells a test
+            await asyncio.sleep(0.01)
 
 
 class Box:
@@ -260,6 +268,12 @@ class Wire:
             return await self.reply() == ""
         except ConnectionError:
             return True
+
+    def reset(self) -> None:
+        """Leave without a goodbye: the server's next read fails."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
 
     async def close(self) -> None:
         self.writer.close()

@@ -6,7 +6,6 @@ Import reads plain addresses or CSV (target,reason,expires); export writes what 
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -182,31 +181,30 @@ def _told(result: ImportResult) -> Iterator[Part]:
 
 
 @command.command()
-@click.argument("file", type=click.Path(), default="-")
+@click.argument("file", type=click.File("w", encoding="utf-8", lazy=True), default="-")
 @_whose
 @pass_session
-def export(session: Session, *, file: str, tenant: str | None, whole_box: bool) -> None:
+def export(session: Session, *, file: Any, tenant: str | None, whole_box: bool) -> None:
     """Write a list as CSV to FILE, by default to standard output."""
     _require_one(tenant, whole_box=whole_box)
-    if session.out.as_json and file == "-":
+    to_terminal = file.name == "-"
+    if session.out.as_json and to_terminal:
         _export_json(session, tenant)
         return
-    number = 0
-    with nullcontext(sys.stdout) if file == "-" else click.open_file(file, "w", "utf-8") as target:
 
-        async def work(rooms: Rooms) -> int:
-            written = 0
-            async for line in rooms.suppressions.export(await rooms.scope_of(tenant)):
-                target.write(line)
-                written += 1
-            return written - 1  # the header
+    async def work(rooms: Rooms) -> int:
+        written = -1  # the header is no entry
+        async for line in rooms.suppressions.export(await rooms.scope_of(tenant)):
+            file.write(line)
+            written += 1
+        return written
 
-        number = session.box.ask(work)
-    told = {"file": file, "exported": number}
-    if file == "-":
+    number = session.box.ask(work)
+    if to_terminal:
         session.out.note(f"{counted(number, 'suppression')} exported")
     else:
-        session.out.show(told, [f"{counted(number, 'suppression')} written to {file}"])
+        told = {"file": file.name, "exported": number}
+        session.out.show(told, [f"{counted(number, 'suppression')} written to {file.name}"])
 
 
 def _export_json(session: Session, tenant: str | None) -> None:

