@@ -102,15 +102,15 @@ class LogReader:
 
     def show(self, scope: Scope, message_id: int) -> MessageHistory:
         """A message with its recipients and every event. Raises NotFoundError."""
-        recipients = self._of_message(self._recipients_of, message_id)
-        if not recipients or not scope.sees(found_of(recipients[0]).tenant_id):
+        recipients = [found_of(row) for row in self._of_message(self._recipients_of, message_id)]
+        if not recipients or scope.tenant_id not in (None, recipients[0].tenant_id):
             raise NotFoundError(
                 f"the log has no message {ids.to_text(message_id)}: it may be too new (seconds),"
                 " too old (retention.events_days), or never have been accepted"
             )
         events = self._of_message(self._events_of, message_id)
         return history_of(
-            [found_of(row) for row in recipients[:MAX_SHOWN]],
+            recipients[:MAX_SHOWN],
             [event_of(row) for row in events[:MAX_SHOWN]],
             is_cut=max(len(recipients), len(events)) > MAX_SHOWN,
         )

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Table, and_, bindparam, case, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Table,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 
 from appliance.history import tables as t
@@ -16,6 +26,9 @@ if TYPE_CHECKING:
 
 p = bindparam
 _r, _e, _p, _j = t.recipient.c, t.event.c, t.progress.c, t.journal.c
+# In words: given as values, each dialect would add parameters of its own for them.
+_NOTHING: ColumnElement[str] = literal_column("''")
+_ZERO: ColumnElement[int] = literal_column("0")
 _one = and_(_r.message_id == p("b_message"), _r.n == p("b_n"))
 _this = and_(_p.day == p("b_day"), _p.shard == p("b_shard"))
 
@@ -34,9 +47,9 @@ CHANGES: dict[str, tuple[ClauseElement, tuple[str, ...]]] = {
     "moved": (
         update(t.recipient)
         .values(
-            status=func.coalesce(func.nullif(p("b_status"), ""), _r.status),
-            status_at=case((p("b_moved") > 0, p("b_at")), else_=_r.status_at),
-            reply=func.coalesce(func.nullif(p("b_reply"), ""), _r.reply),
+            status=func.coalesce(func.nullif(p("b_status"), _NOTHING), _r.status),
+            status_at=case((p("b_moved") > _ZERO, p("b_at")), else_=_r.status_at),
+            reply=func.coalesce(func.nullif(p("b_reply"), _NOTHING), _r.reply),
             flags=_r.flags.bitwise_or(p("b_flags")),
         )
         .where(_one),

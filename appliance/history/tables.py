@@ -28,7 +28,10 @@ from sqlalchemy import (
 metadata = MetaData()
 # Prefixes are ranges of octets, whatever language the database was made for.
 _BYTEWISE = Text().with_variant(Text(collation="C"), "postgresql")
-_DAILY: dict[str, Any] = {"sqlite_with_rowid": False, "postgresql_partition_by": "RANGE (message_id)"}
+_DAILY: dict[str, Any] = {
+    "sqlite_with_rowid": False,
+    "postgresql_partition_by": "RANGE (message_id)",
+}
 
 recipient = Table(
     "log_recipient",

@@ -6,6 +6,7 @@ Each has a Health, Metrics, endless loops that beat, and a control socket that a
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from appliance.core import tasks
@@ -14,7 +15,6 @@ from appliance.core.metrics import Metrics, render, watch_process
 from appliance.core.rpc import RpcServer
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
 
     from appliance.run.process import Context
@@ -46,8 +46,12 @@ class Loops:
         self._tasks.append(tasks.spawn(endless, name=name))
 
     async def close(self, grace: float = 5.0) -> None:
-        """Let the steps that run finish for `grace` seconds, then end everything."""
-        await tasks.finish(self._tasks, grace)
+        """Let the steps that run finish for `grace` seconds once we were told to stop; then end all."""
+        if self._tasks and self._stop.is_set():
+            await asyncio.wait(self._tasks, timeout=grace)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._server.close()
 
     async def _metrics(self, _payload: Any) -> bytes:

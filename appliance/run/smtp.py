@@ -131,7 +131,7 @@ def _login(
     )
 
 
-def _service(  # noqa: PLR0913 - what both listeners share, passed on
+def _service(
     context: Context,
     name: str,
     desk: Desk,

@@ -12,12 +12,13 @@ import gc
 import logging
 import os
 import signal
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from appliance.core import clock
 from appliance.run import sockets as listening
-from appliance.run.process import Context, run_child
+from appliance.run.process import EX_SOFTWARE, Context, run_child
 
 if TYPE_CHECKING:
     import asyncio
@@ -92,18 +93,25 @@ class Supervisor:
         child.started_at = clock.monotonic()
         pid = os.fork()
         if pid == 0:
-            os._exit(self._in_child(child.plan))
+            code = EX_SOFTWARE
+            try:
+                code = self._in_child(child.plan)
+            finally:  # a child must never run on in its parent's code
+                if sys.exc_info()[0] is not None:
+                    sys.excepthook(*sys.exc_info())
+                sys.stderr.flush()
+                os._exit(code)
         child.pid = pid
         log.info("%s runs with pid %d", child.plan.name, pid)
 
     def _in_child(self, plan: Plan) -> int:
         os.close(self._pipe[1])
+        inbound = listening.place_of(self._sockets.get("inbound"))
         for name, sock in self._sockets.items():
             if name not in plan.listeners:
                 sock.close()
         given = {name: self._sockets[name] for name in plan.listeners if name in self._sockets}
         names = tuple(child.plan.name for child in self._children)
-        inbound = listening.place_of(self._sockets.get("inbound"))
 
         def context(stop: asyncio.Event) -> Context:
             return Context(

@@ -193,21 +193,21 @@ class SuppressionList:
         place = (0, 0) if first else (matcher.generation, _LAST_ID)
         while newest > matcher.generation:
             page = await self._page(place, whole=first)
-            for row in page:
-                if row.removed_at:
-                    matcher.discard(row.tenant_id, row.target)
+            for _, _, tenant_id, target, expires_at, removed_at in page:
+                if removed_at:
+                    matcher.discard(tenant_id, target)
                 else:
-                    matcher.add(row.tenant_id, row.target, row.expires_at)
+                    matcher.add(tenant_id, target, expires_at)
             if len(page) < _PAGE:
                 matcher.generation = newest
                 return
-            place = (page[-1].generation, page[-1].id)
+            place = page[-1][:2]
 
     async def _page(self, after: tuple[int, int], *, whole: bool) -> Sequence[Any]:
         """What follows the place (generation, id): changes in their order, or all that stands by id."""
         table = suppression.c
-        columns = (table.id, table.tenant_id, table.target)
-        statement = select(*columns, table.expires_at, table.removed_at, table.generation)
+        columns = (table.generation, table.id, table.tenant_id, table.target)
+        statement = select(*columns, table.expires_at, table.removed_at)
         if whole:
             statement = statement.where(table.id > after[1], table.removed_at == 0).order_by(
                 table.id

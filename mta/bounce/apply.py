@@ -54,7 +54,11 @@ class Originals(Protocol):
         """One of them."""
 
     async def find(self, message_id_header: str, address: str) -> Original | None:
-        """By the Message-ID it carried, with its angle brackets, and an address."""
+        """By the Message-ID it carried, with its angle brackets, and an address.
+
+        When no recipient has this address ("": it was left out), only the sole recipient of a message
+        is certain.
+        """
 
 
 class Observer(Protocol):
@@ -217,13 +221,12 @@ class Applier:
     async def _complaint_without_token(self, item: Item, notice: Notice) -> list[Finding]:
         feedback, header = notice.feedback, notice.original_message_id
         assert feedback is not None
-        found = []
-        if header:
-            for address in feedback.recipients:
-                original = await self._with.originals.find(header, address)
-                if original is not None and news.same_address(original.address, address):
-                    found.append(original)
-        return news.of_complaint(feedback, found, item.id)
+        found: dict[tuple[int, int], Original] = {}
+        for address in feedback.recipients or ("",) if header else ():
+            original = await self._with.originals.find(header, address)
+            if original is not None:
+                found[original.message_id, original.n] = original
+        return news.of_complaint(feedback, found.values(), item.id)
 
     # -- afterwards -------------------------------------------------------------------------------
 

@@ -252,7 +252,7 @@ class Connection(asyncio.Protocol):
 
     def _advance(self) -> None:
         """Go on until more input is needed, something waits, or it ends."""
-        while self._task is None and not self._is_closing and self._may_write:
+        while self._input and self._task is None and not self._is_closing and self._may_write:
             try:
                 if not self._run():
                     break

@@ -26,6 +26,7 @@ MAX_REPLY: Final = 64 * 1024
 MAX_SHOWN: Final = 1024  # characters and lines of a reply that are kept
 MAX_SHOWN_LINES: Final = 64
 _BLOCK: Final = 256 * 1024  # written between two looks at flow control
+_CODES: Final = {str(code).encode(): code for code in range(200, 600)}
 _CONTROL: Final = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 
 
@@ -224,7 +225,7 @@ class Replies(asyncio.Protocol):
             data = self._partial + data
         lines = data.split(b"\n")
         self._partial = lines.pop()
-        now = self._loop.time()
+        now, wanted = self._loop.time(), self._wanted
         for n, line in enumerate(lines, 1):
             self._take_line(line, now)
             if not self._wanted:  # all answered, or at fault
@@ -232,15 +233,15 @@ class Replies(asyncio.Protocol):
                     self._spoil(_unasked(b"\n".join((*lines[n:], self._partial))))
                 self._wake()
                 return
-        if lines:
+        if self._wanted < wanted:  # a whole reply; lines of one that does not end gain no time
             self._deadline = now + (self._last_timeout if self._wanted == 1 else self._timeout)
         if self._size + len(self._partial) > MAX_REPLY:
             self._spoil(_ENDLESS)
 
     def _take_line(self, line: bytes, now: float) -> None:
         line = line.rstrip(b"\r")
-        code, mark = line[:3], line[3:4]
-        if not (code.isdigit() and b"200" <= code < b"600" and mark in b" -" and len(line) > 2):
+        code, mark = _CODES.get(line[:3]), line[3:4]
+        if code is None or mark not in b" -":
             self._spoil(Reply(451, "4.5.0", f"the reply cannot be read: {shown(line[:80])}"))
         elif mark == b"-":
             self._lines.append(line)
@@ -251,12 +252,10 @@ class Replies(asyncio.Protocol):
             if self._lines:
                 line = b"\n".join((*self._lines, line))
                 self._lines, self._size = [], 0
-            self._take_answer(Answer(int(code), line, now))
-
-    def _take_answer(self, answer: Answer) -> None:
-        if answer.code == 421:  # RFC 5321 4.2.1: it closes the channel; nothing more will come
-            self._spoil(answer.reply, answer.raw)
-        else:
+            answer = Answer(code, line, now)
+            if code == 421:  # RFC 5321 4.2.1: it closes the channel; nothing more will come
+                self._spoil(answer.reply, line)
+                return
             self._answers.append(answer)
             self._wanted -= 1
 

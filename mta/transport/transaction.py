@@ -218,15 +218,15 @@ class Transaction:
         return answers
 
     def _note(self, commands: Sequence[str], answers: Sequence[Answer]) -> None:
+        steps, started = self.steps, self._started
         for command, answer in zip(commands, answers, strict=False):
-            if len(self.steps) < MAX_STEPS or command in _ALWAYS_KEPT:
-                at = int((answer.at - self._started) * 1000)
-                self.steps.append(Step(at, command, shown(answer.raw)))
+            if len(steps) < MAX_STEPS or command in _ALWAYS_KEPT:
+                steps.append(Step(int((answer.at - started) * 1000), command, shown(answer.raw)))
         fault = self._link.fault
         if fault is not None and len(answers) < len(commands):
-            at = int((self._link.now() - self._started) * 1000)
+            at = int((self._link.now() - started) * 1000)
             heard = shown(self._link.fault_raw) or f"({fault.text})"
-            self.steps.append(Step(at, commands[len(answers)], heard))
+            steps.append(Step(at, commands[len(answers)], heard))
 
     async def _content(self, buffers: Sequence[bytes]) -> None:
         """Judge the envelope, then send the content to those who were accepted."""

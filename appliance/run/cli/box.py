@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import getpass
 import os
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from appliance.core.errors import ConfigError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
     from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from appliance.core.home import Home
     from appliance.core.settings import Settings
+    from appliance.history import LogReader
     from appliance.run.cli.owners import Owners
     from appliance.run.cli.rooms import Rooms
 
@@ -39,8 +41,8 @@ class Box:
 
     def require(self) -> None:
         """Raise ConfigError, saying what to do, unless the box was made."""
-        for path in (self.config_file, self.home.keys_file, self.home.control_db):
-            if not _exists(path):
+        for path in (self.config_file, self.home.keys_file):
+            if not exists(path):
                 raise ConfigError(
                     f"there is no box in {self.home.path} ({path.name} is missing): make one with"
                     " `pillarbox init`, or name its directory with --home or PILLARBOX_HOME"
@@ -66,6 +68,17 @@ class Box:
 
         return Owners(self.home, mta_processes(self.settings))
 
+    @contextmanager
+    def log(self) -> Iterator[LogReader]:
+        """The event log, open for reading."""
+        from appliance.history import LogReader
+
+        reader = LogReader(self.settings.database.url or self.home.log_dir)
+        try:
+            yield reader
+        finally:
+            reader.close()
+
     def ask(self, work: Callable[[Rooms], Coroutine[Any, Any, T]]) -> T:
         """Do one piece of work with the rooms, in an event loop of its own."""
         import asyncio
@@ -76,7 +89,7 @@ class Box:
         from appliance.core.database import open_engine
         from appliance.run.cli.rooms import Rooms
 
-        engine = open_engine(self.home.control_db)
+        engine = open_engine(self.home.control_location(self.settings))
         try:
             await _require_current(engine)
             return await work(Rooms(self, engine))
@@ -93,7 +106,8 @@ def acting() -> str:
     return f"cli:{name}"
 
 
-def _exists(path: Path) -> bool:
+def exists(path: Path) -> bool:
+    """Whether the file is there; raises ConfigError when this user may not look."""
     try:
         path.stat()
     except FileNotFoundError:
@@ -113,10 +127,10 @@ async def _require_current(engine: AsyncEngine) -> None:
     newest = head("control")
     if found < newest:
         raise StoreError(
-            f"control.db has revision {found or 'none'}, this program needs {newest}:"
+            f"the control store has revision {found or 'none'}, this program needs {newest}:"
             " stop the box, then run `pillarbox migrate`"
         )
     if found > newest:
         raise StoreError(
-            f"control.db has revision {found}, this program knows {newest}: run the newer program"
+            f"the control store has revision {found}, this program knows {newest}: run the newer program"
         )

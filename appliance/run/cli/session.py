@@ -35,6 +35,7 @@ class Session:
         self.environ = environ
         self.out = Output()
         self.home_path = Path(environ.get("PILLARBOX_HOME") or DEFAULT_HOME)
+        self.is_home_given = bool(environ.get("PILLARBOX_HOME"))
         self.config: Path | None = None
 
     @property
@@ -140,7 +141,8 @@ def _take_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # 
 
 def _take_home(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
     if value is not None:
-        _session(ctx).home_path = value
+        session = _session(ctx)
+        session.home_path, session.is_home_given = value, True
 
 
 def _take_config(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:

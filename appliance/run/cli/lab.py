@@ -1,0 +1,27 @@
+"""`pillarbox lab`: the whole box on loopback, with a small world to send to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import click
+
+from appliance.run.cli.session import Command, Session, pass_session
+
+LAB_HOME: Final = "~/.pillarbox-lab"
+
+
+@click.command("lab", cls=Command)
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
+@pass_session
+def command(session: Session, *, quiet: bool) -> None:
+    """Start a laboratory: the box, DNS and receivers on loopback; Ctrl-C stops it.
+
+    Its data directory is ~/.pillarbox-lab unless --home or PILLARBOX_HOME names another: its
+    configuration is written anew at each start, so that it is never a real box's.
+    """
+    from appliance.run.lab import run_lab
+
+    home = session.home.path if session.is_home_given else Path(LAB_HOME).expanduser()
+    raise click.exceptions.Exit(run_lab(home, quiet=quiet or session.out.as_json))
