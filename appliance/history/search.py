@@ -153,37 +153,37 @@ class LogReader:
     ) -> EventPage:
         """Events behind the cursor, in the order in which the log took them in; "" is its beginning.
 
-        The end of this page is fixed before any day is read: the writer commits day after day, and
-        a day read early must not hide what it got while a later one was read.
+        The end of the page is fixed before any day is read. Places rise in the order of commits,
+        so all up to there stand by then; what comes in meanwhile, to a day read early or late, is
+        the next page's.
         """
         limit = _bounded(limit)
         after = _read_position(cursor)
-        last = self._last_positions()
-        upto = max(last.values(), default=after)
+        upto = self._last_place()
+        if upto <= after:
+            return EventPage(events=(), cursor=str(after), more=False)
         query = queries.events(filters, scope, self._dialect)
         pages = []
-        for day in [day for day, position in last.items() if position > after]:
-            lo, hi = bounds(day)
+        for day, lo, hi in self._days(0, _END):
             values = query.values(lo=lo, hi=hi, after=after, upto=upto, limit=limit + 1)
             pages.append(self._partitions.rows(day, query.sql, values))
         rows = list(islice(merge(*pages, key=itemgetter(0)), limit + 1))
         more = len(rows) > limit
-        end = rows[limit - 1][0] if more else max(upto, after)
+        end = rows[limit - 1][0] if more else upto
         records = tuple(event_of(row[1:]) for row in rows[:limit])
         return EventPage(events=records, cursor=str(end), more=more)
 
     def end(self) -> str:
         """The cursor behind everything the log holds now."""
-        return str(max(self._last_positions().values(), default=0))
+        return str(self._last_place())
 
-    def _last_positions(self) -> dict[int, int]:
-        found = {}
-        for day in self._partitions.days():
-            lo, hi = bounds(day)
+    def _last_place(self) -> int:
+        last = 0
+        for day, lo, hi in self._days(0, _END):
             values = self._last_position.values(lo=lo, hi=hi)
-            rows = self._partitions.rows(day, self._last_position.sql, values)
-            found[day] = (rows[0][0] or 0) if rows else 0
-        return found
+            for row in self._partitions.rows(day, self._last_position.sql, values):
+                last = max(last, row[0] or 0)
+        return last
 
 
 def cursor_at(ms: int) -> str:

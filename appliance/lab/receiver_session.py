@@ -120,7 +120,7 @@ class ReceiverSession(asyncio.Protocol):
             lines.append("STARTTLS")
         if self._script.login is not None:
             lines.append("AUTH PLAIN LOGIN")
-        return "\r\n".join(f"250-{line}" for line in lines[:-1]) + f"\r\n250 {lines[-1]}"
+        return "\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"])
 
     def _mail_command(self, rest: str) -> None:
         if self._mail is not None:

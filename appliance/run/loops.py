@@ -24,6 +24,7 @@ class Loops:
     """The loops of one process, and how others see that they turn."""
 
     def __init__(self, context: Context) -> None:
+        self.name = context.name
         self.health = Health(context.name)
         self.metrics = Metrics()
         watch_process(self.metrics.registry)

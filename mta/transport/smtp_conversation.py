@@ -354,4 +354,6 @@ def _failure(code: int, message: str) -> Reply:
     text = shown(message.encode("utf-8", "surrogateescape"))
     if 400 <= code < 600:
         return Reply.from_text(code, text)
+    if code < 100:  # aiosmtplib's own words for what it could not read
+        return Reply(451, "4.5.0", f"the receiver's answer cannot be read: {text}")
     return Reply(451, "4.5.0", f"the receiver's answer makes no sense: {code} {text}")

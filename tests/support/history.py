@@ -13,13 +13,13 @@ import pytest
 from appliance.core.errors import NotRunningError
 from appliance.core.ids import IdMaker
 from appliance.history import LogReader, LogWriter, OutboxRow, write_partitions
-from tests.support.control import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from appliance.core.database import Location
+    from tests.support.control import FakeClock
 
 KEEP_DAYS = 30
 TENANT = 7

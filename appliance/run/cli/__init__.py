@@ -65,6 +65,7 @@ class _Root(click.Group):
 root: Final = _Root(
     "pillarbox",
     params=common_options(hidden=False),
+    context_settings={"max_content_width": 100},
     help="A self-hosted mail transfer appliance: accept, sign, queue, deliver, and learn from the bounces.",
 )
 

@@ -11,7 +11,7 @@ from appliance.run.cli.session import Command, Session, pass_session
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @pass_session
 def command(session: Session, *, shell: str) -> None:
-    """Print the completion script for a shell.
+    r"""Print the completion script for a shell.
 
     \b
     bash: eval "$(pillarbox completion bash)"      in ~/.bashrc

@@ -68,7 +68,7 @@ _tenant = click.option("--tenant", metavar="NAME", help="Whose, when several hav
     help="Hold what is five times the usual rate.",
 )
 @pass_session
-def create(session: Session, *, tenant: str, name: str, **given: Any) -> None:
+def create(session: Session, /, *, tenant: str, name: str, **given: Any) -> None:
     """Make a login and show its password, this once."""
     policy = policy_of(given)
 
@@ -231,7 +231,9 @@ def revoke(session: Session, *, name: str, tenant: str | None) -> None:
 @command.command()
 @click.argument("name")
 @_tenant
-@click.option("--overlap", default=24.0, show_default=True, help="Hours the old password still works.")
+@click.option(
+    "--overlap", default=24.0, show_default=True, help="Hours the old password still works."
+)
 @pass_session
 def rotate(session: Session, *, name: str, tenant: str | None, overlap: float) -> None:
     """Make a new password; the old one works for a while, so that nothing stops."""

@@ -18,7 +18,6 @@ from appliance.run.cli.session import Session, group, pass_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
 
     from appliance.domains import Check, DomainRecord
     from appliance.run.box_records import BoxRecord
@@ -89,7 +88,9 @@ def _zone_lines(records: Iterable[dict[str, str]]) -> Iterator[Part]:
 @command.command()
 @click.argument("name")
 @click.option("--tenant", metavar="NAME", required=True, help="Whose domain it is.")
-@click.option("--assume-verified", is_flag=True, help="Skip the proof (laboratory, closed network).")
+@click.option(
+    "--assume-verified", is_flag=True, help="Skip the proof (laboratory, closed network)."
+)
 @pass_session
 def create(session: Session, *, name: str, tenant: str, assume_verified: bool) -> None:
     """Claim a domain for a tenant, make its keys, and show the records to publish."""

@@ -42,7 +42,14 @@ _POLL_SECONDS: Final = 0.25
 @click.option("--limit", type=click.IntRange(1), help="At most so many.")
 @pass_session
 def command(
-    session: Session, *, follow: bool, since: str, tenant: str | None, limit: int | None, **given: Any
+    session: Session,
+    /,
+    *,
+    follow: bool,
+    since: str,
+    tenant: str | None,
+    limit: int | None,
+    **given: Any,
 ) -> None:
     """Print events: those since a time (an hour ago if not said), and with --follow what comes."""
     filters = filters_of(given)

@@ -45,7 +45,9 @@ def filter_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options, for a command that takes `**chosen`."""
     for option in reversed(
         (
-            click.option("--id", "ids", multiple=True, metavar="ID", help="The message of this id."),
+            click.option(
+                "--id", "ids", multiple=True, metavar="ID", help="The message of this id."
+            ),
             click.option("--domain", help="Recipients at this domain."),
             click.option("--tenant", metavar="NAME", help="Mail of this tenant."),
             click.option("--credential", metavar="NAME", help="Mail of this login (name or id)."),

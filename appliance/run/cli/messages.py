@@ -45,13 +45,13 @@ _PAGE = 1000
 @click.option("--cursor", default="", help="Go on where a page ended.")
 @pass_session
 def list_(
-    session: Session, *, tenant: str | None, limit: int, cursor: str, **given: Any
+    session: Session, /, *, tenant: str | None, limit: int, cursor: str, **given: Any
 ) -> None:
     """Find recipients, newest first."""
     filters = filters_of(given, clock.now_ms())
     found, cursor = _search(session, filters, tenant, limit, cursor)
     session.out.show(
-        {"recipients": [found_row(one) for one in found], "cursor": cursor or None},
+        {"messages": [found_row(one) for one in found], "cursor": cursor or None},
         _listing(found),
     )
     if cursor:

@@ -1,7 +1,7 @@
 """Moment: a time as people type it on a command line; pure.
 
-    2026-11-20    2026-11-20T10:00    2026-11-20T10:00:00+01:00        UTC where no zone is said
-    90s   30min   2h   3d   1w                                         so long ago
+2026-11-20    2026-11-20T10:00    2026-11-20T10:00:00+01:00        UTC where no zone is said
+90s   30min   2h   3d   1w                                         so long ago
 """
 
 from __future__ import annotations

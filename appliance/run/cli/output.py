@@ -84,36 +84,35 @@ def encode(value: object, *, indent: int = 0) -> str:
 
 def plain(value: object, key: str = "") -> Any:
     """The value as tables, lists, texts and numbers; stored times as ISO 8601 or None."""
+    if isinstance(value, Mapping):
+        return {str(name): plain(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, frozenset):
+        return sorted(plain(item) for item in value)
+    if dataclasses.is_dataclass(value):
+        return plain(
+            {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+        )
+    return _simple(value, key)
+
+
+def _simple(value: object, key: str) -> Any:
     match value:
-        case Mapping():
-            return {str(name): plain(item, str(name)) for name, item in value.items()}
-        case bool() | None:
+        case bool() | float() | None:
             return value
         case Enum():
             return value.value
         case int():
             return _time(value) if key in _TIMES or key.endswith("_at") else value
-        case float():
-            return value
         case str():
             return value.encode("utf-8", "backslashreplace").decode()
-        case frozenset():
-            return sorted(plain(item) for item in value)
-        case list() | tuple():
-            return [plain(item) for item in value]
-        case _:
-            return plain(_fields(value))
+        case _:  # octets too, on purpose: nothing that is stored as octets is for print
+            raise TypeError(f"{type(value).__name__} has no form for print")
 
 
 def _time(ms: int) -> str | None:
     return clock.iso(ms) if ms > 0 else None
-
-
-def _fields(value: object) -> dict[str, object]:
-    # Octets end here too, on purpose: nothing that is stored as octets is for print.
-    if not dataclasses.is_dataclass(value):
-        raise TypeError(f"{type(value).__name__} has no form for print")
-    return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
 
 
 def printable(text: str) -> str:

@@ -89,7 +89,9 @@ class Owners:
         for name in names:
             if shard in self._call(name, "shards", None):
                 return name
-        raise NotFoundError(f"no process owns shard {shard}, which the id names: look at the id again")
+        raise NotFoundError(
+            f"no process owns shard {shard}, which the id names: look at the id again"
+        )
 
     @cached_property
     def _running(self) -> tuple[str, ...]:
@@ -109,7 +111,9 @@ class Owners:
 
     def _names(self) -> tuple[str, ...]:
         """Those configured, and whoever else has a socket: the configuration may be newer."""
-        found = {path.stem for path in self._home.run_dir.glob("*.sock") if _SOCKET.match(path.name)}
+        found = {
+            path.stem for path in self._home.run_dir.glob("*.sock") if _SOCKET.match(path.name)
+        }
         configured = {f"mta-{index}" for index in range(self._configured)}
         return tuple(sorted(found | configured, key=lambda name: int(name.removeprefix("mta-"))))
 

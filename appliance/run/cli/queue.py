@@ -41,7 +41,7 @@ _DONE = {"retry": "retried", "hold": "held", "release": "released", "cancel": "c
 @click.option("--recipients", is_flag=True, help="Recipients instead of destinations.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
 @pass_session
-def list_(session: Session, *, recipients: bool, limit: int, **chosen: Any) -> None:
+def list_(session: Session, /, *, recipients: bool, limit: int, **chosen: Any) -> None:
     """Show what waits by destination; with any filter, the recipients themselves."""
     wanted = Chosen(**chosen)
     if recipients or not wanted.is_empty:
@@ -186,7 +186,7 @@ def _register(action: str, help_text: str) -> None:
     @click.option("--yes", is_flag=True, help="Do not ask, however many it concerns.")
     @pass_session
     def act(
-        session: Session, *, message: tuple[str, ...], everything: bool, yes: bool, **chosen: Any
+        session: Session, /, *, message: tuple[str, ...], everything: bool, yes: bool, **chosen: Any
     ) -> None:
         chosen["ids"] = (*message, *chosen["ids"])
         _act(session, action, yes=yes, everything=everything, chosen=Chosen(**chosen))
@@ -208,7 +208,7 @@ _register("cancel", "Take waiting or held mail back for good.")
 @click.option("--site", default="", help="Mail to the domains that share these MX hosts.")
 @click.option("--reason", required=True, help="Why; whoever finds it later will ask.")
 @pass_session
-def pause(session: Session, *, reason: str, **target: Any) -> None:
+def pause(session: Session, /, *, reason: str, **target: Any) -> None:
     """Let matching mail wait until `resume`. What is being sent is finished."""
 
     async def work(rooms: Rooms) -> tuple[Pause, dict[int, str]]:
@@ -227,7 +227,7 @@ def pause(session: Session, *, reason: str, **target: Any) -> None:
 @click.option("--credential", metavar="NAME", help="The pause of this login.")
 @click.option("--site", default="", help="The pause of this site.")
 @pass_session
-def resume(session: Session, *, pause_id: int | None, **target: Any) -> None:
+def resume(session: Session, /, *, pause_id: int | None, **target: Any) -> None:
     """Lift a pause, named by its number or by exactly what it stops."""
 
     async def work(rooms: Rooms) -> tuple[Pause, dict[int, str]]:

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from appliance.operations import Operations
     from appliance.run.cli.box import Box
     from appliance.suppressions import SuppressionList
-    from appliance.tenancy import TenantRecord
 
 
 class Rooms:

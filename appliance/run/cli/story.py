@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import ids
-from appliance.core.errors import NotFoundError, NotRunningError, StoreError
+from appliance.core.errors import NotFoundError, NotRunningError
 from appliance.run.cli.output import Part, Table, ago, ahead, when
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from appliance.history import Found, LogReader, MessageHistory
+    from appliance.history import Found, MessageHistory
     from appliance.run.cli.box import Box
     from appliance.run.cli.owners import Row
 
@@ -67,28 +67,23 @@ def _event(event: Happened) -> dict[str, object]:
 
 def in_queue(box: Box, message_id: int) -> Story:
     """A message that waits, with its past from the log. Raises NotFoundError, NotRunningError."""
+    # The owner first: what leaves its outbox meanwhile is in the log by then.
     waiting = _of_owner(box.owners.show(message_id))
-    with box.log() as log:
-        past = _from_log(log, message_id)
-    return _together(waiting, past)
+    return _together(waiting, _past(box, message_id))
 
 
 def anywhere(box: Box, message_id: int) -> Story:
-    """A message, in the queue or over. Raises NotFoundError."""
-    with box.log() as log:
-        past = _from_log(log, message_id)
+    """A message, in the queue or over. Raises NotFoundError, or NotRunningError when that is unsure."""
     try:
-        waiting = _of_owner(box.owners.show(message_id))
-    except (NotFoundError, NotRunningError):
-        if past is None:
-            raise NotFoundError(_nowhere(box, message_id)) from None
-        return past
-    return _together(waiting, past)
-
-
-def _nowhere(box: Box, message_id: int) -> str:
-    words = f"neither the queue nor the log has a message {ids.to_text(message_id)}"
-    return words if box.owners.is_running() else f"{words} (the queue was not asked: the box does not run)"
+        return in_queue(box, message_id)
+    except (NotFoundError, NotRunningError) as error:
+        past = _past(box, message_id)
+        if past is not None:
+            return past
+        words = f"the log has no message {ids.to_text(message_id)}"
+        if isinstance(error, NotRunningError):
+            raise NotRunningError(f"{words}, and the queue cannot be asked: {error}") from error
+        raise NotFoundError(f"{words}, and none such waits in the queue") from error
 
 
 def _of_owner(shown: dict[str, Any]) -> Story:
@@ -105,13 +100,14 @@ def _of_owner(shown: dict[str, Any]) -> Story:
     return Story(message=shown["message"], recipients=recipients, events=events)
 
 
-def _from_log(log: LogReader, message_id: int) -> Story | None:
+def _past(box: Box, message_id: int) -> Story | None:
     from appliance.core.scope import Scope
 
-    try:
-        found = log.show(Scope.system(), message_id)
-    except (NotFoundError, StoreError):
-        return None  # not there yet; or a day that only the running worker can bring up to date
+    with box.log() as log:
+        try:
+            found = log.show(Scope.system(), message_id)
+        except NotFoundError:
+            return None
     return Story(
         message=_message(found),
         recipients=[_recipient(one) for one in found.recipients],

@@ -47,7 +47,7 @@ def _require_one(tenant: str | None, *, whole_box: bool) -> None:
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
 @click.option("--after", default=0, help="Go on after the entry of this id.")
 @pass_session
-def list_(session: Session, *, tenant: str | None, whole_box: bool, **page: Any) -> None:
+def list_(session: Session, /, *, tenant: str | None, whole_box: bool, **page: Any) -> None:
     """Show what is suppressed: on one list, or on all."""
     if tenant is not None and whole_box:
         raise UsageError("give --tenant or --global, or neither for every list")

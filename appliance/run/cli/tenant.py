@@ -20,7 +20,9 @@ command = group("tenant", "Customers or teams that send through the box.")
 
 @command.command()
 @click.argument("name")
-@click.option("--weight", default=1, show_default=True, help="Share of the egress when others wait.")
+@click.option(
+    "--weight", default=1, show_default=True, help="Share of the egress when others wait."
+)
 @click.option("--recipients-per-day", default=0, help="Daily limit of recipients; 0 is none.")
 @pass_session
 def create(session: Session, *, name: str, weight: int, recipients_per_day: int) -> None:
@@ -76,7 +78,9 @@ def _listing(found: tuple[TenantRecord, ...]) -> Iterator[Part]:
 def suspend(session: Session, *, name: str, reason: str) -> None:
     """Refuse its mail from now on. What is queued stays."""
     done = session.box.ask(lambda rooms: rooms.tenants.suspend(rooms.scope, name, reason=reason))
-    session.out.show(done, [f"tenant {done.name} is suspended; its mail is refused within a second"])
+    session.out.show(
+        done, [f"tenant {done.name} is suspended; its mail is refused within a second"]
+    )
 
 
 @command.command()

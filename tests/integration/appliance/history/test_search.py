@@ -126,7 +126,9 @@ def test_paging_is_complete_and_without_doubles_while_rows_come_in(
 ):
     first = []
     for number in range(30):
-        first.append(outbox.accept(f"ann{number}@a.example", f"ann{number}@b.example", tags=["all"]))
+        first.append(
+            outbox.accept(f"ann{number}@a.example", f"ann{number}@b.example", tags=["all"])
+        )
         now.move(3 * HOUR)
     ship(writer, outbox)
     seen, cursor = [], ""
@@ -256,6 +258,33 @@ def test_the_stream_of_a_message_or_tenant_is_its_own(mail, reader):
     assert [event.message_id for event in theirs.events] == [mail["foreign"]]
 
 
+def test_what_is_written_while_the_days_are_read_is_not_passed_over(
+    mail, writer, reader, outbox, monkeypatch
+):
+    """The writer commits to the newest day and then to an older one, just after the newest was read."""
+    cursor = reader.end()
+    rows = reader._partitions.rows
+    reads = []
+
+    def rows_with_writes_between(*given):
+        found = rows(*given)
+        reads.append(given)
+        if len(reads) in (1, 4):
+            outbox.tell(mail["two"], 0, "complained", "cyn@other.example")
+            ship(writer, outbox)
+            outbox.tell(mail["Ann"], 0, "unsubscribed", "Ann@Receiver.example")
+            ship(writer, outbox)
+        return found
+
+    monkeypatch.setattr(reader._partitions, "rows", rows_with_writes_between)
+    seen = []
+    for _ in range(3):
+        page = reader.events(BOX, EventFilters(), cursor=cursor)
+        cursor = page.cursor
+        seen += [str(event.kind) for event in page.events]
+    assert seen == ["complained", "unsubscribed"] * 2
+
+
 def test_following_sees_what_comes_in_meanwhile(mail, writer, reader, outbox):
     rests = []
 
@@ -299,7 +328,9 @@ def test_sqlite_uses_the_index_meant_and_sorts_only_prefixes(
     query = recipients(filters, scope, reader._dialect)
     values = query.values(lo=0, hi=1 << 62, cursor_id=1 << 62, cursor_n=0, limit=10)
     (day, *_) = reader._partitions.days()
-    plan = [row[3] for row in reader._partitions.rows(day, f"EXPLAIN QUERY PLAN {query.sql}", values)]
+    plan = [
+        row[3] for row in reader._partitions.rows(day, f"EXPLAIN QUERY PLAN {query.sql}", values)
+    ]
     inner = plan[: next(i for i, step in enumerate(plan) if "page" in step and "SCAN" in step)]
     assert any(f"ix_log_recipient_{index} " in step for step in inner), plan
     assert any("TEMP B-TREE" in step for step in inner) == filters.address.endswith("*"), plan

@@ -7,7 +7,7 @@ import pytest
 from appliance.core.clock import DAY
 from appliance.core.errors import NotFoundError
 from appliance.core.scope import Scope
-from appliance.history import EventFilters, Filters, Flag, LogReader, LogWriter, write_partitions
+from appliance.history import EventFilters, Filters, Flag, LogWriter, write_partitions
 from appliance.history.read_outbox import read
 from mta.status import EventKind, Status
 from tests.support.history import KEEP_DAYS, Outbox
@@ -57,7 +57,12 @@ def test_later_events_change_the_recipient_that_was_written_before(writer, reade
     message = outbox.accept("ann@receiver.example")
     ship(writer, outbox)
     outbox.tried(
-        message, 0, "deferred", "ann@receiver.example", reply="451 4.7.1 later", category="greylisted"
+        message,
+        0,
+        "deferred",
+        "ann@receiver.example",
+        reply="451 4.7.1 later",
+        category="greylisted",
     )
     ship(writer, outbox)
     (ann,) = reader.show(BOX, message).recipients

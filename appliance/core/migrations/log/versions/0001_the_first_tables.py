@@ -13,8 +13,11 @@ branch_labels = None
 depends_on = None
 
 BYTEWISE = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
-DAILY = {"sqlite_with_rowid": False, "postgresql_partition_by": "RANGE (message_id)"}
-WHOLE = {"sqlite_with_rowid": False}
+DAILY: dict[str, Any] = {
+    "sqlite_with_rowid": False,
+    "postgresql_partition_by": "RANGE (message_id)",
+}
+WHOLE: dict[str, Any] = {"sqlite_with_rowid": False}
 
 
 def key(name: str, kind: Any = sa.BigInteger) -> sa.Column[Any]:

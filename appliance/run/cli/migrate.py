@@ -1,0 +1,93 @@
+"""`pillarbox migrate`: brings every store of the box to the revision this program knows.
+
+`serve` does the same at each start; this is for those who want to see it done before. Refused while the
+box runs with something to do, because running processes know the old form only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from appliance.core.errors import ConflictError
+from appliance.run.cli.output import Table
+from appliance.run.cli.session import Command, Session, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from appliance.core.database import Location
+    from appliance.run.cli.box import Box
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Store:
+    """One store, with its revision now and the one to come."""
+
+    name: str
+    kind: str
+    location: Location
+    before: str
+    after: str
+
+    @property
+    def is_behind(self) -> bool:
+        """Whether there is something to do."""
+        return self.before != self.after
+
+
+@click.command("migrate", cls=Command)
+@pass_session
+def command(session: Session) -> None:
+    """Bring all stores up to date, and tell their revisions before and after."""
+    from appliance.core.database import open_sync_engine
+    from appliance.core.migrate import upgrade
+
+    found = list(_stores(session.box))
+    behind = [store for store in found if store.is_behind]
+    if behind and session.box.owners.is_running():
+        raise ConflictError("the box runs: stop it first, then migrate")
+    for store in behind:
+        engine = open_sync_engine(store.location)
+        try:
+            upgrade(store.kind, engine)
+        finally:
+            engine.dispose()
+    rows = [
+        {"store": store.name, "before": store.before or None, "after": store.after}
+        for store in found
+    ]
+    table = Table(
+        ("STORE", "BEFORE", "AFTER"),
+        [(store.name, store.before or "-", store.after) for store in found],
+        empty="there is no store yet",
+    )
+    told = f"{len(behind)} brought up to date" if behind else "all are up to date"
+    session.out.show(rows, [table, told])
+
+
+def _stores(box: Box) -> Iterator[Store]:
+    url = box.settings.database.url
+    if url:
+        yield from (_store(kind, kind, url) for kind in ("control", "spool", "log"))
+        return
+    home = box.home
+    yield _store(home.control_db.name, "control", home.control_db)
+    for kind, folder in (("spool", home.spool_dir), ("log", home.log_dir)):
+        for path in sorted(folder.glob("*.db")):
+            yield _store(str(path.relative_to(home.path)), kind, path)
+
+
+def _store(name: str, kind: str, location: Location) -> Store:
+    from appliance.core.database import open_sync_engine, translated
+    from appliance.core.migrate import head, version
+
+    engine = open_sync_engine(location)
+    try:
+        with translated(), engine.connect() as connection:
+            before = version(kind, connection)
+    finally:
+        engine.dispose()
+    return Store(name=name, kind=kind, location=location, before=before, after=head(kind))

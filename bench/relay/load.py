@@ -1,0 +1,208 @@
+"""Load: one run of smtp-source through a relay into smtp-sink, with what it cost.
+
+    accepted/s   messages / (start of smtp-source .. its end: every message has its 250)
+    delivered/s  messages / (start of smtp-source .. smtp-sink has read them all)
+    CPU          of the relay's process trees, until it is quiet again: work that it puts off (purging
+                 what is done, writing history) is counted, what it takes when idle is not
+
+The sink's running count is polled; more than was sent is an error, as are restarts of the relay's
+processes. Every run ends within `limit` seconds and the time the relay needs to be quiet.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from relay.base import RECIPIENT, SENDER, program, wait_for_port
+from relay.processes import TICKS, cpu_seconds, machine, memory_mb, stat
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from relay.base import Relay
+    from relay.processes import Machine
+
+_COUNT: Final = re.compile(rb"mesg=\s*(\d+)")
+_POLL: Final = 0.004
+_QUIET_WINDOW: Final = 0.5
+_QUIET_SHARE: Final = 0.06  # of one core
+_QUIET_LIMIT: Final = 25.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What is sent in one run."""
+
+    size: int
+    sessions: int
+    kept: bool  # False: a connection for each message
+    messages: int
+
+    @property
+    def mode(self) -> str:
+        """As the options name it."""
+        return "many" if self.kept else "one"
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """What one run showed."""
+
+    accepted_per_s: float = 0.0
+    delivered_per_s: float = 0.0
+    cpu_ms: float = 0.0  # a message
+    parts_ms: dict[str, float] = field(default_factory=dict)
+    generator_ms: float = 0.0  # smtp-source + smtp-sink, which share the cores
+    pss_mb: float = 0.0
+    processes: int = 0
+    switches: float = 0.0  # context switches a message, of the whole machine
+    busy_percent: float = 0.0
+    steal_percent: float = 0.0
+    error: str = ""
+
+
+class Sink:
+    """A running smtp-sink."""
+
+    def __init__(self, process: subprocess.Popen[bytes], counter: Path) -> None:
+        self.pid, self._counter = process.pid, counter
+
+    def count(self) -> int:
+        """Messages that it has read."""
+        with self._counter.open("rb") as file:
+            file.seek(max(0, self._counter.stat().st_size - 200))
+            found = _COUNT.findall(file.read())
+        return int(found[-1]) if found else 0
+
+
+@contextmanager
+def sink(port: int) -> Iterator[Sink]:
+    """smtp-sink while the block lasts; its counter is a file in memory."""
+    counter = Path(f"/dev/shm/relay-job-{os.getpid()}-{port}")
+    command = [program("smtp-sink"), "-c", "-m", "1000"]
+    if os.geteuid() == 0:
+        command += ["-u", "nobody"]
+    command += [f"127.0.0.1:{port}", "1024"]
+    with counter.open("wb") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+    try:
+        wait_for_port(port, process, counter)
+        yield Sink(process, counter)
+    finally:
+        process.terminate()
+        process.wait()
+        counter.unlink()
+
+
+def source(relay: Relay, load: Load) -> subprocess.Popen[bytes]:
+    """A started smtp-source."""
+    command = [program("smtp-source"), "-s", str(load.sessions), "-m", str(load.messages)]
+    command += ["-l", str(load.size), "-f", SENDER, "-t", RECIPIENT, "-M", "client.example"]
+    if load.kept:
+        command.append("-d")
+    command.append(f"127.0.0.1:{relay.port}")
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+
+
+def measure(relay: Relay, load: Load, *, limit: float, idle: float) -> Run:
+    """One run. `idle` is the share of a core that the relay takes when it has nothing to do."""
+    run = Run()
+    with sink(relay.sink_port) as taken:
+        parts = relay.parts()
+        before, total = _cpu(parts), cpu_seconds(relay.roots())
+        machine_before = machine()
+        started = time.monotonic()
+        client = source(relay, load)
+        client_cpu = _watch(client, taken, load, run, started + limit, started)
+        _machine_of(run, machine_before, machine(), load)
+        run.pss_mb, run.processes = memory_mb(relay.roots())
+        resting = quiet(relay) * idle
+        after, total_after = _cpu(parts), cpu_seconds(relay.roots())
+        sink_stat = stat(taken.pid)
+        if not run.error and taken.count() != load.messages:
+            run.error = f"{taken.count()} messages came out of {load.messages}"
+    if relay.parts() != parts:
+        run.error = f"a process ended and was started again: {parts} -> {relay.parts()}"
+    per_ms = 1000 / load.messages
+    run.cpu_ms = max(0.0, total_after - total - resting) * per_ms
+    run.parts_ms = {name: (after[name] - before[name]) * per_ms for name in parts}
+    sink_cpu = sink_stat.own / TICKS if sink_stat else 0.0
+    run.generator_ms = (client_cpu + sink_cpu) * per_ms
+    return run
+
+
+def _watch(
+    client: subprocess.Popen[bytes], taken: Sink, load: Load, run: Run, end: float, started: float
+) -> float:
+    """Wait for the client and the sink, note their rates; returns the client's CPU seconds."""
+    accepted = delivered = client_cpu = 0.0
+    while not (accepted and delivered) and time.monotonic() < end and not run.error:
+        time.sleep(_POLL)
+        if not accepted:
+            pid, status, usage = os.wait4(client.pid, os.WNOHANG)
+            if pid:
+                accepted = time.monotonic()
+                client_cpu = usage.ru_utime + usage.ru_stime
+                client.returncode = os.waitstatus_to_exitcode(status)
+                run.error = _complaint(client)
+        if not delivered and taken.count() >= load.messages:
+            delivered = time.monotonic()
+    if not accepted:
+        client.kill()
+        client.wait()
+        run.error = run.error or "smtp-source did not finish in time"
+    elif delivered:
+        run.accepted_per_s = load.messages / (accepted - started)
+        run.delivered_per_s = load.messages / (delivered - started)
+    else:
+        run.error = run.error or f"only {taken.count()} of {load.messages} came out in time"
+    assert client.stderr is not None
+    client.stderr.close()
+    return client_cpu
+
+
+def _complaint(client: subprocess.Popen[bytes]) -> str:
+    assert client.stderr is not None
+    if client.returncode == 0:
+        return ""
+    words = client.stderr.read(400).decode("utf-8", "replace").strip()
+    return f"smtp-source ended with {client.returncode}: {words}"
+
+
+def _cpu(parts: dict[str, int]) -> dict[str, float]:
+    return {name: cpu_seconds([pid]) for name, pid in parts.items()}
+
+
+def _machine_of(run: Run, before: Machine, after: Machine, load: Load) -> None:
+    ticks = max(1, after.ticks - before.ticks)
+    run.busy_percent = 100 * (1 - (after.idle - before.idle) / ticks)
+    run.steal_percent = 100 * (after.steal - before.steal) / ticks
+    run.switches = (after.switches - before.switches) / load.messages
+
+
+def quiet(relay: Relay) -> float:
+    """Wait until the relay holds nothing and takes next to no CPU; returns the seconds it took."""
+    started = time.monotonic()
+    time.sleep(relay.aftercare)
+    used = cpu_seconds(relay.roots())
+    while time.monotonic() < started + relay.aftercare + _QUIET_LIMIT:
+        time.sleep(_QUIET_WINDOW)
+        last, used = used, cpu_seconds(relay.roots())
+        if used - last <= _QUIET_SHARE * _QUIET_WINDOW and not relay.waiting():
+            break
+    return time.monotonic() - started
+
+
+def idle_share(relay: Relay, seconds: float = 3.0) -> float:
+    """The share of one core that the relay takes with nothing to do."""
+    quiet(relay)
+    used = cpu_seconds(relay.roots())
+    time.sleep(seconds)
+    return (cpu_seconds(relay.roots()) - used) / seconds

@@ -1,0 +1,202 @@
+"""Ours: this box, set up and started as in production, with nothing switched off.
+
+    home        made by `initialise`; tenant, sending domain with RSA-2048 and Ed25519 keys, both of which
+                sign every message (the peer signs once, with RSA-2048)
+    in          127.0.0.0/8 may relay for the tenant without AUTH: smtp-source knows none
+    out         MX look-ups at a laboratory DNS server in a process of its own, port of the sink
+    all else    defaults: fsync before 250, VERP for each recipient, events and history, the log at
+                `info` into a file, default limits, `pillarbox serve` with all its processes
+
+The log is kept in the work directory and shown when the box does not start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from appliance.core.database import open_engine
+from appliance.core.errors import NotRunningError
+from appliance.core.home import Home
+from appliance.core.scope import Scope
+from appliance.core.settings import Settings
+from appliance.core.settings_reference import to_toml
+from appliance.domains import Domains
+from appliance.lab.dns_server import LabDns
+from appliance.lab.world import add_records
+from appliance.run.directory import box_names, queue_life_ms
+from appliance.run.initialise import initialise
+from appliance.run.sockets import published
+from appliance.tenancy import Tenants
+from relay.base import SENDING_DOMAIN, BenchError, free_port, tail, wait_for_port
+from relay.processes import stat
+
+if TYPE_CHECKING:
+    from appliance.lab.dns_server import Zone
+
+TENANT: Final = "bench"
+HOSTNAME: Final = "box.example"
+_SCOPE: Final = Scope.system(by="bench")
+_START_SECONDS: Final = 30.0
+_STOP_SECONDS: Final = 60.0
+
+
+class Pillarbox:
+    """One box in a home of its own."""
+
+    name = "pillarbox"
+    aftercare = 7.0  # finished messages are purged five seconds after they are done
+
+    def __init__(self, work: Path, *, processes: int = 0) -> None:
+        self.port, self.sink_port = 0, free_port()
+        self.dns: dict[str, str] = {}
+        self.home = Home(work / "home")
+        self._log, self._dns_port = work / "pillarbox.log", free_port()
+        self._mta_processes = processes
+        self._server: multiprocessing.Process | None = None
+        self._box: subprocess.Popen[bytes] | None = None
+        self._read, self._pids = 0, dict[str, int]()
+
+    def start(self) -> None:
+        """Make the home, serve DNS, serve the box."""
+        zone = asyncio.run(make_home(self.home, self._settings()))
+        self.dns = {name: types["TXT"][0] for name, types in zone.items() if "TXT" in types}
+        spawn = multiprocessing.get_context("spawn")
+        self._server = spawn.Process(target=_serve_zone, args=(zone, self._dns_port), daemon=True)
+        self._server.start()
+        self._box = self._serve()
+        self.port = self._submission_port()
+        wait_for_port(self.port, self._box, self._log)
+
+    def stop(self) -> None:
+        """The box drains; what does not end in time is killed with its children."""
+        if self._box is not None and self._box.poll() is None:
+            self._box.terminate()
+            try:
+                self._box.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                self._box.kill()  # its children see its pipe close, and drain
+                self._box.wait()
+        if self._server is not None:
+            self._server.terminate()
+            self._server.join()
+
+    def roots(self) -> tuple[int, ...]:
+        """The supervisor."""
+        assert self._box is not None
+        return (self._box.pid,)
+
+    def parts(self) -> dict[str, int]:
+        """The processes of the box, as the supervisor's log names them."""
+        with self._log.open("rb") as file:
+            file.seek(self._read)
+            for line in file:
+                self._read += len(line)
+                self._note(line)
+        return dict(self._pids)
+
+    def waiting(self) -> int:
+        """Not asked: asking is a process of its own. What came out is counted at the sink."""
+        return 0
+
+    def complaints(self) -> list[str]:
+        """Lines of the log that are warnings or worse, the first twenty."""
+        found = []
+        for line in self._log.read_text("utf-8", "replace").splitlines():
+            if '"level":"info"' not in line and len(found) < 20:
+                found.append(line[:300])
+        return found
+
+    def _note(self, line: bytes) -> None:
+        """ "mta-0 runs with pid 4711" """
+        if b" runs with pid " in line:
+            name, *_, pid = json.loads(line)["text"].split()
+            self._pids[name] = int(pid)
+
+    def _serve(self) -> subprocess.Popen[bytes]:
+        program = Path(sys.executable).with_name("pillarbox")
+        command = [program, "--home", self.home.path, "serve"]
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("PILLARBOX_")}
+        with self._log.open("ab") as out:
+            return subprocess.Popen(command, stdout=out, stderr=out, env=environment)
+
+    def _submission_port(self) -> int:
+        assert self._box is not None
+        end = time.monotonic() + _START_SECONDS
+        while time.monotonic() < end and self._box.poll() is None:
+            try:
+                return published(self.home)["submission"][1]
+            except NotRunningError:
+                time.sleep(0.05)
+        raise BenchError(f"the box does not start:\n{tail(self._log)}")
+
+    def _settings(self) -> Settings:
+        def place(tls: str) -> dict[str, Any]:
+            return {"address": "127.0.0.1", "port": 0, "tls": tls}
+
+        trusted = {"network": "127.0.0.0/8", "tenant": TENANT}
+        return msgspec.convert(
+            {
+                "box": {"hostname": HOSTNAME},
+                "listeners": {
+                    "submission": place("starttls"),
+                    "submissions": place("implicit"),
+                    "inbound": place("starttls"),
+                    "web": place("none"),
+                },
+                "submission": {"trusted_networks": [trusted]},
+                "dns": {"nameservers": [f"127.0.0.1:{self._dns_port}"]},
+                "delivery": {"remote_port": self.sink_port, "allow_private_addresses": True},
+                "spool": {"processes": self._mta_processes},
+            },
+            Settings,
+        )
+
+
+async def make_home(home: Home, settings: Settings) -> Zone:
+    """A box with one tenant and one verified domain; returns what its DNS has to say."""
+    home.create()
+    home.config_file.write_text(to_toml(settings), encoding="utf-8")
+    engine = open_engine(home.control_db)
+    try:
+        made = await initialise(home, settings, engine)
+        tenant = await Tenants(engine).create(_SCOPE, name=TENANT)
+        domains = Domains(
+            engine, made.keys, box_names(settings), queue_life=queue_life_ms(settings)
+        )
+        domain = await domains.create(
+            _SCOPE, tenant_id=tenant.id, name=SENDING_DOMAIN, assume_verified=True
+        )
+        zone: Zone = {
+            HOSTNAME: {"A": ["127.0.0.1"]},
+            "dst.example": {"MX": ["10 mx.dst.example."]},
+            "mx.dst.example": {"A": ["127.0.0.1"]},
+        }
+        add_records(zone, domains.records(made.box_domain))
+        add_records(zone, domains.records(domain))
+    finally:
+        await engine.dispose()
+    return zone
+
+
+def _serve_zone(zone: Zone, port: int) -> None:
+    """The laboratory's DNS, in a process of its own, which ends with its parent."""
+    asyncio.run(_serve_until_orphaned(zone, port))
+
+
+async def _serve_until_orphaned(zone: Zone, port: int) -> None:
+    parent = os.getppid()
+    server = LabDns(zone)
+    await server.start(port=port)
+    while os.getppid() == parent and stat(parent) is not None:
+        await asyncio.sleep(1)
+    await server.stop()
