@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_ENHANCED = re.compile(r"^([245]\.\d{1,3}\.\d{1,3})(?:\s+|$)")
+_ENHANCED = re.compile(r"[245]\.[0-9]{1,3}\.[0-9]{1,3}(?=\s|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,16 @@ class Reply:
     def from_text(cls, code: int, text: str) -> Reply:
         """Split the enhanced status code off the text as it stood on the wire (RFC 2034).
 
-        A continuation line repeats the code; it is removed there too, so the text reads as prose.
+        Several lines become one that reads as prose: a continuation line repeats the code, which
+        is removed there too.
         """
+        if "\n" in text:
+            lines = [line for part in text.split("\n") if (line := part.strip())]
+            match = _ENHANCED.match(lines[0]) if lines else None
+            code_word = match[0] if match else ""
+            return cls(code, code_word, " ".join(filter(None, (_rest(x, code_word) for x in lines))))
         match = _ENHANCED.match(text)
-        if match is None:
-            return cls(code, "", text)
-        enhanced = match.group(1)
-        lines = [line.removeprefix(enhanced).strip() for line in text.split("\n")]
-        return cls(code, enhanced, " ".join(filter(None, lines)))
+        return cls(code, "", text) if match is None else cls(code, match[0], _rest(text, match[0]))
 
     @property
     def is_success(self) -> bool:
@@ -62,3 +64,11 @@ class Reply:
 
     def __str__(self) -> str:
         return self.line()
+
+
+def _rest(line: str, enhanced: str) -> str:
+    """What follows the enhanced code, where the line begins with it as a word of its own."""
+    behind = line[len(enhanced) :]
+    if not enhanced or not line.startswith(enhanced) or behind[:1].strip():
+        return line
+    return behind.strip()

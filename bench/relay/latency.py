@@ -127,7 +127,7 @@ def measure(relay: Relay, size: int, count: int) -> Latency:
 
 
 def _txt(relay: Relay) -> Callable[..., bytes | None]:
-    def look_up(name: bytes, timeout: int = 5) -> bytes | None:  # noqa: ARG001 - dkimpy's call
+    def look_up(name: bytes, timeout: int = 5) -> bytes | None:
         found = relay.dns.get(name.decode().rstrip("."))
         return found.encode() if found else None
 

@@ -38,7 +38,6 @@ from appliance.run.initialise import initialise
 from appliance.run.sockets import published
 from appliance.tenancy import Tenants
 from relay.base import SENDING_DOMAIN, BenchError, free_port, tail, wait_for_port
-from relay.processes import stat
 
 if TYPE_CHECKING:
     from appliance.lab.dns_server import Zone
@@ -194,9 +193,17 @@ def _serve_zone(zone: Zone, port: int) -> None:
 
 
 async def _serve_until_orphaned(zone: Zone, port: int) -> None:
-    parent = os.getppid()
+    parent, orphaned = os.getppid(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def look() -> None:
+        if os.getppid() == parent:
+            loop.call_later(1, look)
+        else:
+            orphaned.set()
+
+    look()
     server = LabDns(zone)
     await server.start(port=port)
-    while os.getppid() == parent and stat(parent) is not None:
-        await asyncio.sleep(1)
+    await orphaned.wait()
     await server.stop()

@@ -71,7 +71,7 @@ def _bar(one: Cell, x: float, scale: float) -> str:
         f' fill="{colour}"><title>{escape(what)}</title></rect>'
     )
     if one.relay == "pillarbox" and one.ratio:
-        bar += _text(x + (_BAR - 3) / 2, y - 5, f"{one.ratio:.1f}×", colour)
+        bar += _text(x + (_BAR - 3) / 2, y - 5, f"x {one.ratio:.1f}", colour)
     return bar
 
 

@@ -66,7 +66,11 @@ def stat(pid: int) -> Stat | None:
 
 def tree(roots: Iterable[int]) -> list[Stat]:
     """The roots that live, and all their descendants."""
-    every = [found for name in os.listdir("/proc") if name.isdigit() and (found := stat(int(name)))]
+    every = [
+        found
+        for entry in os.scandir("/proc")
+        if entry.name.isdigit() and (found := stat(int(entry.name)))
+    ]
     children: dict[int, list[Stat]] = {}
     for process in every:
         children.setdefault(process.parent, []).append(process)

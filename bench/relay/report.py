@@ -60,7 +60,7 @@ class Cell:
 def cell(relay: str, load: Load, runs: Sequence[Run]) -> Cell:
     """The medians of the runs that ended well."""
     good = [run for run in runs if not run.error]
-    parts = [name for name in (good[0].parts_ms if good else ())]
+    parts = tuple(good[0].parts_ms) if good else ()
     return Cell(
         relay=relay,
         load=load,
@@ -120,11 +120,10 @@ def rows(cells: Iterable[Cell]) -> list[tuple[str, ...]]:
 
 def latency_rows(found: Iterable[Latency]) -> list[tuple[str, ...]]:
     """Latencies, the head first."""
-    table: list[tuple[str, ...]] = [
-        ("size", "relay", "accepted p50/p99 ms", "delivered p50/p99 ms", "signatures")
-    ]
-    for one in found:
-        table.append(
+    head = ("size", "relay", "accepted p50/p99 ms", "delivered p50/p99 ms", "signatures")
+    return [
+        head,
+        *(
             (
                 f"{one.size // 1024} KB",
                 one.relay,
@@ -132,8 +131,9 @@ def latency_rows(found: Iterable[Latency]) -> list[tuple[str, ...]]:
                 f"{one.delivered_p50_ms:.2f} / {one.delivered_p99_ms:.2f}",
                 "; ".join(one.signatures) or "none",
             )
-        )
-    return table
+            for one in found
+        ),
+    ]
 
 
 def table(lines: Sequence[tuple[str, ...]]) -> str:

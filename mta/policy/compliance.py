@@ -29,6 +29,8 @@ def shortcomings(prepared: Prepared, domain: SendingDomain | None) -> list[str]:
         found.append("List-Unsubscribe-Post: List-Unsubscribe=One-Click is missing (RFC 8058)")
     if domain is None or not _aligned(prepared.header_from_domain, domain.name):
         found.append(f"no signing domain is aligned with From {prepared.header_from_domain}")
+    elif not domain.keys:
+        found.append(f"{domain.name} has no key to sign with")
     elif not domain.has_dmarc:
         found.append(f"{domain.name} publishes no DMARC record")
     return found

@@ -47,24 +47,28 @@ class Quota:
         self._portions: dict[str, tuple[int, int]] = {}  # key -> window start, left
 
     async def take(self, bound: Bound, amount: int, now: int) -> bool:
-        """Whether `amount` fits; nothing is taken when it does not."""
+        """Whether `amount` fits; nothing is spent when it does not."""
+        if amount > bound.limit:
+            return False  # could never fit: lease nothing, others would go without it
         start = now - now % bound.window
-        at, left = self._portions.get(bound.key, (start, 0))
-        if at != start:
-            left = 0
+        left = self._left(bound.key, start)
         if left < amount:
             want = max(amount - left, bound.limit // PORTIONS)
-            left += await self._lease(bound.key, start, want, bound.limit)
+            granted = await self._lease(bound.key, start, want, bound.limit)
+            left = self._left(bound.key, start) + granted  # others spent and leased meanwhile
         fits = left >= amount
         self._portions[bound.key] = (start, left - amount if fits else left)
         return fits
 
+    def _left(self, key: str, start: int) -> int:
+        at, left = self._portions.get(key, (start, 0))
+        return left if at == start else 0
+
     def give_back(self, bound: Bound, amount: int, now: int) -> None:
         """Return what was taken for something that was refused after all."""
         start = now - now % bound.window
-        at, left = self._portions.get(bound.key, (start, 0))
-        if at == start:
-            self._portions[bound.key] = (start, left + amount)
+        if self._portions.get(bound.key, (0, 0))[0] == start:
+            self._portions[bound.key] = (start, self._left(bound.key, start) + amount)
 
 
 def bounds_of(credential: Credential, tenant: Tenant) -> list[Bound]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mta.directory import Directory
     from mta.message import Admitted, Message
 
-_SELECTOR = re.compile(rb"[;\s]s=([^;\s]+)")
+_SELECTOR = re.compile(rb"[;\s]s=([^;\s=]+)")  # no "=": a folded b= may end in a line "s=="
 
 
 def sign_admitted(admitted: Admitted) -> bytes:

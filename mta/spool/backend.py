@@ -29,6 +29,9 @@ PAGE_SIZE = 16384
 CHECKPOINT_PAGES = 1000
 """16 MB of WAL; the checkpoint runs inside the commit that passes it (p99 12 ms)."""
 
+_UNSTORABLE = (UnicodeError, OverflowError)
+"""What Python itself raises for half a surrogate pair or a number of more than 64 bits."""
+
 
 class Backend(Protocol):
     """A connection factory with its dialect."""
@@ -94,6 +97,8 @@ class SqliteBackend:
             if "disk I/O error" in text or "malformed" in text:
                 raise StoreLostError(f"{self._path}: {text}: the process starts anew") from error
             raise StoreError(f"{self._path}: {text}") from error
+        except _UNSTORABLE as error:
+            raise StoreError(f"{self._path}: a value cannot be stored: {error}") from error
 
 
 class PostgresBackend:
@@ -128,6 +133,8 @@ class PostgresBackend:
             raise StoreLostError(f"PostgreSQL: {error}: the process connects anew") from error
         except psycopg.Error as error:
             raise StoreError(f"PostgreSQL: {error}") from error
+        except _UNSTORABLE as error:
+            raise StoreError(f"PostgreSQL: a value cannot be stored: {error}") from error
 
 
 def compile_text(statement: ClauseElement, dialect: Dialect, order: tuple[str, ...]) -> str:

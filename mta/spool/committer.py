@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import deque
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from appliance.core import clock, ids
@@ -83,9 +83,8 @@ class Committer:
     ) -> None:
         self._store, self._loop, self._on_fatal = store, loop, on_fatal
         self._observer = observer
-        self._jobs: deque[Job] = deque()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._kept: list[Job] = []
-        self._wake = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(
             target=self._run, name=f"committer-{store.shard}", daemon=True
@@ -97,20 +96,16 @@ class Committer:
 
     def submit(self, job: Job) -> None:
         """Queue a job from the event loop; never blocks."""
-        with self._wake:
-            self._jobs.append(job)
-            self._wake.notify()
+        self._jobs.put(job)
 
     @property
     def depth(self) -> int:
         """Jobs that wait."""
-        return len(self._jobs) + len(self._kept)
+        return self._jobs.qsize() + len(self._kept)
 
     def stop(self) -> None:
         """Write what is queued, then end the thread. Blocks; call it off the loop."""
-        with self._wake:
-            self._stopping = True
-            self._wake.notify()
+        self._jobs.put(None)
         self._thread.join()
 
     # -- the thread ------------------------------------------------------
@@ -118,7 +113,8 @@ class Committer:
     def _run(self) -> None:
         try:
             while (jobs := self._take()) is not None:
-                self._commit(jobs)
+                if jobs:
+                    self._commit(jobs)
         except _FATAL as error:
             log.critical("%s", error)
             self._loop.call_soon_threadsafe(self._on_fatal)
@@ -126,19 +122,25 @@ class Committer:
             self._store.close()
 
     def _take(self) -> list[Job] | None:
-        with self._wake:
-            while not self._jobs and not self._stopping:
-                if not self._wake.wait(_RETRY_SECONDS if self._kept else None):
-                    break
-            kept, self._kept = self._kept, []
-            if self._stopping and not self._jobs and not kept:
-                return None
-            jobs, size = kept, 0
-            while self._jobs and len(jobs) < BATCH_JOBS and size < BATCH_BYTES:
-                job = self._jobs.popleft()
-                size += job.size
+        """Everything that piled up, waiting for the first; None when the last was written."""
+        jobs, self._kept = self._kept, []
+        if self._stopping and not jobs:
+            return None
+        size = 0
+        try:
+            job = (
+                None if self._stopping else self._jobs.get(timeout=_RETRY_SECONDS if jobs else None)
+            )
+            while job is not None:
                 jobs.append(job)
-            return jobs
+                size += job.size
+                if len(jobs) >= BATCH_JOBS or size >= BATCH_BYTES:
+                    return jobs
+                job = self._jobs.get_nowait()
+            self._stopping = True
+        except Empty:
+            pass
+        return jobs
 
     def _commit(self, jobs: list[Job]) -> None:
         outcome: list[tuple[Job, PillarboxError | None]] = []

@@ -121,7 +121,13 @@ STATEMENTS: dict[str, tuple[ClauseElement, tuple[str, ...]]] = {
         .where(_s.shard == p("b_shard")),
         ("b_owner", "b_now", "b_shard"),
     ),
+    # A read, not an update: it costs no page of the WAL. On PostgreSQL the row lock keeps a new owner
+    # out until this batch is committed; SQLite has no other writer (the file is locked).
     "fence": (
+        select(_s.epoch).where(_s.shard == p("b_shard")).with_for_update(),
+        ("b_shard",),
+    ),
+    "beat": (
         update(t.shard)
         .values(
             beat_at=p("b_now"), last_id=case((_s.last_id < p("b_id"), p("b_id2")), else_=_s.last_id)
@@ -220,9 +226,11 @@ STATEMENTS: dict[str, tuple[ClauseElement, tuple[str, ...]]] = {
         ),
         ("b_tenant", "b_key", "b_now"),
     ),
-    "drop_key": (
-        delete(t.idempotency).where(_k.tenant_id == p("b_tenant"), _k.key == p("b_key")),
-        ("b_tenant", "b_key"),
+    "drop_old_key": (
+        delete(t.idempotency).where(
+            _k.tenant_id == p("b_tenant"), _k.key == p("b_key"), _k.expires_at <= p("b_now")
+        ),
+        ("b_tenant", "b_key", "b_now"),
     ),
     "drop_old_keys": (
         delete(t.idempotency).where(_k.shard == p("b_shard"), _k.expires_at <= p("b_now")),
@@ -251,6 +259,15 @@ class Compiled:
 
     def __getitem__(self, name: str) -> str:
         return self.text[name]
+
+    def of_rows(self, name: str, rows: int) -> str:
+        """An INSERT of several rows in one statement, made once for each number of rows."""
+        key = f"{name} {rows}"
+        found = self.text.get(key)
+        if found is None:
+            head, values, row = self.text[name].rpartition("VALUES ")
+            found = self.text[key] = head + values + ", ".join([row] * rows)
+        return found
 
 
 def compile_all(dialect: Dialect) -> Compiled:

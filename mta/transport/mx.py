@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 MAX_HOSTS: Final = 10
 MAX_ADDRESSES: Final = 4  # of one host
 _MAX_KEY: Final = 200
+# IANA gives out nothing else of IPv6; Python's is_global also says yes to ::/96, fec0::/10 and more.
+_GLOBAL_UNICAST: Final = ipaddress.IPv6Network("2000::/3")
+_NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+_PROTOCOL_ASSIGNMENTS: Final = ipaddress.IPv4Network("192.0.0.0/24")
 
 
 class Mx(Struct, frozen=True, array_like=True):
@@ -141,15 +145,14 @@ def is_public(address: str) -> bool:
     if isinstance(ip, ipaddress.IPv6Address):
         # ::ffff:127.0.0.1, 2002:7f00:1:: and 64:ff9b::127.0.0.1 all reach the IPv4 address inside.
         inner = ip.ipv4_mapped or ip.sixtofour or _nat64(ip)
-        if inner is not None:
-            ip = inner
-    return ip.is_global and not ip.is_multicast
+        if inner is None:
+            return ip in _GLOBAL_UNICAST and ip.is_global
+        ip = inner
+    return ip.is_global and not ip.is_multicast and ip not in _PROTOCOL_ASSIGNMENTS
 
 
 def _nat64(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if ip in ipaddress.IPv6Network("64:ff9b::/96"):
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return None
+    return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None
 
 
 def is_address(name: str) -> bool:

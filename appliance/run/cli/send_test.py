@@ -148,12 +148,16 @@ def _tell_new(session: Session, story: Story, told: set[tuple[str, int, int]]) -
                 session.out.line(None, words)
 
 
+def _endings(story: Story) -> dict[int, str]:
+    """How it ended for each recipient. By events, which may follow a state by a moment."""
+    return {event.n: event.kind for event in story.events if event.kind in _FINAL}
+
+
 def _is_over(story: Story) -> bool:
-    return all(row["status"] in _FINAL for row in story.recipients)
+    return len(_endings(story)) == len(story.recipients)
 
 
 def _exit_code(story: Story) -> int:
-    states = {row["status"] for row in story.recipients}
-    if states == {"delivered"}:
-        return 0
-    return EXIT_FAILED if states <= set(_FINAL) else EXIT_WAITS
+    if not _is_over(story):
+        return EXIT_WAITS
+    return 0 if set(_endings(story).values()) == {"delivered"} else EXIT_FAILED

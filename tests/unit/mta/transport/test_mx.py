@@ -123,6 +123,9 @@ def test_hosts_without_any_address_refuse_for_good() -> None:
         "::ffff:127.0.0.1",
         "2002:7f00:1::",
         "64:ff9b::10.0.0.1",
+        "::127.0.0.1",
+        "fec0::1",
+        "192.0.0.8",
         "not an address",
     ],
 )
