@@ -181,6 +181,8 @@ def searches(some) -> dict[str, tuple[Scope, Filters]]:
         "bounced": (box, Filters(status=Status.BOUNCED)),
         "held (there are none)": (box, Filters(status=Status.HELD)),
         "complained": (box, Filters(flags=Flag.COMPLAINED)),
+        "sender": (box, Filters(sender="shop@t49.example")),
+        "sender of nobody": (box, Filters(sender="nobody@nowhere.example")),
         "an hour long ago": (box, Filters(since=START, until=START + DAY // 24)),
     }
 

@@ -13,7 +13,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from appliance.core.errors import PillarboxError, StoreFullError
+from appliance.core.errors import PillarboxError, StoreError, StoreFullError
 from mta.message import Admitted, Message, Recipient, SigningPlan, Source
 from mta.policy import compliance, limits
 from mta.policy.address import parse_mailbox
@@ -132,11 +132,19 @@ class Intake:
             future.set_result(answer)
             return answer
         finally:
+            if not future.done():  # it was broken off: nobody waits for ever
+                future.set_exception(StoreError("the first message with this key was not stored"))
+                future.exception()
             del self._keys[key]
 
     async def _store(self, submission: Submission, prepared: Prepared, message_id: int) -> int:
         admitted = await self._admit(submission, prepared, message_id)
-        signature = await self._shard.accept(admitted)
+        try:
+            signature = await self._shard.accept(admitted)
+        except StoreError:
+            count, now = len(admitted.recipients), submission.received_at
+            limits.give_back(self._quota, submission.credential, submission.tenant, count, now)
+            raise
         self._observer.accepted(admitted)
         message = replace(admitted.message, signature=signature)
         self._scheduler.fresh(message, list(admitted.recipients), admitted.content)

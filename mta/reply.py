@@ -31,8 +31,9 @@ class Reply:
         if "\n" in text:
             lines = [line for part in text.split("\n") if (line := part.strip())]
             match = _ENHANCED.match(lines[0]) if lines else None
-            code_word = match[0] if match else ""
-            return cls(code, code_word, " ".join(filter(None, (_rest(x, code_word) for x in lines))))
+            enhanced = match[0] if match else ""
+            texts = [_rest(line, enhanced) for line in lines]
+            return cls(code, enhanced, " ".join(filter(None, texts)))
         match = _ENHANCED.match(text)
         return cls(code, "", text) if match is None else cls(code, match[0], _rest(text, match[0]))
 

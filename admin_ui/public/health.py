@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from litestar import HttpMethod, Request, Response, route
+from litestar.di import NamedDependency
 
 from admin_ui.access import is_insider
 from admin_ui.processes import Processes
@@ -15,7 +16,9 @@ from admin_ui.processes import Processes
 
 @route("/health", http_method=[HttpMethod.GET, HttpMethod.HEAD])
 async def health(
-    request: Request[Any, Any, Any], processes: Processes, token: str
+    request: Request[Any, Any, Any],
+    processes: NamedDependency[Processes],
+    token: NamedDependency[str],
 ) -> Response[dict[str, Any]]:
     """How the box is."""
     reports = await processes.health()

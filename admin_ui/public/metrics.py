@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from litestar import Request, Response, get
+from litestar.di import NamedDependency
 
 from admin_ui.access import require_insider
 from admin_ui.processes import Processes
@@ -14,7 +15,9 @@ CONTENT_TYPE: Final = "text/plain; version=0.0.4"  # Litestar adds the charset
 
 @get("/metrics")
 async def metrics(
-    request: Request[Any, Any, Any], processes: Processes, token: str
+    request: Request[Any, Any, Any],
+    processes: NamedDependency[Processes],
+    token: NamedDependency[str],
 ) -> Response[bytes]:
     """One exposition, each sample with the label `process`."""
     require_insider(request, token)

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 FAILURE_TTL: Final = 5
 MAX_NEGATIVE_TTL: Final = 3600
-_MAX_ENTRIES: Final = 100_000
+_MAX_ENTRIES: Final = 20_000  # about 10 MB; the router and cache.db stand before it
 _MAX_QUERIES: Final = 200  # under way at once: each is a socket
 _MAX_ALIASES: Final = 8  # CNAMEs followed across answers
 _TRY_TIMEOUT: Final = 3.0  # one server, before the next is asked
@@ -254,7 +254,7 @@ def _stub(settings: Dns) -> dns.asyncresolver.Resolver:
 def nameserver(text: str) -> dns.nameserver.Do53Nameserver:
     """A server written "address", "address:port" or "[address]:port". Raises ConfigError."""
     address, port = text, "53"
-    if text.startswith("["):
+    if text.startswith("[") and "]" in text:
         address, _, port = text[1:].partition("]")
         port = port.removeprefix(":") or "53"
     elif text.count(":") == 1:
@@ -292,6 +292,7 @@ def _words(error: Exception) -> str:
     if isinstance(error, dns.exception.Timeout):
         return "no name server answered in time"
     if isinstance(error, dns.resolver.NoNameservers):
-        said = {str(e[3]) for e in error.kwargs.get("errors", ()) if len(e) > 3}
-        return "the name servers said " + ", ".join(sorted(said)) if said else "no usable server"
+        tries: list[tuple[Any, ...]] = error.kwargs.get("errors", [])
+        said = sorted({str(entry[3]) or type(entry[3]).__name__ for entry in tries})
+        return "the name servers said " + ", ".join(said) if said else "there is no name server"
     return str(error) or type(error).__name__

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _WRITERS: Final = 8  # late news reach back some days
 _READERS: Final = 128  # three descriptors each; a search for what does not exist looks everywhere
-_CACHE_PRAGMA: Final = "PRAGMA cache_size=-65536"
+_CACHE_PRAGMA: Final = "PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=1000"
 _REVISION: Final = "SELECT version_num FROM log_version"
 
 
@@ -163,7 +163,7 @@ class DayFiles:
     def _connect(self, day: int) -> Any:
         self.prepare(day)
         connection = sqlite_connect(self._path(day))
-        connection.execute(_CACHE_PRAGMA)
+        connection.executescript(_CACHE_PRAGMA)
         return connection
 
     def _path(self, day: int) -> Path:

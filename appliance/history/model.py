@@ -133,7 +133,7 @@ class Filters:
     address: str = ""  # exact, or a prefix followed by *; case does not matter
     domain: str = ""
     message: str = ""  # our id, or the Message-ID header with or without brackets
-    sender: str = ""  # the envelope's or the From header's address
+    sender: str = ""  # the address in From
     tag: str = ""
     status: Status | None = None
     flags: Flag = NO_FLAGS  # any of these

@@ -81,7 +81,7 @@ def _by_index(filters: Filters, scope: Scope) -> Select[Any]:
     if scope.tenant_id is not None:
         conditions.append(_r.c.tenant_id == scope.tenant_id)
         leads.append(("tenant", []))
-    keys = _keys(_r.c.message_id).where(*conditions, *_of_sender(filters))
+    keys = _keys(_r.c.message_id).where(*conditions)
     lead = next((index for index, _ in leads if index), "")
     if lead and not message_id_of(filters.message):
         keys = keys.with_hint(_r, _HINT % lead, "sqlite")
@@ -95,7 +95,7 @@ def _by_tag(filters: Filters, scope: Scope) -> Select[Any]:
     keys = keys.where(tag.tag == filters.tag[:TEXT], *_in_day(_r.c.message_id))
     if scope.tenant_id is not None:
         keys = keys.where(tag.tenant_id == scope.tenant_id)
-    return keys.where(*others, *_of_sender(filters))
+    return keys.where(*others)
 
 
 def _keys(leading: ColumnElement[int]) -> Select[Any]:
@@ -125,6 +125,8 @@ def _leads(filters: Filters) -> list[tuple[str, list[ColumnElement[bool]]]]:
         found.append(("flags", [_FLAGGED, flags]))
     if filters.status is not None:
         found.append(_of_status(filters.status))
+    if filters.sender:
+        found.append(("header_from", [func.lower(_r.c.header_from) == _lower(filters.sender)]))
     if filters.domain:
         found.append(("domain", [_r.c.domain == filters.domain.lower()[:TEXT]]))
     return found
@@ -170,13 +172,6 @@ def _of_status(status: Status) -> tuple[str, list[ColumnElement[bool]]]:
     if status is Status.DELIVERED:
         return "", [_r.c.status == status.value]
     return "status", [_TROUBLED, _r.c.status == status.value]
-
-
-def _of_sender(filters: Filters) -> list[ColumnElement[bool]]:
-    if not filters.sender:
-        return []
-    sender = _lower(filters.sender)
-    return [or_(func.lower(_r.c.sender) == sender, func.lower(_r.c.header_from) == sender)]
 
 
 def recipients_of(dialect: Dialect) -> Query:

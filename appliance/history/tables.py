@@ -64,6 +64,7 @@ recipient = Table(
 _r = recipient.c
 Index("ix_log_recipient_address", func.lower(_r.address), _r.message_id, _r.n, _r.tenant_id)
 Index("ix_log_recipient_domain", _r.domain, _r.message_id, _r.n, _r.tenant_id)
+Index("ix_log_recipient_header_from", func.lower(_r.header_from), _r.message_id, _r.n, _r.tenant_id)
 Index("ix_log_recipient_tenant", _r.tenant_id, _r.message_id, _r.n)
 Index("ix_log_recipient_message_id_header", _r.message_id_header, _r.message_id, _r.n)
 # Most rows are born delivered (rows.py folds a batch first) and never enter these two.

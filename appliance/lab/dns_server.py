@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Zone = dict[str, dict[str, list[str]]]
 _MAX_CHAIN: Final = 8
 _MAX_UDP: Final = 512
+_MAX_TCP: Final = 65_535
 _MAX_BIND_ATTEMPTS: Final = 10
 
 
@@ -137,7 +138,7 @@ class LabDns:
         else:
             self._fill(response, name, dns.rdatatype.to_text(query.question[0].rdtype))
         if tcp:
-            return response.to_wire()
+            return response.to_wire(max_size=_MAX_TCP)
         try:
             return response.to_wire(max_size=max(query.payload, _MAX_UDP))
         except dns.exception.TooBig:

@@ -65,6 +65,7 @@ def base_zone() -> Zone:
         "bounce.test": {"MX": ["10 mx.bounce.test."]},
         "refuse.test": {"MX": ["10 mx.refuse.test."]},
         "null.test": {"MX": ["0 ."]},
+        "shop.test": {"MX": ["10 mx1.good.test."]},  # failure notices come back to the shop
     }
     for address, script in HOSTS.items():
         zone[script.name] = {"A": [address]}
@@ -144,15 +145,14 @@ class World:
     async def _bounce(self, received: Received) -> None:
         await asyncio.sleep(BOUNCE_AFTER)
         host, port = self._inbound
-        await aiosmtplib.send(
-            late_bounce(received),
-            hostname=host,
-            port=port,
-            sender="",
-            recipients=[received.mail_from],
-            local_hostname="mx.bounce.test",
-            start_tls=False,
+        client = aiosmtplib.SMTP(
+            hostname=host, port=port, local_hostname="mx.bounce.test", start_tls=False
         )
+        async with client:
+            await client.ehlo()
+            await client.mail("")  # RFC 5321 6.1: notices carry the null return path
+            await client.rcpt(received.mail_from)
+            await client.data(late_bounce(received))
 
 
 def verify(data: bytes, txt: Callable[..., bytes | None]) -> Iterable[str]:

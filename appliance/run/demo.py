@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import TYPE_CHECKING
 
 import aiosmtplib
 
 from appliance.core import clock, ids
-from appliance.run.timeline import follow
+from appliance.run.cli.box import Box
+from appliance.run.cli.story import anywhere
+from appliance.run.timeline import tell
+from mta.status import EventKind
 
 if TYPE_CHECKING:
     from appliance.core.home import Home
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
 
 SENDER = "orders@shop.test"
 RECIPIENT = "jane@good.test"
+POLL = 0.05
 
 
 class Demo:
@@ -47,9 +52,24 @@ class Demo:
         took = clock.monotonic() - self._started
         self._say(self._introduction(took))
         message_id = await self._send()
-        async for event in follow(self._home, message_id, timeout=60):
-            self._line(event.at, event.what, event.words)
+        await self._follow(message_id)
         self._say("\nNow it is your turn. Ctrl-C stops everything.\n")
+
+    async def _follow(self, message_id: int) -> None:
+        """Tell every event once, when it is known."""
+        box = Box(self._home, None, {})
+        told: set[tuple[str, int, int]] = set()
+        while True:
+            story = await asyncio.to_thread(anywhere, box, message_id)
+            for event in story.events:
+                key = event.kind, event.n, event.at
+                if key not in told:
+                    told.add(key)
+                    for one in tell(event.n, event.kind, event.at, event.data):
+                        self._line(one.at, one.what, one.words)
+            if any(event.kind == EventKind.DELIVERED for event in story.events):
+                return
+            await asyncio.sleep(POLL)
 
     async def _send(self) -> int:
         place = self._settings.listeners.submission

@@ -8,10 +8,10 @@ Ctrl-C stops all. Nothing leaves the machine: every name resolves to loopback.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -21,7 +21,7 @@ from appliance.core import clock
 from appliance.core import log as logs
 from appliance.core.database import open_engine
 from appliance.core.dns import Resolver
-from appliance.core.errors import ConfigError, ConflictError, NotFoundError
+from appliance.core.errors import ConfigError, ConflictError, NotFoundError, NotRunningError
 from appliance.core.home import Home
 from appliance.core.scope import Scope
 from appliance.core.settings import Settings
@@ -33,6 +33,7 @@ from appliance.run.demo import Demo
 from appliance.run.directory import box_names, queue_life_ms
 from appliance.run.initialise import initialise
 from appliance.run.plans import plans
+from appliance.run.process import fork
 from appliance.run.sockets import published
 from appliance.run.supervisor import Supervisor
 from appliance.tenancy import Tenants
@@ -79,8 +80,9 @@ def run_lab(home_path: Path, *, quiet: bool = False) -> int:
     try:
         return Supervisor(lab.home, lab.settings, plans(lab.home, lab.settings)).run()
     finally:
-        os.kill(pid, signal.SIGTERM)
-        os.waitpid(pid, 0)
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(pid, signal.SIGTERM)
+            os.waitpid(pid, 0)
 
 
 async def prepare(home: Home) -> Lab:
@@ -179,17 +181,13 @@ def _is_free(address: str, port: int) -> bool:
 
 def _start_world(lab: Lab, started: float, *, quiet: bool) -> int:
     """Fork the world before the supervisor starts; it ends with us."""
-    pid = os.fork()
-    if pid:
-        return pid
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    code = 1
-    try:
+
+    def world() -> int:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         asyncio.run(_world(lab, started, quiet=quiet))
-        code = 0
-    finally:
-        sys.stdout.flush()
-        os._exit(code)
+        return 0
+
+    return fork(world)
 
 
 async def _world(lab: Lab, started: float, *, quiet: bool) -> None:
@@ -233,5 +231,5 @@ async def _until_ready(lab: Lab) -> None:
             await reader.readline()
             writer.close()
             return
-        except (OSError, ConfigError):
+        except (OSError, NotRunningError):
             await asyncio.sleep(0.05)

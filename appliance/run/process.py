@@ -49,6 +49,22 @@ class Context:
         return sum(1 for name in self.processes if name.startswith("mta-"))
 
 
+def fork(work: Callable[[], int]) -> int:
+    """Fork; the child does `work` and exits with what it returns. The parent gets the pid."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = EX_SOFTWARE
+    try:
+        code = work()
+    finally:  # a child must never run on in its parent's code
+        if sys.exc_info()[0] is not None:
+            sys.excepthook(*sys.exc_info())
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
 def run_child(
     main: Callable[[Context], Awaitable[None]],
     make_context: Callable[[asyncio.Event], Context],

@@ -12,13 +12,12 @@ import gc
 import logging
 import os
 import signal
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from appliance.core import clock
 from appliance.run import sockets as listening
-from appliance.run.process import EX_SOFTWARE, Context, run_child
+from appliance.run.process import Context, fork, run_child
 
 if TYPE_CHECKING:
     import asyncio
@@ -91,18 +90,8 @@ class Supervisor:
 
     def _start(self, child: _Child) -> None:
         child.started_at = clock.monotonic()
-        pid = os.fork()
-        if pid == 0:
-            code = EX_SOFTWARE
-            try:
-                code = self._in_child(child.plan)
-            finally:  # a child must never run on in its parent's code
-                if sys.exc_info()[0] is not None:
-                    sys.excepthook(*sys.exc_info())
-                sys.stderr.flush()
-                os._exit(code)
-        child.pid = pid
-        log.info("%s runs with pid %d", child.plan.name, pid)
+        child.pid = fork(lambda: self._in_child(child.plan))
+        log.info("%s runs with pid %d", child.plan.name, child.pid)
 
     def _in_child(self, plan: Plan) -> int:
         os.close(self._pipe[1])

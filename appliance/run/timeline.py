@@ -1,24 +1,12 @@
-"""Timeline: what happened to a message, in words, from the queue and the log, as it happens."""
+"""Timeline: an event of a message in words; pure."""
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import Any
 
 from appliance.core import clock
-from appliance.core.errors import NotFoundError, NotRunningError
-from appliance.core.rpc import RpcClient
 from mta.status import EventKind
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from appliance.core.home import Home
-
-POLL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,60 +18,6 @@ class Told:
     words: str
     n: int = -1
     kind: str = ""
-
-
-_FINAL = {
-    EventKind.DELIVERED,
-    EventKind.BOUNCED,
-    EventKind.EXPIRED,
-    EventKind.SUPPRESSED,
-    EventKind.CANCELLED,
-    EventKind.CORRUPT,
-}
-
-
-async def follow(
-    home: Home, message_id: int, timeout: float, owners: tuple[str, ...] = ("mta-0",)
-) -> AsyncIterator[Told]:
-    """Events of a message until every recipient is final, or the time is over."""
-    seen: set[tuple[str, int, int]] = set()
-    everybody, final = -1, 0
-    clients = [RpcClient(home.socket(name)) for name in owners]
-    end = clock.monotonic() + timeout
-    try:
-        while clock.monotonic() < end and final != everybody:
-            for n, kind, at, data in await _events(home, clients, message_id):
-                if (kind, n, at) in seen:
-                    continue
-                seen.add((kind, n, at))
-                if kind == EventKind.ACCEPTED:
-                    everybody = len(data["recipients"])
-                if kind in _FINAL:
-                    final += 1
-                for told in tell(n, kind, at, data):
-                    yield told
-            await asyncio.sleep(POLL)
-    finally:
-        for client in clients:
-            await client.close()
-
-
-async def _events(
-    home: Home, clients: list[RpcClient], message_id: int
-) -> list[tuple[int, str, int, dict[str, Any]]]:
-    """What the log has, then what only the owner has yet."""
-    from appliance.history import LogReader  # noqa: PLC0415 - opened for people only
-
-    found = await asyncio.to_thread(LogReader(home.log_dir).raw_events, message_id)
-    for client in clients:
-        try:
-            shown = await client.call("queue_show", {"id": message_id}, 5.0)
-        except (NotFoundError, NotRunningError):
-            continue
-        found += [
-            (n, kind, at, msgspec.json.decode(data)) for _, n, kind, at, data in shown["events"]
-        ]
-    return found
 
 
 def tell(n: int, kind: str, at: int, data: dict[str, Any]) -> list[Told]:

@@ -63,7 +63,8 @@ class Run:
     pss_mb: float = 0.0
     processes: int = 0
     switches: float = 0.0  # context switches a message, of the whole machine
-    busy_percent: float = 0.0
+    busy_percent: float = 0.0  # of all cores while the run lasted
+    others_percent: float = 0.0  # of all cores, by programs that have nothing to do with the run
     steal_percent: float = 0.0
     error: str = ""
 
@@ -121,11 +122,12 @@ def measure(relay: Relay, load: Load, *, limit: float, idle: float) -> Run:
         started = time.monotonic()
         client = source(relay, load)
         client_cpu = _watch(client, taken, load, run, started + limit, started)
-        _machine_of(run, machine_before, machine(), load)
+        own = cpu_seconds(relay.roots()) - total + client_cpu + _own_cpu(taken.pid)
+        _machine_of(run, machine_before, machine(), own, load)
         run.pss_mb, run.processes = memory_mb(relay.roots())
         resting = quiet(relay) * idle
         after, total_after = _cpu(parts), cpu_seconds(relay.roots())
-        sink_stat = stat(taken.pid)
+        client_cpu += _own_cpu(taken.pid)
         if not run.error and taken.count() != load.messages:
             run.error = f"{taken.count()} messages came out of {load.messages}"
     if relay.parts() != parts:
@@ -133,8 +135,7 @@ def measure(relay: Relay, load: Load, *, limit: float, idle: float) -> Run:
     per_ms = 1000 / load.messages
     run.cpu_ms = max(0.0, total_after - total - resting) * per_ms
     run.parts_ms = {name: (after[name] - before[name]) * per_ms for name in parts}
-    sink_cpu = sink_stat.own / TICKS if sink_stat else 0.0
-    run.generator_ms = (client_cpu + sink_cpu) * per_ms
+    run.generator_ms = client_cpu * per_ms
     return run
 
 
@@ -180,9 +181,15 @@ def _cpu(parts: dict[str, int]) -> dict[str, float]:
     return {name: cpu_seconds([pid]) for name, pid in parts.items()}
 
 
-def _machine_of(run: Run, before: Machine, after: Machine, load: Load) -> None:
+def _own_cpu(pid: int) -> float:
+    process = stat(pid)
+    return process.own / TICKS if process else 0.0
+
+
+def _machine_of(run: Run, before: Machine, after: Machine, own: float, load: Load) -> None:
     ticks = max(1, after.ticks - before.ticks)
     run.busy_percent = 100 * (1 - (after.idle - before.idle) / ticks)
+    run.others_percent = max(0.0, run.busy_percent - 100 * own * TICKS / ticks)
     run.steal_percent = 100 * (after.steal - before.steal) / ticks
     run.switches = (after.switches - before.switches) / load.messages
 

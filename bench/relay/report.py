@@ -27,10 +27,11 @@ _MEDIANS: Final = (
     "processes",
     "switches",
     "busy_percent",
+    "others_percent",
     "steal_percent",
 )
 _HEAD: Final = ("size", "sessions", "mode", "relay", "accepted/s", "delivered/s", "ratio")
-_HEAD_COST: Final = ("CPU ms", "PSS MB", "procs", "ctxsw", "busy %", "CPU ms by part")
+_HEAD_COST: Final = ("CPU ms", "PSS MB", "procs", "ctxsw", "busy %", "others %", "CPU ms by part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +113,7 @@ def rows(cells: Iterable[Cell]) -> list[tuple[str, ...]]:
                 f"{value['processes']:.0f}",
                 f"{value['switches']:.0f}",
                 f"{value['busy_percent']:.0f}",
+                f"{value['others_percent']:.0f}",
                 parts,
             )
         )

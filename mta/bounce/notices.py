@@ -128,7 +128,7 @@ class Notices:
             envelope_from="",
             header_from=f"MAILER-DAEMON@{self._hostname}",
             message_id=f"<{ids.to_text(message_id)}@{self._hostname}>",
-            subject="",
+            subject=_subject_of(content),
             size=len(content),
             accepted_at=now,
             client="",
@@ -157,6 +157,11 @@ class Notices:
         )
         plan = SigningPlan(domain=domain.name if domain is not None else "", keys=keys)
         return Admitted(message=message, recipients=(recipient,), content=content, signing=plan)
+
+
+def _subject_of(content: bytes) -> str:
+    _, _, rest = content.partition(b"\r\nSubject: ")
+    return rest.partition(b"\r\n")[0].decode("utf-8", "replace")
 
 
 def _reported(outcome: Recorded) -> ReportedRecipient | None:

@@ -134,6 +134,7 @@ def plain(
             at=now,
             data={"tenant": recipient.tenant_id, "to": recipient.address, "reason": reason},
         ),
+        tried=False,
     )
 
 

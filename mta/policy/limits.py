@@ -102,6 +102,14 @@ async def check(
         )
 
 
+def give_back(
+    quota: Quota, credential: Credential, tenant: Tenant, recipients: int, now: int
+) -> None:
+    """Return what `check` took for a message that could not be stored."""
+    for bound in bounds_of(credential, tenant):
+        quota.give_back(bound, recipients, now)
+
+
 async def surges(quota: Quota, credential: Credential, recipients: int, now: int) -> bool:
     """Whether the credential sends above SURGE times its usual hour: a leaked password looks so."""
     if not credential.surge_hold or not credential.usual_per_hour:

@@ -35,7 +35,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """The outcome of one attempt for one recipient: the move it makes and the event that tells of it."""
+    """The outcome for one recipient: the move it makes and the event that tells of it."""
 
     recipient: Recipient  # as it stood before the attempt
     status: Status
@@ -44,6 +44,12 @@ class Settlement:
     host: str
     egress: str
     event: Event
+    tried: bool = True  # False: settled without an attempt (suppressed, corrupt)
+
+    @property
+    def attempts(self) -> int:
+        """Attempts the recipient has behind it now."""
+        return self.recipient.attempts + self.tried
 
 
 @dataclass(slots=True)

@@ -4,9 +4,10 @@ Group commit without a timer: it commits at once when idle and takes whatever pi
 the next batch (a "wait 5 ms" timer loses the single-session case). Signing happens here too,
 because RSA releases the GIL and the event loop goes on receiving.
 
-Promises: a job's `done` is called on the loop only after its transaction is durable. When a batch
-fails, jobs are tried one by one, so that one poisoned job does not take others with it. Outcomes of
-attempts are facts that happened: while the disk is full they are kept and written later. A flush
+Promises: every job is answered; its `done` is called on the loop only after its transaction is
+durable. When a batch fails, jobs are tried one by one, so that one poisoned job does not take others
+with it. Outcomes of attempts are facts that happened: while the disk is full they are tried without
+the new mail beside them, kept, and written later. A flush
 that the disk answered with an error is never tried again on the same file, whose state nobody knows
 (the kernel may have dropped the dirty pages): the process ends, starts anew and recovers.
 """
@@ -15,11 +16,18 @@ from __future__ import annotations
 
 import logging
 import threading
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 
-from appliance.core import clock, ids
-from appliance.core.errors import FencedError, PillarboxError, StoreFullError, StoreLostError
+from appliance.core import clock, ids, tasks
+from appliance.core.errors import (
+    FencedError,
+    PillarboxError,
+    StoreError,
+    StoreFullError,
+    StoreLostError,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,12 +44,13 @@ BATCH_JOBS = 256
 BATCH_BYTES = 16 * 1024 * 1024
 _RETRY_SECONDS = 1.0
 _FATAL = (FencedError, StoreLostError)
+_CLOSED = "this shard is closed: try again when its process has started anew"
 
 
 class Job(Protocol):
     """One piece of work for the committing thread."""
 
-    keep: bool  # write later when the disk is full, instead of failing
+    patience: int  # how often it may be written again when it failed; a full disk does not count
     size: int  # octets it brings into the batch
 
     def prepare(self) -> None:
@@ -86,6 +95,8 @@ class Committer:
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._kept: list[Job] = []
         self._stopping = False
+        self._ended = False
+        self._closing = threading.Lock()  # no job slips in behind the last look at the queue
         self._thread = threading.Thread(
             target=self._run, name=f"committer-{store.shard}", daemon=True
         )
@@ -96,7 +107,11 @@ class Committer:
 
     def submit(self, job: Job) -> None:
         """Queue a job from the event loop; never blocks."""
-        self._jobs.put(job)
+        with self._closing:
+            if not self._ended:
+                self._jobs.put(job)
+                return
+        self._loop.call_soon(job.failed, StoreError(_CLOSED))
 
     @property
     def depth(self) -> int:
@@ -111,15 +126,29 @@ class Committer:
     # -- the thread ------------------------------------------------------
 
     def _run(self) -> None:
+        stopped = False
         try:
             while (jobs := self._take()) is not None:
                 if jobs:
                     self._commit(jobs)
+            stopped = True
         except _FATAL as error:
             log.critical("%s", error)
-            self._loop.call_soon_threadsafe(self._on_fatal)
         finally:
+            if not stopped:  # after a crash too: a shard does not live on without its thread
+                self._loop.call_soon_threadsafe(self._on_fatal)
+            self._answer_the_rest()
             self._store.close()
+
+    def _answer_the_rest(self) -> None:
+        with self._closing:
+            self._ended = True
+        left, self._kept = self._kept, []
+        while not self._jobs.empty():
+            job = self._jobs.get_nowait()
+            if job is not None:
+                left.append(job)
+        self._report([(job, StoreError(_CLOSED)) for job in left])
 
     def _take(self) -> list[Job] | None:
         """Everything that piled up, waiting for the first; None when the last was written."""
@@ -152,7 +181,7 @@ class Committer:
             self._report([(job, error) for job in jobs])
             raise
         except PillarboxError as error:
-            outcome += self._one_by_one(ready, error)
+            outcome += self._apart(ready, error)
         self._report(outcome)
 
     def _prepared(self, job: Job, outcome: list[tuple[Job, PillarboxError | None]]) -> bool:
@@ -185,25 +214,33 @@ class Committer:
         if self._observer is not None:
             self._observer.committed(len(jobs), clock.monotonic() - started)
 
-    def _one_by_one(
+    def _apart(
         self, jobs: list[Job], error: PillarboxError
     ) -> list[tuple[Job, PillarboxError | None]]:
-        """After a failed batch: write each job alone; keep facts that the full disk refuses."""
-        outcome: list[tuple[Job, PillarboxError | None]] = []
-        for job in jobs:
-            failure: PillarboxError | None = error
-            if len(jobs) > 1 and not isinstance(failure, StoreFullError):
-                failure = self._alone(job)
-            if failure is not None and job.keep and not self._stopping:
-                self._kept.append(job)
-                continue
-            outcome.append((job, failure))
+        """After a failed batch: outcomes together when the disk is full, else each job alone."""
         log.error("a commit of %d jobs failed: %s", len(jobs), error)
+        outcome: list[tuple[Job, PillarboxError | None]] = []
+        parts = [[job] for job in jobs]
+        if isinstance(error, StoreFullError):
+            outcome += [(job, error) for job in jobs if not job.patience]
+            parts = [[job for job in jobs if job.patience]]
+        for part in parts:
+            failure = error if len(part) == len(jobs) else self._failure(part)
+            outcome += [(job, failure) for job in part if not self._keeps(job, failure)]
         return outcome
 
-    def _alone(self, job: Job) -> PillarboxError | None:
+    def _keeps(self, job: Job, failure: PillarboxError | None) -> bool:
+        """Whether a job that could not be written waits for the next batch."""
+        if failure is None or not job.patience or self._stopping:
+            return False
+        if not isinstance(failure, StoreFullError):
+            job.patience -= 1
+        self._kept.append(job)
+        return True
+
+    def _failure(self, jobs: list[Job]) -> PillarboxError | None:
         try:
-            self._write([job])
+            self._write(jobs)
         except _FATAL:
             raise
         except PillarboxError as error:
@@ -217,7 +254,5 @@ class Committer:
 
 def _report(outcome: list[tuple[Job, PillarboxError | None]]) -> None:
     for job, error in outcome:
-        if error is None:
-            job.done()
-        else:
-            job.failed(error)
+        answer = job.done if error is None else partial(job.failed, error)
+        tasks.guard_call(answer, name="the answer to a job")  # one that crashes stops no other

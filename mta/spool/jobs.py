@@ -27,7 +27,7 @@ class Sign(Protocol):
 class AcceptJob:
     """Sign a message and store it; the future gets the signature once it is durable."""
 
-    keep = False
+    patience = 0
 
     def __init__(self, admitted: Admitted, sign: Sign, future: asyncio.Future[bytes]) -> None:
         self._admitted, self._sign, self._future = admitted, sign, future
@@ -60,7 +60,7 @@ class AcceptJob:
 class SettleJob:
     """Write outcomes, with the failure notices that follow from them, in one transaction."""
 
-    keep = True
+    patience = 60  # a locked file comes free; what can never be written must not be tried for ever
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class SettleJob:
 class CallJob(Generic[T]):
     """Anything else: read, move, acknowledge, purge."""
 
-    keep = False
+    patience = 0
     size = _OVERHEAD
 
     def __init__(self, call: Callable[[SpoolStore, Batch], T], future: asyncio.Future[T]) -> None:

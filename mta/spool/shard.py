@@ -56,7 +56,13 @@ class Shard:
         held = _lock(lock) if lock else None
         store = SpoolStore(backend, number)
         owner = f"{socket.gethostname()}:{os.getpid()}"
-        last = await asyncio.to_thread(store.open, owner, clock.now_ms())
+        try:
+            last = await asyncio.to_thread(store.open, owner, clock.now_ms())
+        except BaseException:
+            store.close()
+            if held is not None:
+                os.close(held)  # or the next try would find the shard held, by this very process
+            raise
         loop = asyncio.get_running_loop()
         committer = Committer(store, loop, on_fatal=on_fatal, observer=observer)
         committer.start()

@@ -160,6 +160,7 @@ class SpoolStore:
         self._insert("insert_message", batch.messages)
         self._insert("insert_content", batch.contents)
         self._insert("insert_recipient", batch.recipients)
+        self._many("drop_old_key", [(*key[:2], batch.now) for key in batch.keys])
         self._insert("insert_key", batch.keys)
         return self._settle(batch)
 
@@ -199,7 +200,7 @@ class SpoolStore:
 
     def _stands(self, s: Settlement) -> bool:
         found = self._row("standing", (s.recipient.message_id, s.recipient.n))
-        return found is not None and tuple(found) == (str(s.status), s.recipient.attempts + 1)
+        return found is not None and tuple(found) == (str(s.status), s.attempts)
 
     def _close(self, closed: dict[int, int], now: int) -> None:
         self._many("close", [(count, count, now, mid) for mid, count in closed.items()])
@@ -340,7 +341,7 @@ def _settle_row(s: Settlement) -> tuple[object, ...]:
     return (
         str(s.status),
         s.due_at,
-        r.attempts + 1,
+        s.attempts,
         s.reason,
         s.host,
         s.egress,

@@ -108,16 +108,22 @@ class MxCache:
 
     def _write(self, batch: dict[str, MxFacts]) -> None:
         rows = [(domain, _encode(facts), facts.expires_at) for domain, facts in batch.items()]
-        try:
-            connection = self._writer.connection()
-            if connection is None:
+        for _ in range(2):  # once more on a file that was started anew
+            try:
+                self._insert(rows)
+            except sqlite.Error as error:
+                self._writer.failed(error)
+            else:
                 return
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
-            self._prune(connection)
-            connection.execute("COMMIT")
-        except sqlite.Error as error:
-            self._writer.failed(error)
+
+    def _insert(self, rows: list[tuple[str, bytes, int]]) -> None:
+        connection = self._writer.connection()
+        if connection is None:
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?, ?)", rows)
+        self._prune(connection)
+        connection.execute("COMMIT")
 
     def _prune(self, connection: Any) -> None:
         self._flushes += 1

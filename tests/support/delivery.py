@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.core.settings import Delivery, Dns
 from appliance.lab.receiver import Receiver
-from appliance.lab.script import Script
 from mta.message import Egress, Envelope, EnvelopeRecipient
 from mta.transport.base import MxHost, Site
 from mta.transport.direct import DirectTransport
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from appliance.lab.dns_server import LabDns
+    from appliance.lab.script import Script
     from mta.message import Attempt, RecipientResult
     from mta.transport.base import Connection
 
@@ -99,13 +99,11 @@ def only(attempt: Attempt) -> RecipientResult:
 
 def told(attempt: Attempt) -> list[tuple[int, str, str, str]]:
     """Of each recipient: code, enhanced status, phase, scope."""
-    return [
-        (r.reply.code, r.reply.enhanced, r.phase.value, r.scope.value) for r in attempt.results
-    ]
+    return [(r.reply.code, r.reply.enhanced, r.phase.value, r.scope.value) for r in attempt.results]
 
 
 async def until(condition: Callable[[], bool], seconds: float = 2.0) -> None:
     """Wait for something that another task does. Raises TimeoutError."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - nothing tells a test
             await asyncio.sleep(0.005)

@@ -30,7 +30,7 @@ _ids = IdMaker(0)
 
 
 def new_id(at: int = 0) -> int:
-    return _ids.make(at or clock.now_ms())
+    return IdMaker(0).make(at) if at else _ids.make(clock.now_ms())
 
 
 def own_directory() -> Directory:

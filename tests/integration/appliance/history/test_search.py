@@ -33,7 +33,7 @@ def mail(writer, outbox, now):
     found["Ann"] = outbox.accept("Ann@Receiver.example", tags=["welcome", "eu"])
     outbox.tried(found["Ann"], 0, "delivered", "Ann@Receiver.example")
     now.move(DAY)
-    found["bob"] = outbox.accept("bob@receiver.example", sender="other@sender.example")
+    found["bob"] = outbox.accept("bob@receiver.example", **{"from": "Other@sender.example"})
     outbox.tried(found["bob"], 0, "bounced", "bob@receiver.example", reply="550 5.1.1 no")
     found["annika"] = outbox.accept("annika@other.example", tags=["welcome"])
     now.move(DAY)
@@ -317,6 +317,7 @@ def test_a_log_without_a_day_is_empty(reader):
         (Filters(status=Status.BOUNCED, domain="receiver.example"), BOX, "status"),
         (Filters(flags=Flag.COMPLAINED), Scope.tenant(7), "flags"),
         (Filters(message="<x@y>"), Scope.tenant(7), "message_id_header"),
+        (Filters(sender="shop@sender.example"), Scope.tenant(7), "header_from"),
         (Filters(status=Status.DELIVERED), Scope.tenant(7), "tenant"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pysqlite3 import dbapi2 as sqlite
@@ -12,6 +12,9 @@ from pysqlite3 import dbapi2 as sqlite
 from mta.transport.mx import Mx, MxFacts
 from mta.transport.mx_cache import MxCache
 from tests.support.fake_clock import FakeClock
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def facts(clock: FakeClock, host: str = "mx.good.test") -> MxFacts:
@@ -72,7 +75,8 @@ def test_another_process_sees_it(path: Path, clock: FakeClock) -> None:
 
 
 @pytest.mark.parametrize(
-    "garbage", [b"this is no database at all, whatever its name says" * 100, b"SQLite format 3\0" * 300]
+    "garbage",
+    [b"this is no database at all, whatever its name says" * 100, b"SQLite format 3\0" * 300],
 )
 def test_a_corrupt_file_is_started_anew(
     path: Path, clock: FakeClock, garbage: bytes, caplog: pytest.LogCaptureFixture
@@ -107,7 +111,7 @@ def test_a_row_that_cannot_be_read_starts_the_file_anew(path: Path, clock: FakeC
     with opened(path, clock) as cache:
         cache.put("good.test", facts(clock))
     connection = sqlite.connect(str(path))
-    connection.execute("UPDATE facts SET facts = '{\"expires_at\": \"soon\"}'")
+    connection.execute('UPDATE facts SET facts = \'{"expires_at": "soon"}\'')
     connection.commit()
     connection.close()
     with opened(path, clock) as cache:

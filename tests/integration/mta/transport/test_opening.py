@@ -180,9 +180,9 @@ async def test_starttls_is_used_where_it_is_offered() -> None:
 
 async def test_tls_below_1_2_is_not_spoken() -> None:
     async with Receiver(Script(starttls=Starttls.GOOD)) as mx:
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             mx.context.minimum_version = ssl.TLSVersion.TLSv1_1
-        with pytest.warns(DeprecationWarning):
+        with pytest.warns(DeprecationWarning, match="TLSv1_1"):
             mx.context.maximum_version = ssl.TLSVersion.TLSv1_1
         connection = await transport().open(EGRESS, site(mx))
         attempt = await connection.send(envelope())

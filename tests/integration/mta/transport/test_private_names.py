@@ -10,6 +10,7 @@ import aiosmtplib.protocol
 from appliance.lab.receiver import Receiver
 from appliance.lab.script import Point, Script
 from mta.transport.smtp_conversation import PRIVATE, SUPPORTED
+from tests.support.delivery import until
 
 
 async def client_of(mx: Receiver) -> aiosmtplib.SMTP:
@@ -46,9 +47,7 @@ async def test_smtp_transport_lets_another_protocol_take_over() -> None:
         assert isinstance(transport, asyncio.Transport)
         transport.set_protocol(heard)
         transport.write(b"HELO x\r\n")
-        async with asyncio.timeout(1):
-            while not heard.data:
-                await asyncio.sleep(0.005)
+        await until(lambda: bool(heard.data))
         assert heard.data == b"250 mx.lab\r\n"
         transport.abort()
 

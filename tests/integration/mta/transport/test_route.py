@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,6 +15,10 @@ from mta.transport.mx_cache import MxCache
 from mta.transport.route import DirectRouter, SmarthostRouter, router_for
 from tests.support.delivery import delivery, dns_settings
 from tests.support.fake_clock import FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
 
 ZONE = {
     "good.test": {"MX": ["10 mx1.good.test.", "20 mx2.good.test."]},
@@ -48,7 +50,9 @@ async def dns() -> AsyncIterator[LabDns]:
         yield server
 
 
-def router(dns: LabDns, *, now: Any = None, cache: MxCache | None = None, **changes: Any) -> DirectRouter:
+def router(
+    dns: LabDns, *, now: Any = None, cache: MxCache | None = None, **changes: Any
+) -> DirectRouter:
     clock = now or FakeClock()
     resolver = Resolver(dns_settings(dns, timeout=0.5), now=clock)
     own = {"box.example"}
@@ -202,16 +206,27 @@ async def test_a_smarthost_takes_every_domain(dns: LabDns) -> None:
     assert [(h.name, h.addresses) for h in site.hosts] == [("relay.test", ("127.0.0.7",))]
 
 
-@pytest.mark.parametrize(
-    ("host", "expected"),
-    [("127.0.0.9", "127.0.0.9"), ("nowhere.test", "4.4.3"), ("sick.good.test", "4.4.3")],
-)
-async def test_a_smarthost_is_an_address_or_its_failure_is_temporary(
-    dns: LabDns, host: str, expected: str
+async def test_a_smarthost_may_be_an_address(dns: LabDns) -> None:
+    settings = delivery(smarthost=Smarthost(host="127.0.0.9"))
+    here = SmarthostRouter(Resolver(dns_settings(dns)), settings)
+    assert await hosts(here, "x.test") == [("127.0.0.9", ("127.0.0.9",))]
+
+
+@pytest.mark.parametrize("host", ["nowhere.test", "sick.good.test"])
+async def test_a_smarthost_that_cannot_be_found_is_a_temporary_failure(
+    dns: LabDns, host: str
 ) -> None:
     settings = delivery(smarthost=Smarthost(host=host))
     here = SmarthostRouter(Resolver(dns_settings(dns)), settings)
-    try:
-        assert (await here.site_of("x.test")).hosts[0].addresses == (expected,)
-    except RouteError as error:
-        assert (error.reply.code, error.reply.enhanced) == (451, expected)
+    assert await refusal(here, "x.test") == "451 4.4.3"
+
+
+async def test_a_name_that_becomes_our_own_is_noticed_at_once(dns: LabDns) -> None:
+    own: set[str] = set()
+    resolver = Resolver(dns_settings(dns))
+    here = DirectRouter(resolver, delivery(), own_names=lambda: frozenset(own))
+    assert len(await hosts(here, "good.test")) == 2
+    own.add("mx1.good.test")
+    assert await refusal(here, "good.test") == "550 5.4.6"
+    own.clear()
+    assert len(await hosts(here, "good.test")) == 2

@@ -54,7 +54,9 @@ async def test_dots_are_doubled_and_arrive_as_they_were(body: bytes, filler: int
 
 async def test_pieces_that_meet_inside_a_line_are_judged_as_one() -> None:
     async with connected() as (connection, mx):
-        attempt = await connection.send(envelope(content=(b"Subject: x\r\n\r\nhi\r", b"\n.\r\nx\r\n")))
+        attempt = await connection.send(
+            envelope(content=(b"Subject: x\r\n\r\nhi\r", b"\n.\r\nx\r\n"))
+        )
         assert told(attempt)[0][0] == 250
         assert mx.messages[0].wire == b"Subject: x\r\n\r\nhi\r\n..\r\nx\r\n"
         attempt = await connection.send(envelope(content=(b"Subject: x\r\n\r\nhi\r", b".\r\n")))

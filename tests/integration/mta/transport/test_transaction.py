@@ -38,7 +38,12 @@ async def test_the_attempt_tells_every_step_in_the_words_that_were_said() -> Non
         assert (attempt.host, attempt.address, attempt.egress) == ("mx1.lab", "127.0.0.1", "main")
         assert attempt.started_at <= attempt.ended_at
         second = await connection.send(envelope())
-        assert [step.command.split(" ")[0] for step in second.steps] == ["MAIL", "RCPT", "DATA", "."]
+        assert [step.command.split(" ")[0] for step in second.steps] == [
+            "MAIL",
+            "RCPT",
+            "DATA",
+            ".",
+        ]
 
 
 async def test_with_pipelining_the_envelope_is_one_write() -> None:
@@ -120,7 +125,9 @@ async def test_a_refused_rset_bounces_nobody(keyword: str) -> None:
 async def test_a_refusal_counts_where_it_was_said(
     point: Point, phase: str, scope: str, keyword: str
 ) -> None:
-    script = Script(extensions=without(keyword), once={point: ["554 5.7.1 not you", "451 4.3.0 no"]})
+    script = Script(
+        extensions=without(keyword), once={point: ["554 5.7.1 not you", "451 4.3.0 no"]}
+    )
     async with connected(script) as (connection, mx):
         assert told(await connection.send(envelope())) == [(554, "5.7.1", phase, scope)]
         assert told(await connection.send(envelope())) == [(451, "4.3.0", phase, scope)]
@@ -158,9 +165,7 @@ async def test_parameters_are_passed_on_where_they_are_offered() -> None:
         (received,) = mx.messages
         size = len(LETTER)
         assert received.mail_parameters == f"SIZE={size} BODY=8BITMIME RET=HDRS ENVID=QQ314159"
-        assert received.recipient_parameters == (
-            "NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;jane@x.test",
-        )
+        assert received.recipient_parameters == ("NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;jane@x.test",)
     async with connected(Script(extensions=("PIPELINING",))) as (connection, mx):
         await connection.send(letter)
         (received,) = mx.messages
@@ -239,7 +244,9 @@ async def test_the_steps_of_a_transaction_with_many_recipients_are_bounded() -> 
     async with connected() as (connection, _):
         attempt = await connection.send(envelope(*addresses))
         assert len(attempt.results) == MAX_STEPS + 50
-        assert len(attempt.steps) == MAX_STEPS + 4  # CONNECT and EHLO before, DATA and the dot after
+        assert (
+            len(attempt.steps) == MAX_STEPS + 4
+        )  # CONNECT and EHLO before, DATA and the dot after
         assert [s.command for s in attempt.steps[-2:]] == ["DATA", "."]
 
 

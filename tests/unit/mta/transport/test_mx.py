@@ -172,7 +172,9 @@ def test_domains_are_asked_as_a_labels(domain: str, name: str) -> None:
     assert a_label(domain) == name
 
 
-@pytest.mark.parametrize("domain", ["", ".", "a..b", "x" * 64 + ".test", "a." * 127 + "test", "ü" * 64])
+@pytest.mark.parametrize(
+    "domain", ["", ".", "a..b", "x" * 64 + ".test", "a." * 127 + "test", "ü" * 64]
+)
 def test_what_is_no_domain_name_is_refused_without_asking(domain: str) -> None:
     with pytest.raises(RouteError) as caught:
         a_label(domain)

@@ -121,6 +121,7 @@ def _recipients() -> None:
     )
     index("address", sa.text("lower(address)"), "message_id", "n", "tenant_id")
     index("domain", "domain", "message_id", "n", "tenant_id")
+    index("header_from", sa.text("lower(header_from)"), "message_id", "n", "tenant_id")
     index("tenant", "tenant_id", "message_id", "n")
     index("message_id_header", "message_id_header", "message_id", "n")
     index("status", "status", "message_id", "n", "tenant_id", where="status <> 'delivered'")

@@ -1,0 +1,175 @@
+"""OPS-8 and MTA-27 on a real socket: what the web says of processes that live, fail and are dead."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from typing import TYPE_CHECKING
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from appliance.core.rpc import RpcServer
+from appliance.run import web
+from tests.support.process import (
+    FakeMta,
+    context_of,
+    loopback,
+    new_home,
+    running,
+    settings_of,
+)
+from tests.support.smtp_box import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+    from appliance.core.home import Home
+    from appliance.run.process import Context
+
+
+async def prepared(tmp_path: Path, **sections: dict[str, object]) -> tuple[Home, Context, str]:
+    settings = settings_of(**sections)
+    home = await new_home(tmp_path, settings)
+    sock = loopback()
+    url = f"http://127.0.0.1:{sock.getsockname()[1]}"
+    return home, context_of("web", home, settings, {"web": sock}), url
+
+
+async def get(url: str, **headers: str) -> httpx.Response:
+    async with httpx.AsyncClient() as client:
+        return await client.get(url, headers=headers, timeout=10)
+
+
+async def test_health_is_503_and_says_who_is_silent(tmp_path: Path) -> None:
+    home, context, url = await prepared(tmp_path)
+    async with (
+        FakeMta().serving(home),
+        FakeMta("inbound").serving(home),
+        running(web.main, context),
+    ):
+        started = time.monotonic()
+        answer = await get(f"{url}/health")
+        assert time.monotonic() - started < 2.5
+        assert answer.status_code == 503
+        processes = answer.json()["processes"]
+        assert set(processes) == {"mta-0", "inbound", "worker", "web"}
+        assert processes["mta-0"]["ok"] is True
+        assert processes["worker"]["ok"] is False
+        assert "nobody answers" in processes["worker"]["words"]
+        assert processes["web"]["checks"]["database"]["ok"] is True
+
+
+async def test_health_is_200_when_all_are_well_and_503_when_one_says_that_it_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "FRESH_SECONDS", 0.0)
+    home, context, url = await prepared(tmp_path)
+    mta = FakeMta()
+    async with (
+        mta.serving(home),
+        FakeMta("inbound").serving(home),
+        FakeMta("worker").serving(home),
+        running(web.main, context),
+    ):
+        assert (await get(f"{url}/health")).status_code == 200
+        mta.is_well = False
+        answer = await get(f"{url}/health")
+        assert answer.status_code == 503
+        assert answer.json()["processes"]["mta-0"]["checks"]["disk"]["words"] == "no space left"
+
+
+async def test_a_process_that_hangs_does_not_hold_the_answer_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "ASK_SECONDS", 0.2)
+    home, context, url = await prepared(tmp_path)
+    forever = asyncio.Event()
+
+    async def hang(_: object) -> None:
+        await forever.wait()
+
+    server = RpcServer(home.socket("worker"), {"health": hang, "metrics": hang})
+    await server.start()
+    async with running(web.main, context):
+        started = time.monotonic()
+        answer = await get(f"{url}/health")
+        assert "did not answer health within" in answer.json()["processes"]["worker"]["words"]
+        text = (await get(f"{url}/metrics")).text
+        assert 'pillarbox_up{process="worker"} 0' in text
+        assert time.monotonic() - started < 2
+        forever.set()
+    await server.close()
+
+
+async def test_what_a_proxy_passes_on_shows_no_words(tmp_path: Path) -> None:
+    _, context, url = await prepared(tmp_path, metrics={"token": "s3cret"})
+    async with running(web.main, context):
+        answer = await get(f"{url}/health", **{"X-Forwarded-For": "127.0.0.1"})
+        assert answer.json()["processes"]["worker"] == {"ok": False}
+        assert (await get(f"{url}/metrics", Forwarded="for=127.0.0.1")).status_code == 401
+        with_token = {"X-Forwarded-For": "192.0.2.1", "Authorization": "Bearer s3cret"}
+        assert (await get(f"{url}/metrics", **with_token)).status_code == 200
+        assert "words" in (await get(f"{url}/health", **with_token)).text
+
+
+async def test_metrics_of_all_processes_are_one_exposition(tmp_path: Path) -> None:
+    home, context, url = await prepared(tmp_path)
+    async with (
+        FakeMta().serving(home),
+        FakeMta("inbound").serving(home),
+        running(web.main, context),
+    ):
+        answer = await get(f"{url}/metrics")
+        assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+        samples = {
+            (sample.name, sample.labels.get("process")): sample.value
+            for family in text_string_to_metric_families(answer.text)
+            for sample in family.samples
+        }
+        assert samples["pillarbox_up", "mta-0"] == 1
+        assert samples["pillarbox_up", "worker"] == 0
+        assert samples["pillarbox_up", "web"] == 1
+        assert samples["pillarbox_delivered_total", "mta-0"] == 1
+        assert samples["pillarbox_delivered_total", "inbound"] == 1
+        await _checked_by_promtool(answer.content)
+
+
+async def _checked_by_promtool(exposition: bytes) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        return  # prometheus-client's own parser has read it
+    process = await asyncio.create_subprocess_exec(
+        promtool, "check", "metrics", stdin=-1, stdout=-1, stderr=-1
+    )
+    out, err = await process.communicate(exposition)
+    assert process.returncode == 0, out + err
+
+
+async def test_a_request_that_runs_is_finished_when_the_process_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, context, url = await prepared(tmp_path)
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(_: object) -> dict[str, object]:
+        asked.set()
+        await go_on.wait()
+        return {"process": "worker", "ok": True, "checks": {}}
+
+    monkeypatch.setattr(web, "ASK_SECONDS", 5.0)
+    server = RpcServer(home.socket("worker"), {"health": slow})
+    await server.start()
+    async with running(web.main, context) as task:
+        request = asyncio.create_task(get(f"{url}/health"))
+        await asked.wait()
+        context.stop.set()
+        await asyncio.sleep(0.3)
+        assert not task.done()
+        go_on.set()
+        assert (await request).json()["processes"]["worker"]["ok"] is True
+        await until(task.done)
+    await server.close()

@@ -1,0 +1,103 @@
+"""The worker as it runs: events into the log and the suppression list, and the daily look at DNS."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from appliance.core import clock
+from appliance.core.database import open_engine
+from appliance.core.scope import BOX, Scope
+from appliance.core.secrets import MasterKeys
+from appliance.domains import Domains
+from appliance.history import EventFilters, LogReader
+from appliance.lab.dns_server import LabDns
+from appliance.lab.world import add_records
+from appliance.run import worker
+from appliance.run.directory import box_names
+from appliance.run.worker import CHECK_EVERY, DomainChecker
+from appliance.suppressions import SuppressionList
+from appliance.tenancy import Tenants
+from tests.support.process import FakeMta, context_of, new_home, running, settings_of
+from tests.support.smtp_box import until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import pytest
+
+SYSTEM = Scope.system(by="test")
+LATE = {
+    "tenant": 1,
+    "to": "ann@example.net",
+    "reply": "550 5.1.1 no such user",
+    "category": "user_unknown",
+    "hard": True,
+    "notice": "1800000000000-aa",
+}
+ACCEPTED = {"tenant": 1, "recipients": [[0, "ann@example.net", "example.net", "queued"]]}
+
+
+async def test_events_go_from_the_shard_to_the_log_and_to_the_suppression_list(
+    tmp_path: Path,
+) -> None:
+    settings = settings_of(dns={"nameservers": ["127.0.0.1:9"], "timeout": 0.1})
+    home = await new_home(tmp_path, settings)
+    engine = open_engine(home.control_db)
+    tenant = await Tenants(engine).create(SYSTEM, name="acme")
+    await engine.dispose()
+    context = context_of("worker", home, settings, {})
+    mta = FakeMta()
+    message_id = mta.message("ann@example.net")
+    mta.event(message_id, -1, "accepted", ACCEPTED)
+    mta.event(message_id, 0, "bounced_late", LATE)
+    mta.event(message_id, 0, "bounced_late", LATE)  # a notice that was read twice
+    async with mta.serving(home), running(worker.main, context):
+        await until(lambda: not mta.outbox)
+        reader = LogReader(home.log_dir)
+        page = reader.events(SYSTEM, EventFilters())
+        reader.close()
+        assert [event.kind for event in page.events] == ["accepted", "bounced_late", "bounced_late"]
+        engine = open_engine(home.control_db)
+        (entry,) = await SuppressionList(engine).list(SYSTEM)
+        await engine.dispose()
+        assert (entry.tenant_id, entry.target) == (tenant.id, "ann@example.net")
+
+
+async def test_a_shard_whose_owner_comes_late_is_shipped_then(tmp_path: Path) -> None:
+    settings = settings_of(dns={"nameservers": ["127.0.0.1:9"], "timeout": 0.1})
+    home = await new_home(tmp_path, settings)
+    context = context_of("worker", home, settings, {})
+    mta = FakeMta()
+    mta.event(mta.message("ann@example.net"), -1, "accepted", ACCEPTED)
+    async with running(worker.main, context), mta.serving(home):
+        await until(lambda: not mta.outbox)
+
+
+async def test_a_domain_is_looked_at_once_a_day_and_what_broke_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with LabDns({}) as dns:
+        settings = settings_of(dns={"nameservers": [dns.address], "min_ttl": 0})
+        home = await new_home(tmp_path, settings)
+        engine = open_engine(home.control_db)
+        keys = MasterKeys.load(home.keys_file)
+        domains = Domains(engine, keys, box_names(settings), queue_life=clock.DAY)
+        (box,) = await domains.list(SYSTEM)
+        assert box.tenant_id == BOX
+        add_records(dns.zone, domains.records(box))
+        at = clock.now_ms()
+        checker = DomainChecker(domains, settings.dns, lambda: at)
+        with caplog.at_level(logging.WARNING):
+            await checker.step()
+            asked = sum(dns.asked.values())
+            assert asked > 0
+            await checker.step()
+            assert sum(dns.asked.values()) == asked
+            assert caplog.text == ""
+            dns.zone.clear()
+            at += CHECK_EVERY + clock.MINUTE
+            await checker.step()
+        await engine.dispose()
+        assert "domain box.example: the dkim record" in caplog.text
+        assert "is missing now" in caplog.text
