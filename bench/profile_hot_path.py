@@ -3,9 +3,10 @@
     sudo .venv/bin/python bench/profile_hot_path.py --size 4096 --sessions 20 --mode one
 
 Starts this box as in production, sends without pause, and records one mta process for some seconds.
-Shares are of samples in which a thread was at work (native code counts for the Python function that
-called it), µs are shares of the process's CPU time, divided by the messages that went through. Sampling
-takes some CPU itself. Threads are told apart; --gil counts only who holds the interpreter's lock.
+Each thread's CPU time (from /proc) is shared out over the samples in which it was at work, and divided by
+the messages that went through; native code counts for the Python function that called it. A wait for the
+disk counts as work of its thread, so commits look dearer than their CPU. Sampling takes some CPU itself.
+--gil samples only who holds the interpreter's lock.
 py-spy needs root, or kernel.yama.ptrace_scope = 0. Nothing is left running.
 """
 
@@ -21,7 +22,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,28 +30,38 @@ from typing import TYPE_CHECKING, Final
 from relay.base import BenchError, tail
 from relay.load import Load, measure, sink, source
 from relay.ours import Pillarbox
-from relay.processes import cpu_seconds
+from relay.processes import TICKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _MESSAGES: Final = 5000
 _RATE: Final = 250
-_THREAD: Final = re.compile(r"^thread \([^)]*\): ?")
+_THREAD: Final = re.compile(r"thread \((\d+)\): (.*)")
 _LIBRARY: Final = re.compile(r"\([^()]*?/?(?:lib/python3\.\d+|site-packages)/")
 _HERE: Final = str(Path(__file__).parents[1]) + "/"
+_BELOW: Final = ("BaseEventLoop._run_once", "Thread.run")
+"""What stands below these frames is the same in every stack."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """One thread of the process, µs a message."""
+
+    name: str
+    user: float
+    system: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """Samples of one process while messages went through."""
+    """Where the CPU of one process went while messages went through, µs a message."""
 
-    samples: int
-    own: Counter[str]
-    total: Counter[str]  # with everything that it called
-    threads: Counter[str]
-    cpu_us: float  # a message
     per_second: float
+    samples: int
+    threads: dict[int, Thread]
+    own: dict[str, float]
+    total: dict[str, float]  # with everything that it called
 
 
 def main() -> int:
@@ -95,13 +106,29 @@ def profile(box: Pillarbox, options: argparse.Namespace, work: Path) -> Profile:
     pid, raw = box.parts()["mta-0"], options.raw or work / "stacks"
     with sink(box.sink_port) as taken, _endless(box, load):
         time.sleep(1)
-        before, cpu, started = taken.count(), cpu_seconds([pid]), time.monotonic()
+        count, before, started = taken.count(), thread_ticks(pid), time.monotonic()
         record(pid, raw, options)
-        seconds = time.monotonic() - started
-        messages, cpu = taken.count() - before, cpu_seconds([pid]) - cpu
+        seconds, after = time.monotonic() - started, thread_ticks(pid)
+        messages = taken.count() - count
     if not messages:
         raise BenchError(f"no message went through\n{tail(work / 'pillarbox.log')}")
-    return counted(raw.read_text().splitlines(), cpu / messages * 1e6, messages / seconds)
+    used = {
+        thread: [
+            (now - then) / TICKS / messages * 1e6 for now, then in zip(ticks, old, strict=True)
+        ]
+        for thread, ticks in after.items()
+        if (old := before.get(thread))
+    }
+    return counted(raw.read_text().splitlines(), used, messages / seconds)
+
+
+def thread_ticks(pid: int) -> dict[int, tuple[int, int]]:
+    """User and system ticks of each thread."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        fields = (task / "stat").read_text().rpartition(")")[2].split()
+        found[int(task.name)] = (int(fields[11]), int(fields[12]))
+    return found
 
 
 @contextlib.contextmanager
@@ -137,49 +164,56 @@ def record(pid: int, raw: Path, options: argparse.Namespace) -> None:
         raise BenchError(f"py-spy: {done.stderr.decode('utf-8', 'replace')[-500:]}")
 
 
-def counted(lines: Iterable[str], cpu_us: float, per_second: float) -> Profile:
-    """Sums over collapsed stacks; a function that calls itself counts once a stack."""
-    own, total, threads = Counter[str](), Counter[str](), Counter[str]()
+def counted(lines: Iterable[str], used: dict[int, list[float]], per_second: float) -> Profile:
+    """The threads' CPU over their samples; a function that calls itself counts once a stack."""
+    stacks: list[tuple[int, list[str], int]] = []
+    samples, threads = Counter[int](), dict[int, Thread]()
     for line in lines:
         stack, _, count = line.rpartition(" ")
         thread, *frames = stack.split(";")
-        names = [_short(frame) for frame in frames]
-        if not names:
+        found = _THREAD.match(thread)
+        if found is None or int(found[1]) not in used:
             continue
-        threads[_THREAD.sub("", thread)] += int(count)
-        own[names[-1]] += int(count)
-        for name in set(names):
-            total[name] += int(count)
+        number = int(found[1])
+        user, system = used[number]
+        threads.setdefault(number, Thread(name=found[2], user=user, system=system))
+        samples[number] += int(count)
+        stacks.append((number, _above(frames), int(count)))
+    own, total = defaultdict[str, float](float), defaultdict[str, float](float)
+    for number, frames, count in stacks:
+        weight = count / samples[number] * sum(used[number])
+        own[frames[-1]] += weight
+        for name in set(frames):
+            total[name] += weight
     return Profile(
-        samples=own.total(),
+        per_second=per_second,
+        samples=samples.total(),
+        threads=threads,
         own=own,
         total=total,
-        threads=threads,
-        cpu_us=cpu_us,
-        per_second=per_second,
     )
 
 
-def _short(frame: str) -> str:
-    return _LIBRARY.sub("(", frame).replace(_HERE, "")
+def _above(frames: list[str]) -> list[str]:
+    names = [_LIBRARY.sub("(", frame).replace(_HERE, "") for frame in frames]
+    for place in range(len(names) - 1, -1, -1):
+        if names[place].startswith(_BELOW):
+            return names[place:]
+    return names
 
 
 def show(found: Profile, top: int) -> None:
-    """Three tables."""
-    print(
-        f"{found.per_second:.0f} messages/s, {found.cpu_us:.0f} µs of CPU a message,"
-        f" {found.samples} samples"
-    )
-    _table("threads", found.threads, found, top)
-    _table("self", found.own, found, top)
-    _table("with what it calls", found.total, found, top)
-
-
-def _table(title: str, counts: Counter[str], found: Profile, top: int) -> None:
-    print(f"\n{title:>6}\n share  µs/msg  function")
-    for name, count in counts.most_common(top):
-        share = count / found.samples
-        print(f"{share:6.1%}  {share * found.cpu_us:6.0f}  {name}")
+    """Threads, then functions by what they take themselves, then with what they call."""
+    cpu = sum(thread.user + thread.system for thread in found.threads.values())
+    print(f"{found.per_second:.0f} messages/s, {cpu:.0f} µs of CPU each, {found.samples} samples")
+    print("\n  user  system  µs/msg  thread")
+    for thread in found.threads.values():
+        both = thread.user + thread.system
+        print(f"{thread.user:6.0f}  {thread.system:6.0f}  {both:6.0f}  {thread.name}")
+    for title, counts in (("self", found.own), ("with what it calls", found.total)):
+        print(f"\n share  µs/msg  {title}")
+        for name, took in sorted(counts.items(), key=lambda item: -item[1])[:top]:
+            print(f"{took / cpu:6.1%}  {took:6.0f}  {name}")
 
 
 if __name__ == "__main__":

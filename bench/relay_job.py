@@ -146,7 +146,11 @@ class Job:
             self._note(f"ours is measured alone: {why}")
             wanted = ["pillarbox"]
         for name in ("smtp-source", "smtp-sink"):
-            program(name)  # without them nothing can be measured
+            try:
+                program(name)
+            except BenchError as error:
+                words = f"{error}: nothing can be measured without Debian's package postfix"
+                raise BenchError(words) from error
         made: dict[str, Relay] = {}
         for name in wanted:
             if name == "pillarbox":

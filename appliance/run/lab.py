@@ -36,6 +36,7 @@ from appliance.run.plans import plans
 from appliance.run.process import fork
 from appliance.run.sockets import published
 from appliance.run.supervisor import Supervisor
+from appliance.suppressions import SuppressionList
 from appliance.tenancy import Tenants
 
 if TYPE_CHECKING:
@@ -109,6 +110,10 @@ async def prepare(home: Home) -> Lab:
         login = await credentials.create(
             _SCOPE, tenant, name=f"lab-{clock.now_ms()}", policy=Policy()
         )
+        suppressions = SuppressionList(engine)
+        for entry in await suppressions.list(Scope.tenant(tenant.id)):
+            # What bounced in an earlier run is to bounce again, not to be suppressed.
+            await suppressions.remove(_SCOPE, entry.target, tenant_id=tenant.id)
         zone = base_zone()
         zone[HOSTNAME] = {"A": [BOX_ADDRESS]}
         add_records(zone, domains.records(made.box_domain))

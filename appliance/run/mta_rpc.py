@@ -30,7 +30,8 @@ from mta.spool.questions import QueueFilter
 from mta.status import EventKind
 
 if TYPE_CHECKING:
-    from appliance.run.mta import Delivery, Mta
+    from appliance.run.delivery import Delivery
+    from appliance.run.mta import Mta
     from mta.intake import Intake
     from mta.message import Message, Recipient
     from mta.scheduling.operations import Operations

@@ -26,7 +26,8 @@ def svg(cells: Sequence[Cell], title: str) -> str:
         groups.setdefault((one.load.size, one.load.sessions, one.load.mode), []).append(one)
     top = max((one.delivered for one in cells), default=0.0) or 1.0
     step = _step(top)
-    scale = _HEIGHT / (step * (int(top / step) + 1))
+    lines = range(0, int(top / step) + 2)  # grid lines, the last above the highest bar
+    scale = _HEIGHT / (step * lines[-1])
     bars, x = [], float(_LEFT + _GAP / 2)
     for (size, sessions, mode), members in groups.items():
         for i, one in enumerate(members):
@@ -36,7 +37,7 @@ def svg(cells: Sequence[Cell], title: str) -> str:
         bars.append(_text(middle, _TOP + _HEIGHT + 34, f"{mode}", "#777"))
         x += len(members) * _BAR + _GAP
     width = max(x, 620.0)
-    grid = [_line(value, width, scale) for value in range(0, int(top / step + 1.999) * step, step)]
+    grid = [_line(step * number, width, scale) for number in lines]
     names = list(dict.fromkeys(one.relay for one in cells))
     return "\n".join(
         [
@@ -53,12 +54,9 @@ def svg(cells: Sequence[Cell], title: str) -> str:
 
 
 def _step(top: float) -> int:
-    """A round number of which four to eight reach the top."""
-    step = 1
-    while top / step > 8:
-        step *= 2 if str(step)[0] in "15" else 5
-        step = {20: 20}.get(step, step)
-    return step
+    """A round number of which at most eight reach the top."""
+    steps = (unit * 10**power for power in range(9) for unit in (1, 2, 5))
+    return next(step for step in steps if top / step <= 8)
 
 
 def _bar(one: Cell, x: float, scale: float) -> str:

@@ -36,6 +36,7 @@ class KeyState:
     parked: bool = False  # a pause or a full lane keeps it back
     reading: bool = False  # a page of it is being read
     noted: int = 0  # earliest due time noted while a page was being read
+    again: bool = False  # asked to read from the start while a page was being read
 
 
 class Backlog:
@@ -62,15 +63,17 @@ class Backlog:
         if state.reading:  # the page may be older than this news: look again afterwards
             state.noted = min(state.noted, due_at) if state.noted else due_at
             return
+        if due_at <= state.cursor.due_at:  # it became durable behind what was read
+            state.cursor = Cursor()
         if state.due_at and state.due_at <= due_at:
             return
         state.due_at = due_at
-        self._tick += 1
-        heapq.heappush(self._heap, (due_at, self._tick, key))
+        self._expect(state)
 
     def rewind(self, key: QueueKey, due_at: int) -> None:
-        """Something under `key` became due out of order (released, retried): read from the start."""
-        self._state(key).cursor = Cursor()
+        """Something under `key` is due out of order (released, put back): read from the start."""
+        state = self._state(key)
+        state.cursor, state.again = Cursor(), state.reading
         self.note(key, due_at)
 
     def wake(self, now: int) -> None:
@@ -97,10 +100,10 @@ class Backlog:
 
     def page_read(self, state: KeyState, cursor: Cursor | None, later: Waiting | None) -> None:
         """A page ended at `cursor` with more behind it, or was the last: then `later` says the rest."""
-        state.reading = False
-        noted, state.noted = state.noted, 0
+        noted, again = self._read(state)
         if cursor is not None:
-            state.cursor = cursor
+            missed = again or 0 < noted <= cursor.due_at
+            state.cursor = Cursor() if missed else cursor
             self._queue(state)
             return
         state.due_at = 0
@@ -109,6 +112,13 @@ class Backlog:
         if noted:
             self.note(state.key, noted)
         self._forget_if_empty(state)
+
+    def not_read(self, state: KeyState) -> None:
+        """The page could not be read: it is asked for again."""
+        noted, _ = self._read(state)
+        if noted:
+            self.note(state.key, noted)
+        self._queue(state)
 
     def took(self, key: QueueKey, count: int) -> None:
         """`count` recipients of the key are in memory now."""
@@ -130,13 +140,13 @@ class Backlog:
         """Keep the key back until `unpark`."""
         self._state(key).parked = True
 
-    def unpark(self, wanted: Callable[[QueueKey], bool], now: int) -> None:
-        """Let parked keys that match go on."""
+    def unpark(self, wanted: Callable[[QueueKey], bool]) -> None:
+        """Let parked keys that match go on; the next `wake` finds them."""
         for state in self._keys.values():
             if state.parked and wanted(state.key):
                 state.parked = False
-                if state.due_at and state.due_at <= now:
-                    self._queue(state)
+                if state.due_at:
+                    self._expect(state)  # `wake` dropped it while it was parked
 
     def state_of(self, key: QueueKey) -> KeyState | None:
         """What is known of a key."""
@@ -151,6 +161,16 @@ class Backlog:
         if state is None:
             state = self._keys[key] = KeyState(key)
         return state
+
+    def _expect(self, state: KeyState) -> None:
+        self._tick += 1
+        heapq.heappush(self._heap, (state.due_at, self._tick, state.key))
+
+    def _read(self, state: KeyState) -> tuple[int, bool]:
+        """The page has come back; what was noted meanwhile."""
+        noted, again = state.noted, state.again
+        state.reading, state.noted, state.again = False, 0, False
+        return noted, again
 
     def _queue(self, state: KeyState) -> None:
         if state.queued or state.parked:

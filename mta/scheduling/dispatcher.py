@@ -13,8 +13,10 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
 from appliance.core import clock, tasks
+from appliance.core.errors import StoreError
 from mta.message import Attempt
 from mta.outcome.record import without_connection
+from mta.reply import Reply
 from mta.scheduling.backlog import Backlog, KeyState
 from mta.scheduling.gate import key_closed
 from mta.scheduling.lane import Lane
@@ -41,6 +43,7 @@ KEYS_A_STEP = 16
 RESOLVING_AT_ONCE = 100
 SITES_KEPT = 100_000
 _LONGEST_SLEEP = 60.0
+_NO_ROUTE = RouteError(Reply(451, "4.4.3", "the route could not be found out: see the log"))
 
 
 class Sender(Protocol):
@@ -128,7 +131,7 @@ class Dispatcher:
 
     def directory_changed(self) -> None:
         """Pauses, the kill switch or tenants changed: look at everything that was kept back."""
-        self.backlog.unpark(lambda _: True, clock.now_ms())
+        self.backlog.unpark(lambda _: True)
         # Sites that do not come from DNS hold until the directory changes.
         self._sites = {d: site for d, site in self._sites.items() if site.expires_at}
         for lane in list(self.lanes.values()):
@@ -173,7 +176,13 @@ class Dispatcher:
         def read(store: SpoolStore, _: Batch) -> list[_Page]:
             return [_read_page(store, state, cursor, now) for state, cursor in asked]
 
-        for page in await self._shard.call(read):
+        try:
+            pages = await self._shard.call(read)
+        except StoreError:
+            for state in states:
+                self.backlog.not_read(state)
+            raise
+        for page in pages:
             self._page(page)
         return self._window.room > 0
 
@@ -210,6 +219,8 @@ class Dispatcher:
     def _takes(self, key: QueueKey, group: list[Recipient], now: int) -> bool:
         if self._draining or self._window.room < len(group):
             return False
+        if any(self._window.has(recipient) for recipient in group):
+            return False  # a person is changing it, the moment it became durable
         if key_closed(self._directory(), key):
             return False
         state = self.backlog.state_of(key)
@@ -237,18 +248,25 @@ class Dispatcher:
 
     async def _resolve(self, domain: str) -> None:
         started = clock.now_ms()
-        try:
-            async with self._resolvers:
-                site = await self._router.site_of(domain)
-        except RouteError as error:
-            for parcel in self._resolving.pop(domain):
-                await self._unroutable(parcel, error, started)
+        # A crash of the look-up must not keep the domain's mail in memory for ever.
+        found = await tasks.guard(self._look_up(domain), name=f"route {domain}") or _NO_ROUTE
+        parcels = self._resolving.pop(domain)
+        if isinstance(found, RouteError):
+            for parcel in parcels:
+                await self._unroutable(parcel, found, started)
             return
         if len(self._sites) >= SITES_KEPT:
             self._sites.clear()
-        self._sites[domain] = site
-        for parcel in self._resolving.pop(domain):
-            self._enter(parcel, site)
+        self._sites[domain] = found
+        for parcel in parcels:
+            self._enter(parcel, found)
+
+    async def _look_up(self, domain: str) -> Site | RouteError:
+        try:
+            async with self._resolvers:
+                return await self._router.site_of(domain)
+        except RouteError as error:
+            return error
 
     async def _unroutable(self, parcel: Parcel, error: RouteError, started: int) -> None:
         attempt = Attempt(
@@ -284,7 +302,7 @@ class Dispatcher:
         """A full lane has room again, or an empty one can be forgotten."""
         if lane.parked:
             parked, lane.parked = lane.parked, set()
-            self.backlog.unpark(lambda key: key in parked, clock.now_ms())
+            self.backlog.unpark(lambda key: key in parked)
             self._news.set()
         if lane.is_empty:
             self.lanes.pop((lane.egress.name, lane.site.key), None)

@@ -70,9 +70,10 @@ class _Turns(Generic[T]):
             if kept:
                 self.items[tenant_id] = kept
             else:
+                if self._order[0] == tenant_id:
+                    self._left = 0  # its turn ends with it; another's goes on
                 del self.items[tenant_id], self._weights[tenant_id]
                 self._order.remove(tenant_id)
-                self._left = 0
         self.size -= len(taken)
         return taken
 

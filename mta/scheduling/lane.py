@@ -33,7 +33,7 @@ class Lane:
         self._weight_of = weight_of
         self._queue: FairQueue[Parcel] = FairQueue()
         self._shared: dict[int, Parcel] = {}  # by message: parcels that others may still join
-        self._idle: list[asyncio.Future[None]] = []
+        self._idle: list[asyncio.Future[bool]] = []
         self.connections = 0
         self.parked: set[QueueKey] = set()  # keys that wait until this lane has room
 
@@ -69,7 +69,7 @@ class Lane:
         while self._idle:
             waiter = self._idle.pop()
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(True)
                 return True
         return False
 
@@ -88,20 +88,15 @@ class Lane:
     async def work(self, idle_timeout: float) -> bool:
         """Wait until there may be work; False when the wait was in vain."""
         loop = asyncio.get_running_loop()
-        waiter: asyncio.Future[None] = loop.create_future()
+        waiter: asyncio.Future[bool] = loop.create_future()
         self._idle.append(waiter)
         timer = loop.call_later(idle_timeout, _give_up, waiter)
         try:
-            await waiter
-        except asyncio.CancelledError:
-            if not waiter.cancelled():
-                raise
-            return False
+            return await waiter
         finally:
             timer.cancel()
             if waiter in self._idle:
                 self._idle.remove(waiter)
-        return True
 
     def take_where(self, unwanted: Callable[[Parcel], bool]) -> list[Parcel]:
         """Remove parcels that match."""
@@ -126,6 +121,6 @@ class Lane:
         return other
 
 
-def _give_up(waiter: asyncio.Future[None]) -> None:
+def _give_up(waiter: asyncio.Future[bool]) -> None:
     if not waiter.done():
-        waiter.cancel()
+        waiter.set_result(False)

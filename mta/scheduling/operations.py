@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from appliance.core import clock
-from appliance.core.errors import NotFoundError
+from appliance.core.errors import NotFoundError, StoreError
 from mta.scheduling.gate import key_closed
 from mta.scheduling.parcel import key_of
 from mta.spool.batch import Event
@@ -131,9 +131,10 @@ class Operations:
             after = (page[-1].message_id, page[-1].n)
 
     async def _act_on(self, action: Action, page: list[Recipient], by: str, done: Done) -> None:
-        moves = [self._move(action, r, by) for r in page if self._concerned(action, r, done)]
-        if not moves:
+        concerned = [r for r in page if self._concerned(action, r, done)]
+        if not concerned:
             return
+        moves = [self._move(action, recipient, by) for recipient in concerned]
         held = action is Action.RELEASE
 
         def carry_out(store: SpoolStore, batch: Batch) -> list[Move]:
@@ -142,9 +143,18 @@ class Operations:
                 changed += store.move(moves, batch, held=True)
             return changed
 
-        changed = await self._shard.call(carry_out)
+        self._window.lock_out(concerned)
+        try:
+            changed = await self._shard.call(carry_out)
+        except StoreError:
+            self._due_again(concerned)
+            raise
+        finally:
+            self._window.unlock(concerned)
         done.changed += len(changed)
-        self._afterwards(action, page, {(m.message_id, m.n) for m in changed})
+        moved = {(m.message_id, m.n) for m in changed}
+        if action in (Action.RETRY, Action.RELEASE):
+            self._due_again([r for r in concerned if (r.message_id, r.n) in moved])
 
     def _concerned(self, action: Action, recipient: Recipient, done: Done) -> bool:
         if (recipient.status is Status.HELD) != (action is Action.RELEASE):
@@ -182,11 +192,7 @@ class Operations:
             ),
         )
 
-    def _afterwards(
-        self, action: Action, page: list[Recipient], changed: set[tuple[int, int]]
-    ) -> None:
-        if action not in (Action.RETRY, Action.RELEASE):
-            return
+    def _due_again(self, recipients: list[Recipient]) -> None:
         now = clock.now_ms()
-        for key in {key_of(r) for r in page if (r.message_id, r.n) in changed}:
+        for key in {key_of(recipient) for recipient in recipients}:
             self._dispatcher.rewind(key, now)

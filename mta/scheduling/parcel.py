@@ -33,6 +33,16 @@ class Parcel:
         """Whether several recipients may travel in one transaction."""
         return self.message.return_path_mode is ReturnPathMode.MESSAGE
 
+    def part(self) -> list[Parcel]:
+        """Keep the recipients of the first domain; the others, in a parcel of their own for each."""
+        by_key: dict[QueueKey, list[Recipient]] = {}
+        for recipient in self.recipients:
+            by_key.setdefault(key_of(recipient), []).append(recipient)
+        self.key, self.recipients = next(iter(by_key.items()))
+        return [
+            Parcel(self.message, group, None) for key, group in by_key.items() if key != self.key
+        ]
+
     @property
     def held_bytes(self) -> int:
         """Octets of content it keeps in memory."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from appliance.core import clock, ids, tasks
+from appliance.core.errors import StoreError
 from mta.message import Attempt, Envelope, EnvelopeRecipient, ReturnPathMode
 from mta.outcome.record import Recorded, Recorder, plain, without_connection
 from mta.scheduling.gate import key_closed, parcel_pause
@@ -38,6 +39,9 @@ log = logging.getLogger(__name__)
 
 OUTSTANDING = BATCH_JOBS
 """Outcomes that may wait for the disk at once: the documented bound of doubles after a crash."""
+
+STORE_PAUSE = clock.SECOND
+"""How long a parcel rests whose content the store could not read just now."""
 
 SHELF_LIMIT = 1000
 """Parcels kept in memory while a pause covers them; above that their keys wait at rest."""
@@ -93,7 +97,7 @@ class Sender:
         self._outstanding = 0
         self._settled = asyncio.Event()
         self._connections = 0
-        self._hungry: set[Lane] = set()
+        self._hungry: dict[Lane, None] = {}  # lanes that wait for a connection, in order
         self._shelf: list[tuple[Lane, Parcel]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -117,7 +121,7 @@ class Sender:
         if lane.wake_idle() or lane.connections >= self._limits.connections_per_site:
             return
         if self._connections >= self._limits.max_connections:
-            self._hungry.add(lane)
+            self._hungry.setdefault(lane)
             return
         lane.connections += 1
         self._connections += 1
@@ -146,7 +150,9 @@ class Sender:
                 parcel = self._next(lane)
                 if parcel is not None:
                     connection = await self._deliver(lane, parcel, connection)
-                elif not await lane.work(self._limits.idle_timeout):
+                    if connection is None and self._hungry:
+                        break  # its turn is over: a lane that always has work starves no other
+                elif self._hungry or not await lane.work(self._limits.idle_timeout):
                     break
         finally:
             lane.connections -= 1
@@ -158,8 +164,10 @@ class Sender:
             self.kick(lane)
 
     def _feed_hungry(self) -> None:
-        if self._hungry:
-            self.kick(self._hungry.pop())
+        while self._hungry and self._connections < self._limits.max_connections:
+            lane = next(iter(self._hungry))
+            del self._hungry[lane]
+            self.kick(lane)
 
     # -- one parcel ----------------------------------------------------------
 
@@ -177,8 +185,11 @@ class Sender:
         self._drop_suppressed(parcel, directory)
         if not parcel.recipients:
             return False
+        if directory.pauses and parcel.shared:
+            self._part(lane, parcel)
         if key_closed(directory, parcel.key):
-            self._to_rest(parcel)
+            self._dispatcher.backlog.park(parcel.key)
+            self._to_rest(parcel, parcel.recipients[0].due_at)
             return False
         if directory.pauses and parcel_pause(directory, parcel, lane.site.key) is not None:
             self._shelve(lane, parcel)
@@ -198,25 +209,38 @@ class Sender:
             hit, [plain(r, Status.SUPPRESSED, EventKind.SUPPRESSED, words, now) for r in hit], []
         )
 
-    def _to_rest(self, parcel: Parcel) -> None:
+    def _part(self, lane: Lane, parcel: Parcel) -> None:
+        """While anything is paused each domain travels alone: a pause keeps what it covers, no more."""
+        for other in parcel.part():
+            self._window.joined(other.recipients, other, 0)
+            lane.put_back(other)
+
+    def _to_rest(self, parcel: Parcel, due_at: int) -> None:
+        """Let a parcel go unsent; its recipients are read from the store again from `due_at` on."""
         self._window.drop_content(parcel)
-        self._dispatcher.backlog.park(parcel.key)
         self._dispatcher.released(parcel.recipients)
-        self._dispatcher.rest(parcel.key, parcel.recipients[0].due_at)
+        for key in {key_of(recipient) for recipient in parcel.recipients}:
+            self._dispatcher.rewind(key, due_at)
 
     def _shelve(self, lane: Lane, parcel: Parcel) -> None:
         if len(self._shelf) < SHELF_LIMIT:
             self._window.drop_content(parcel)
             self._shelf.append((lane, parcel))
         else:
-            self._to_rest(parcel)
+            self._dispatcher.backlog.park(parcel.key)
+            self._to_rest(parcel, parcel.recipients[0].due_at)
 
     async def _deliver(
         self, lane: Lane, parcel: Parcel, connection: Connection | None
     ) -> Connection | None:
         """Send one parcel; the connection that may be used for the next, or None."""
         parcel.sending = True
-        content = await self._content(parcel)
+        try:
+            content = await self._content(parcel)
+        except StoreError as error:
+            log.warning("%s is tried again: %s", ids.to_text(parcel.message.id), error)
+            self._to_rest(parcel, clock.now_ms() + STORE_PAUSE)
+            return connection
         if content is None:
             return connection
         kept = connection is not None and connection.usable

@@ -19,6 +19,7 @@ class Window:
     def __init__(self, *, max_recipients: int, max_bytes: int) -> None:
         self._max_recipients, self._max_bytes = max_recipients, max_bytes
         self._parcels: dict[tuple[int, int], Parcel] = {}
+        self._locked_out: set[tuple[int, int]] = set()
         self.held_bytes = 0
 
     def __len__(self) -> int:
@@ -34,8 +35,17 @@ class Window:
         return self.held_bytes + len(content) <= self._max_bytes
 
     def has(self, recipient: Recipient) -> bool:
-        """Whether the recipient is ready or being sent."""
-        return (recipient.message_id, recipient.n) in self._parcels
+        """Whether the recipient is ready or being sent, or must not be taken in now."""
+        place = (recipient.message_id, recipient.n)
+        return place in self._parcels or place in self._locked_out
+
+    def lock_out(self, recipients: list[Recipient]) -> None:
+        """A person's change of them is on its way to the disk: let none in until it is there."""
+        self._locked_out.update((r.message_id, r.n) for r in recipients)
+
+    def unlock(self, recipients: list[Recipient]) -> None:
+        """The change is done."""
+        self._locked_out.difference_update((r.message_id, r.n) for r in recipients)
 
     def parcel_with(self, message_id: int, n: int) -> Parcel | None:
         """The parcel that carries a recipient."""

@@ -88,6 +88,7 @@ class Session:
             steps=steps,
             started_at=started_at,
             ended_at=clock.now_ms(),
+            dsn_passed=self._offer.dsn,
         )
 
 

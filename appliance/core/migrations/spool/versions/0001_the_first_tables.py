@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,31 +17,31 @@ HELD = "status = 'held'"
 DONE = "open = 0"
 
 
-def number(name: str) -> sa.Column:
+def number(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.BigInteger, nullable=False)
 
 
-def count(name: str) -> sa.Column:
+def count(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.Integer, nullable=False)
 
 
-def words(name: str) -> sa.Column:
+def words(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.Text, nullable=False)
 
 
-def flag(name: str) -> sa.Column:
+def flag(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.Boolean, nullable=False)
 
 
-def octets(name: str) -> sa.Column:
+def octets(name: str) -> sa.Column[Any]:
     return sa.Column(name, sa.LargeBinary, nullable=False)
 
 
-def shard() -> sa.Column:
+def shard() -> sa.Column[Any]:
     return sa.Column("shard", sa.SmallInteger, nullable=False)
 
 
-def rowid(name: str) -> sa.Column:
+def rowid(name: str) -> sa.Column[Any]:
     kind = sa.BigInteger().with_variant(sa.Integer, "sqlite")
     return sa.Column(name, kind, primary_key=True, autoincrement=False)
 
