@@ -26,7 +26,7 @@ def svg(cells: Sequence[Cell], title: str) -> str:
         groups.setdefault((one.load.size, one.load.sessions, one.load.mode), []).append(one)
     top = max((one.delivered for one in cells), default=0.0) or 1.0
     step = _step(top)
-    lines = range(0, int(top / step) + 2)  # grid lines, the last above the highest bar
+    lines = range(int(top / step) + 2)  # grid lines, the last above the highest bar
     scale = _HEIGHT / (step * lines[-1])
     bars, x = [], float(_LEFT + _GAP / 2)
     for (size, sessions, mode), members in groups.items():

@@ -246,8 +246,6 @@ class Replies(asyncio.Protocol):
         elif mark == b"-":
             self._lines.append(line)
             self._size += len(line) + 1
-            if self._size > MAX_REPLY:
-                self._spoil(_ENDLESS)
         else:
             if self._lines:
                 line = b"\n".join((*self._lines, line))

@@ -1,7 +1,7 @@
 """kill -9 of every process at random moments under load: nothing acknowledged is lost.
 
 A recipient may be doubled only when its receiver had taken the message and the outcome was not yet
-durable: then the log knows of one delivery only. PILLARBOX_KILLS and PILLARBOX_SEED run it longer.
+durable: then the log knows of one delivery only. KILLS and SEED run it longer.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from tests.support.box import running_box
 from tests.support.load import Ledger, client
 from tests.support.way import until
 
-KILLS = int(os.environ.get("PILLARBOX_KILLS", "40"))
-SEED = int(os.environ.get("PILLARBOX_SEED", "20261120"))
+KILLS = int(os.environ.get("KILLS", "40"))
+SEED = int(os.environ.get("SEED", "20261120"))
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
 NUMBER = re.compile(rb"\r\nX-Number: (\d+)\r\n")
 

@@ -69,7 +69,7 @@ class RunningBox:
         found: dict[str, int] = {}
         for line in self.log.read_text().splitlines():
             with contextlib.suppress(ValueError, KeyError):
-                words = json.loads(line).get("message", "").split()
+                words = json.loads(line).get("text", "").split()
                 if len(words) == 5 and words[1:4] == ["runs", "with", "pid"]:
                     found[words[0]] = int(words[4])
         return {name: pid for name, pid in found.items() if _alive(pid)}

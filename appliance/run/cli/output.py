@@ -167,8 +167,8 @@ def ago(ms: int, now: int) -> str:
 
 
 def ahead(ms: int, now: int) -> str:
-    """How far a stored time is away: "in 3 min", "now" when it has come."""
-    return f"in {span(ms - now)}" if ms > now else "now"
+    """How far a stored time is away: "in 3 min", "due" once it has come."""
+    return f"in {span(ms - now)}" if ms > now else "due"
 
 
 def counted(number: int, noun: str) -> str:

@@ -6,6 +6,7 @@ resume: these are records, which outlive a restart and take effect within a seco
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -149,6 +150,8 @@ def show(session: Session, *, id_: str) -> None:
 def _act(session: Session, action: str, *, yes: bool, everything: bool, chosen: Chosen) -> None:
     if chosen.is_empty is not everything:
         raise UsageError("say which mail is meant: by filters, or everything with --all")
+    if action == "release":
+        chosen = replace(chosen, status="held")
     filters = filters_of(session.box, chosen)
     concerned = 0 if yes else _concerned(session, filters)
     number = f"more than {_COUNTED:,}" if concerned > _COUNTED else f"{concerned:,}"

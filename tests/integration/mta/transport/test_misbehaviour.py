@@ -80,6 +80,15 @@ async def test_a_tarpit_cannot_hold_a_transaction_beyond_its_time() -> None:
         assert mx.messages == []
 
 
+async def test_lines_of_a_reply_that_does_not_end_gain_no_time() -> None:
+    drip = "250-wait\r\n" * 500 + "250 done"
+    async with connected(Script(always={Point.DOT: drip})) as (connection, mx):
+        mx.script.chunk = 3  # from here on about 2 s for that reply, each line in time
+        started = asyncio.get_running_loop().time()
+        assert told(await connection.send(envelope())) == [(451, "4.4.2", "dot", "session")]
+        assert asyncio.get_running_loop().time() - started < 0.8
+
+
 @pytest.mark.parametrize("action", [Action.ENDLESS_LINE, Action.ENDLESS_REPLY])
 @pytest.mark.parametrize(("point", "phase"), POINTS)
 async def test_an_endless_reply_is_cut_off(point: Point, phase: str, action: Action) -> None:

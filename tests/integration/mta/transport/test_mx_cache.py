@@ -10,7 +10,7 @@ import pytest
 from pysqlite3 import dbapi2 as sqlite
 
 from mta.transport.mx import Mx, MxFacts
-from mta.transport.mx_cache import MxCache
+from mta.transport.mx_cache import MxCache, _File
 from tests.support.fake_clock import FakeClock
 
 if TYPE_CHECKING:
@@ -140,3 +140,15 @@ def test_without_its_directory_the_cache_remembers_nothing_and_harms_nobody(
         cache.put("good.test", facts(clock))
         time.sleep(0.05)
         assert cache.get("good.test") is None
+
+
+def test_who_notices_the_fault_late_does_not_remove_the_new_file(path: Path) -> None:
+    one, other = _File(path), _File(path)
+    one.connection()
+    other.connection()
+    one.failed(sqlite.DatabaseError("malformed"))
+    assert not path.exists()
+    one.connection()
+    other.failed(sqlite.DatabaseError("malformed"))
+    assert path.exists()
+    one.close()
