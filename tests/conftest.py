@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypothesis import settings
+
 from tests.support.control import (
     control_location,
     engine,
@@ -11,6 +13,10 @@ from tests.support.control import (
     now,
 )
 from tests.support.postgres import postgres_server, postgres_url, scratch_url
+
+# A deadline measures the machine and its neighbours, not the code.
+settings.register_profile("pillarbox", deadline=None)
+settings.load_profile("pillarbox")
 
 __all__ = [
     "control_location",

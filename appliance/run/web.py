@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
-    from litestar.types import ASGIApp
-
     from appliance.run.process import Context
 
 T = TypeVar("T")
@@ -110,7 +108,11 @@ async def main(context: Context) -> None:
 
 
 async def serve(
-    app: ASGIApp, sock: socket.socket, stop: asyncio.Event, *, drain_timeout: float
+    app: Callable[[Any, Any, Any], Awaitable[None]],
+    sock: socket.socket,
+    stop: asyncio.Event,
+    *,
+    drain_timeout: float,
 ) -> None:
     """Serve HTTP on a listening socket until `stop` is set, and a little longer for what runs."""
     server = _Server(

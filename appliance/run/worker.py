@@ -11,7 +11,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final
 
-from appliance.core import clock
+from appliance.core import clock, tasks
 from appliance.core.database import open_engine
 from appliance.core.dns import Resolver
 from appliance.core.scope import Scope
@@ -151,20 +151,22 @@ class DomainChecker:
             if found.checked_at + CHECK_EVERY <= self._now()
         ]
         lookup = Resolver(self._dns)  # a fresh one remembers nothing from before
-        for before in due[:_CHECKS_A_TURN]:
-            after = await self._domains.check(
-                _SYSTEM, before.name, lookup, tenant_id=before.tenant_id
-            )
-            for check in broken(before, after):
-                log.warning(
-                    "domain %s: the %s record %s was right and is %s now: %s",
-                    after.name,
-                    check.kind,
-                    check.name,
-                    check.state,
-                    check.problem,
-                )
+        for found in due[:_CHECKS_A_TURN]:
+            await tasks.guard(self._check(found, lookup), name=f"check of domain {found.name}")
         return len(due) > _CHECKS_A_TURN
+
+    async def _check(self, before: DomainRecord, lookup: Resolver) -> None:
+        owner = before.tenant_id
+        after = await self._domains.check(_SYSTEM, before.name, lookup, tenant_id=owner)
+        for check in broken(before, after):
+            log.warning(
+                "domain %s: the %s record %s was right and is %s now: %s",
+                after.name,
+                check.kind,
+                check.name,
+                check.state,
+                check.problem,
+            )
 
 
 def broken(before: DomainRecord, after: DomainRecord) -> Iterator[Check]:

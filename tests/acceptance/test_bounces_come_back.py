@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
     from tests.support.box import RunningBox
 
+LETTER = (
+    b"From: who@example.org\r\nTo: postmaster@box.test\r\nSubject: spam\r\n"
+    b"Date: Fri, 20 Nov 2026 10:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n\r\nStop.\r\n"
+)
 RECEIVER = "127.0.1.1"
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": [RECEIVER]}}
 
@@ -145,16 +149,13 @@ async def test_mail_to_postmaster_reaches_the_admin_and_the_metrics_tell_of_all(
     tmp_path: Path,
 ) -> None:
     async with box_and_receiver(tmp_path, box={"postmaster": "admin@good.test"}) as (box, receiver):
-        letter = (
-            b"From: who@example.org\r\nTo: postmaster@box.test\r\nSubject: spam\r\n\r\nStop.\r\n"
-        )
-        answer = await come_back(box, f"abuse@{HOSTNAME}", letter, "<who@example.org>")
+        answer = await come_back(box, f"abuse@{HOSTNAME}", LETTER, "<who@example.org>")
         assert answer.startswith("250")
         await until(lambda: receiver.messages, seconds=15)
         (received,) = receiver.messages
         assert received.mail_from == ""
         assert received.recipients == ("admin@good.test",)
-        assert received.data.endswith(letter)
+        assert received.data.endswith(LETTER)
         async with httpx.AsyncClient() as client:
             health = (await client.get(f"{box.web}/health")).json()
             text = (await client.get(f"{box.web}/metrics")).text

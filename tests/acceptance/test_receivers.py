@@ -103,7 +103,9 @@ async def test_each_misbehaviour_shows_state_reason_and_next_try(tmp_path):
             recipient = queued["recipients"][0]
             assert recipient["reason"], domain
             assert clock.from_datetime(datetime.fromisoformat(recipient["next"])) > 0, domain
-            print(f"{domain:16} {recipient['status']:10} {recipient['next']}  {recipient['reason']}")
+            print(
+                f"{domain:16} {recipient['status']:10} {recipient['next']}  {recipient['reason']}"
+            )
 
 
 def _is_at_rest(recipient) -> bool:

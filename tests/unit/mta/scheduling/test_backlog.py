@@ -1,0 +1,317 @@
+"""What waits at rest: no news is lost, whatever happens while a page is being read."""
+
+from __future__ import annotations
+
+from bisect import insort
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from mta.scheduling.backlog import KEY_LIMIT, Backlog
+from mta.spool.store import Cursor, QueueKey, Waiting
+
+KEY = QueueKey(7, "transactional", "example.net")
+OTHER = QueueKey(7, "bulk", "example.org")
+
+
+def backlog():
+    return Backlog(lambda _tenant: 1)
+
+
+def ready(found, now):
+    """The keys that may be read now."""
+    found.wake(now)
+    states = []
+    while (state := found.pop()) is not None:
+        states.append(state)
+    return [state.key for state in states], states
+
+
+def reading(found, now=100):
+    """The state of KEY while a page of it is being read."""
+    found.note(KEY, 50)
+    _, [state] = ready(found, now)
+    return state
+
+
+def test_a_key_is_ready_when_its_first_recipient_is_due_and_not_before():
+    found = backlog()
+    found.note(KEY, 100)
+    assert ready(found, 99)[0] == []
+    assert found.next_due() == 100
+    assert ready(found, 100)[0] == [KEY]
+
+
+def test_the_earliest_of_several_due_times_counts():
+    found = backlog()
+    for due_at in (300, 100, 200):
+        found.note(KEY, due_at)
+    assert ready(found, 100)[0] == [KEY]
+    assert ready(found, 500)[0] == []  # it is being read already
+
+
+def test_what_the_store_found_at_start_is_taken_over():
+    found = backlog()
+    found.load([Waiting(KEY, 5, 100), Waiting(OTHER, 1, 10)])
+    assert (len(found), ready(found, 50)[0]) == (2, [OTHER])
+
+
+def test_a_key_with_nothing_left_is_forgotten():
+    found = backlog()
+    found.page_read(reading(found), None, Waiting(KEY, 0, 0))
+    assert len(found) == 0
+
+
+def test_what_is_due_later_is_remembered_after_the_last_page():
+    found = backlog()
+    found.page_read(reading(found), None, Waiting(KEY, 3, 900))
+    assert ready(found, 899)[0] == []
+    assert ready(found, 900)[0] == [KEY]
+
+
+def test_more_behind_a_page_is_read_on_behind_its_end():
+    found = backlog()
+    end = Cursor(60, 8, 0)
+    found.page_read(reading(found), end, None)
+    _, [state] = ready(found, 100)
+    assert state.cursor == end
+
+
+@pytest.mark.parametrize("more", [True, False])
+@pytest.mark.parametrize("due_at", [40, 60, 70])
+def test_news_that_comes_while_a_page_is_read_is_looked_at_afterwards(more, due_at):
+    found = backlog()
+    state = reading(found)
+    found.note(KEY, due_at)
+    found.took(KEY, 10)
+    cursor = Cursor(60, 8, 0) if more else None
+    found.page_read(state, cursor, None if more else Waiting(KEY, 0, 0))
+    _, [again] = ready(found, 100)
+    assert again.cursor.due_at < due_at
+
+
+def test_what_became_durable_behind_the_place_that_was_read_is_read_from_the_start():
+    """Two messages are committed in another order than they were received in."""
+    found = backlog()
+    found.took(KEY, 10)
+    found.page_read(reading(found), Cursor(60, 8, 0), None)
+    _, [state] = ready(found, 100)
+    found.page_read(state, None, Waiting(KEY, 0, 0))
+    found.note(KEY, 55)
+    _, [state] = ready(found, 100)
+    assert state.cursor == Cursor()
+
+
+def test_a_rewind_while_a_page_is_read_is_not_lost():
+    found = backlog()
+    state = reading(found)
+    found.rewind(KEY, 99)
+    found.page_read(state, Cursor(100, 8, 0), None)
+    _, [state] = ready(found, 100)
+    assert state.cursor == Cursor()
+
+
+def test_a_page_that_could_not_be_read_is_asked_for_again():
+    found = backlog()
+    state = reading(found)
+    found.note(KEY, 70)
+    found.not_read(state)
+    assert ready(found, 100)[0] == [KEY]
+
+
+def test_a_parked_key_stays_back_and_goes_on_where_it_was():
+    found = backlog()
+    found.note(KEY, 50)
+    found.note(OTHER, 50)
+    found.park(KEY)
+    assert ready(found, 100)[0] == [OTHER]
+    assert found.parked() == [KEY]
+    found.unpark(lambda key: key == OTHER)
+    assert ready(found, 100)[0] == []
+    found.unpark(lambda key: key == KEY)
+    assert ready(found, 100)[0] == [KEY]
+
+
+def test_a_key_that_was_parked_before_its_time_is_not_forgotten_when_the_clock_steps_back():
+    found = backlog()
+    found.note(KEY, 50)
+    found.park(KEY)
+    found.wake(60)
+    found.unpark(lambda _: True)
+    assert ready(found, 40)[0] == []
+    assert ready(found, 50)[0] == [KEY]
+
+
+def test_news_of_a_parked_key_is_kept_until_it_goes_on():
+    found = backlog()
+    found.park(KEY)
+    found.note(KEY, 50)
+    assert ready(found, 100)[0] == []
+    found.unpark(lambda _: True)
+    assert ready(found, 100)[0] == [KEY]
+
+
+def test_a_key_parked_while_its_page_was_read_goes_on_behind_that_page():
+    found = backlog()
+    state = reading(found)
+    found.park(KEY)
+    found.page_read(state, Cursor(60, 8, 0), None)
+    assert ready(found, 100)[0] == []
+    found.unpark(lambda _: True)
+    _, [state] = ready(found, 100)
+    assert state.cursor == Cursor(60, 8, 0)
+
+
+def test_a_key_with_enough_in_memory_is_not_read_until_half_has_gone():
+    found = backlog()
+    state = reading(found)
+    found.took(KEY, KEY_LIMIT)
+    found.page_read(state, Cursor(60, 8, 0), None)
+    assert ready(found, 100)[0] == []
+    found.released(KEY, KEY_LIMIT // 2)
+    assert ready(found, 100)[0] == []
+    found.released(KEY, 1)
+    assert ready(found, 100)[0] == [KEY]
+
+
+def test_nothing_in_memory_means_reading_from_the_start():
+    found = backlog()
+    state = reading(found)
+    found.took(KEY, 5)
+    found.page_read(state, Cursor(60, 8, 0), None)
+    found.released(KEY, 5)
+    _, [state] = ready(found, 100)
+    assert state.cursor == Cursor()
+
+
+def test_another_key_is_read_while_one_is_full():
+    found = backlog()
+    found.took(KEY, KEY_LIMIT)
+    found.note(KEY, 50)
+    found.note(OTHER, 50)
+    assert ready(found, 100)[0] == [OTHER]
+
+
+PAGE = 3
+
+
+class ADispatcher(RuleBasedStateMachine):
+    """A store and a window in a few lines around the real backlog: everything due is taken in time.
+
+    Rows wait in the store until they are taken into memory; from there they are settled, deferred
+    or put back. News reaches the backlog late, as it does when a commit is slow.
+    """
+
+    @initialize()
+    def start(self):
+        self.backlog = Backlog(lambda _: 1)
+        self.now, self.number = 1_000, 0
+        self.stored: list[tuple[int, int, int]] = []
+        self.memory: set[tuple[int, int, int]] = set()
+        self.silent: list[tuple[int, int, int]] = []
+        self.page = None
+
+    @rule(age=st.integers(0, 50), told=st.booleans())
+    def accept(self, age, told):
+        """A message received `age` ago has become durable just now."""
+        self.number += 1
+        row = (self.now - age, self.number, 0)
+        insort(self.stored, row)
+        if told:
+            self.backlog.note(KEY, row[0])
+        else:
+            self.silent.append(row)
+
+    @rule()
+    def tell(self):
+        """News arrives that was still on its way to the loop."""
+        for row in self.silent:
+            self.backlog.note(KEY, row[0])
+        self.silent.clear()
+
+    @rule(ms=st.integers(0, 30))
+    def time_passes(self, ms):
+        self.now += ms
+
+    @rule()
+    def begin_page(self):
+        if self.page is not None:
+            return
+        self.backlog.wake(self.now)
+        state = self.backlog.pop()
+        if state is not None:
+            place = (state.cursor.due_at, state.cursor.message_id, state.cursor.n)
+            rows = [r for r in self.stored if r > place and r[0] <= self.now][:PAGE]
+            later = [r for r in self.stored if r[0] > self.now]
+            self.page = (state, rows, later)
+
+    @rule(fails=st.booleans())
+    def end_page(self, fails):
+        if self.page is None:
+            return
+        state, rows, later = self.page
+        self.page = None
+        if fails:
+            self.backlog.not_read(state)
+            return
+        for row in rows:
+            if row not in self.memory and row in self.stored:
+                self.memory.add(row)
+                self.backlog.took(KEY, 1)
+        if len(rows) == PAGE:
+            self.backlog.page_read(state, Cursor(*rows[-1]), None)
+        else:
+            first = later[0][0] if later else 0
+            self.backlog.page_read(state, None, Waiting(KEY, len(later), first))
+
+    @rule(wait=st.integers(0, 60), put_back=st.booleans())
+    def leave_memory(self, wait, put_back):
+        if not self.memory:
+            return
+        row = min(self.memory)
+        self.memory.remove(row)
+        if put_back:  # it was not sent: the row stays as it was
+            self.backlog.released(KEY, 1)
+            self.backlog.rewind(KEY, row[0])
+            return
+        self.stored.remove(row)
+        self.backlog.released(KEY, 1)
+        if wait:
+            later = (self.now + wait, row[1], row[2])
+            insort(self.stored, later)
+            self.backlog.note(KEY, later[0])
+
+    @rule()
+    def park(self):
+        self.backlog.park(KEY)
+
+    @rule()
+    def unpark(self):
+        self.backlog.unpark(lambda _: True)
+
+    @invariant()
+    def what_waits_is_known(self):
+        """Unless its news is still on its way, what waits has a key that will be looked at."""
+        if not hasattr(self, "backlog"):
+            return
+        waiting = [r for r in self.stored if r not in self.memory and r not in self.silent]
+        assert not waiting or self.backlog.state_of(KEY) is not None
+
+    def teardown(self):
+        """Let everything go on: then whatever is due must come into memory."""
+        if not hasattr(self, "backlog"):
+            return
+        self.tell()
+        self.end_page(fails=False)
+        self.unpark()
+        self.now += 1_000
+        for _ in range(4 * len(self.stored) + 4):
+            self.begin_page()
+            self.end_page(fails=False)
+        assert set(self.stored) == self.memory
+
+
+TestADispatcher = ADispatcher.TestCase
+TestADispatcher.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)

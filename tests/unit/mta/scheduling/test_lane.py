@@ -1,0 +1,128 @@
+"""Lanes: who shares a transaction, and how connections wait for work."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from mta.message import Egress, ReturnPathMode
+from mta.scheduling.lane import LANE_LIMIT, Lane
+from mta.scheduling.parcel import MAX_RECIPIENTS, Parcel, parcels_of
+from mta.transport.base import Site
+from tests.support.recipients import message, recipient
+
+EGRESS = Egress(name="default", address="", helo="box.lab", ipv6=False)
+
+
+@pytest.fixture
+def lane():
+    return Lane(EGRESS, Site(key="mx.lab:25", hosts=(), port=25), lambda _tenant: 1)
+
+
+def parcel(message_id=1, *people, mode=ReturnPathMode.MESSAGE, content=None):
+    letter = message(message_id, return_path_mode=mode)
+    return Parcel(letter, list(people or (recipient(message_id),)), content)
+
+
+def test_recipients_of_one_message_join_one_parcel(lane):
+    first = parcel(1, recipient(1, 0))
+    assert lane.push(first) is first
+    assert lane.push(parcel(1, recipient(1, 1, domain="other.example"))) is first
+    assert [r.n for r in lane.pop().recipients] == [0, 1]
+    assert lane.pop() is None
+
+
+def test_recipients_with_a_return_path_of_their_own_never_join(lane):
+    for n in range(2):
+        lane.push(parcel(1, recipient(1, n), mode=ReturnPathMode.RECIPIENT))
+    assert len(lane) == 2
+
+
+def test_a_parcel_that_has_left_is_joined_no_more(lane):
+    lane.push(parcel(1, recipient(1, 0)))
+    sent = lane.pop()
+    lane.push(parcel(1, recipient(1, 1)))
+    assert (len(sent.recipients), len(lane)) == (1, 1)
+
+
+def test_a_parcel_that_was_taken_out_is_joined_no_more(lane):
+    lane.push(parcel(1, recipient(1, 0)))
+    [taken] = lane.take_all()
+    lane.push(parcel(1, recipient(1, 1)))
+    assert (len(taken.recipients), len(lane)) == (1, 1)
+
+
+def test_a_parcel_never_has_more_recipients_than_every_server_takes(lane):
+    for n in range(2 * MAX_RECIPIENTS + 1):
+        lane.push(parcel(1, recipient(1, n)))
+    sizes = []
+    while (found := lane.pop()) is not None:
+        sizes.append(len(found.recipients))
+    assert sizes == [MAX_RECIPIENTS, MAX_RECIPIENTS, 1]
+
+
+def test_recipients_of_a_domain_are_split_as_the_return_path_demands():
+    people = [recipient(1, n) for n in range(250)]
+    shared = message(1, return_path_mode=ReturnPathMode.MESSAGE)
+    assert [len(p.recipients) for p in parcels_of(shared, people, b"x")] == [100, 100, 50]
+    assert len(parcels_of(message(1), people, None)) == 250
+
+
+def test_parting_gives_each_domain_a_parcel_of_its_own():
+    people = [recipient(1, n, domain=f"{n % 3}.example") for n in range(7)]
+    one = parcel(1, *people)
+    others = one.part()
+    parcels = [one, *others]
+    assert [p.key.domain for p in parcels] == ["0.example", "1.example", "2.example"]
+    assert all(r.domain == p.key.domain for p in parcels for r in p.recipients)
+    assert sum(len(p.recipients) for p in parcels) == 7
+
+
+def test_a_full_lane_says_so(lane):
+    for number in range(LANE_LIMIT):
+        assert not lane.is_full
+        lane.push(parcel(number + 1, mode=ReturnPathMode.RECIPIENT))
+    assert lane.is_full
+
+
+def test_a_lane_with_a_connection_is_not_empty(lane):
+    assert lane.is_empty
+    lane.connections = 1
+    assert not lane.is_empty
+
+
+async def test_work_wakes_a_connection_that_waits(lane):
+    waiting = asyncio.ensure_future(lane.work(5))
+    await asyncio.sleep(0)
+    assert lane.wake_idle()
+    assert await waiting is True
+    assert not lane.wake_idle()
+
+
+async def test_waiting_in_vain_ends_after_the_idle_time(lane):
+    assert await lane.work(0.01) is False
+    assert not lane.wake_idle()
+
+
+async def test_one_piece_of_work_wakes_one_connection(lane):
+    waiting = [asyncio.ensure_future(lane.work(0.05)) for _ in range(3)]
+    await asyncio.sleep(0)
+    lane.wake_idle()
+    assert sorted(await asyncio.gather(*waiting)) == [False, False, True]
+
+
+async def test_all_are_woken_to_look_at_the_state_of_the_world(lane):
+    waiting = [asyncio.ensure_future(lane.work(5)) for _ in range(3)]
+    await asyncio.sleep(0)
+    lane.wake_all()
+    assert await asyncio.gather(*waiting) == [True, True, True]
+
+
+async def test_a_connection_that_is_cancelled_while_it_waits_stays_cancelled(lane):
+    waiting = asyncio.ensure_future(lane.work(5))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not lane.wake_idle()
