@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -31,13 +30,13 @@ from appliance.core.scope import Scope
 from appliance.core.settings import Settings
 from appliance.core.settings_reference import to_toml
 from appliance.domains import Domains
-from appliance.lab.dns_server import LabDns
 from appliance.lab.world import add_records
 from appliance.run.directory import box_names, queue_life_ms
 from appliance.run.initialise import initialise
 from appliance.run.sockets import published
 from appliance.tenancy import Tenants
 from relay.base import SENDING_DOMAIN, BenchError, free_port, tail, wait_for_port
+from relay.zone import start as serve_zone
 
 if TYPE_CHECKING:
     from appliance.lab.dns_server import Zone
@@ -61,7 +60,7 @@ class Pillarbox:
         self.home = Home(work / "home")
         self._log, self._dns_port = work / "pillarbox.log", free_port()
         self._mta_processes = processes
-        self._server: multiprocessing.Process | None = None
+        self._server: subprocess.Popen[bytes] | None = None
         self._box: subprocess.Popen[bytes] | None = None
         self._read, self._pids = 0, dict[str, int]()
 
@@ -69,9 +68,7 @@ class Pillarbox:
         """Make the home, serve DNS, serve the box."""
         zone = asyncio.run(make_home(self.home, self._settings()))
         self.dns = {name: types["TXT"][0] for name, types in zone.items() if "TXT" in types}
-        spawn = multiprocessing.get_context("spawn")
-        self._server = spawn.Process(target=_serve_zone, args=(zone, self._dns_port), daemon=True)
-        self._server.start()
+        self._server = serve_zone(zone, self._dns_port)
         self._box = self._serve()
         self.port = self._submission_port()
         wait_for_port(self.port, self._box, self._log)
@@ -86,8 +83,9 @@ class Pillarbox:
                 self._box.kill()  # its children see its pipe close, and drain
                 self._box.wait()
         if self._server is not None:
-            self._server.terminate()
-            self._server.join()
+            assert self._server.stdin is not None
+            self._server.stdin.close()
+            self._server.wait()
 
     def roots(self) -> tuple[int, ...]:
         """The supervisor."""
@@ -185,25 +183,3 @@ async def make_home(home: Home, settings: Settings) -> Zone:
     finally:
         await engine.dispose()
     return zone
-
-
-def _serve_zone(zone: Zone, port: int) -> None:
-    """The laboratory's DNS, in a process of its own, which ends with its parent."""
-    asyncio.run(_serve_until_orphaned(zone, port))
-
-
-async def _serve_until_orphaned(zone: Zone, port: int) -> None:
-    parent, orphaned = os.getppid(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def look() -> None:
-        if os.getppid() == parent:
-            loop.call_later(1, look)
-        else:
-            orphaned.set()
-
-    look()
-    server = LabDns(zone)
-    await server.start(port=port)
-    await orphaned.wait()
-    await server.stop()

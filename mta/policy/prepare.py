@@ -1,6 +1,6 @@
 """Prepare: the content exactly as it will be sent, and what the box must know of it.
 
-Added: one Received field on top; Date, Message-ID and (bulk) Feedback-ID at the end of the header
+Added: one Received field on top; From, Date, Message-ID and (bulk) Feedback-ID at the end of the header
 block where they are missing. Removed: Bcc, Resent-Bcc, Return-Path (RFC 5321 4.4: only final
 delivery writes it) and the control headers. Every other byte stays as it was, in its order.
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import ids
+from mta.policy.address import Address, parse_mailbox
 from mta.policy.controls import PREFIX, Controls, read_controls
 from mta.policy.display import display_text, plain_text
 from mta.policy.headers import MAX_LINE
@@ -52,14 +53,14 @@ def prepare(
 ) -> Prepared:
     """Read, add and remove the headers of a submission whose block has been scanned."""
     allow_utf8 = submission.smtputf8 or submission.credential.accept_8bit_headers
-    author = originator(block, allow_utf8=allow_utf8)
+    author = _author(submission, block, allow_utf8=allow_utf8)
     controls = read_controls(block, now_ms=now_ms)
     traffic_class = _traffic_class(submission, block, controls)
     tags = tuple(dict.fromkeys(submission.credential.tags + controls.tags))
     queue_id = ids.to_text(message_id)
     message_id_header = _message_id(block, default=f"<{queue_id}@{hostname}>")
     received = received_field(submission, queue_id=queue_id, hostname=hostname, now_ms=now_ms)
-    missing = _missing(block, date_text(now_ms // 1000), message_id_header)
+    missing = _missing(block, author, date_text(now_ms // 1000), message_id_header)
     if traffic_class is TrafficClass.BULK and b"feedback-id" not in block.spans:
         missing += f"Feedback-ID: {feedback_id(tags, submission.tenant.name)}\r\n"
     return Prepared(
@@ -101,11 +102,22 @@ def _message_id(block: HeaderBlock, *, default: str) -> str:
     return plain_text(block.get(b"message-id"), limit=MAX_LINE)
 
 
-def _missing(block: HeaderBlock, date: str, message_id_header: str) -> str:
+def _author(submission: Submission, block: HeaderBlock, *, allow_utf8: bool) -> Address:
+    """The From address; a message without the field gets one with the envelope sender.
+
+    So does every MTA that applications were written against. Refused where there is none either.
+    """
+    if b"from" in block.spans or not submission.envelope_from:
+        return originator(block, allow_utf8=allow_utf8)
+    return parse_mailbox(submission.envelope_from, smtputf8=allow_utf8)
+
+
+def _missing(block: HeaderBlock, author: Address, date: str, message_id_header: str) -> str:
     """The fields RFC 5322 3.6 wants in every message (RFC 6409 8.1 and 8.2 let us add them)."""
     date_line = "" if b"date" in block.spans else f"Date: {date}\r\n"
     id_line = "" if b"message-id" in block.spans else f"Message-ID: {message_id_header}\r\n"
-    return date_line + id_line
+    from_line = "" if b"from" in block.spans else f"From: <{author}>\r\n"
+    return from_line + date_line + id_line
 
 
 def _joined(block: HeaderBlock, received: bytes, missing: bytes) -> bytes:

@@ -13,14 +13,16 @@ import shutil
 import sys
 import threading
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from appliance.core.home import Home
 from appliance.core.rpc import RpcServer
 from appliance.run.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HOSTNAME = "box.test"
 

@@ -105,9 +105,7 @@ def test_nothing_is_due_after_its_end_and_only_what_is_over_expires(
     schedule, attempts, left, success, permanent, roll
 ):
     who = recipient(attempts=attempts, expires_at=NOW + left)
-    found = decide(
-        who, success=success, permanent=permanent, now=NOW, schedule=schedule, roll=roll
-    )
+    found = decide(who, success=success, permanent=permanent, now=NOW, schedule=schedule, roll=roll)
     if found.status is Status.DEFERRED:
         assert NOW < found.due_at <= who.expires_at
     else:
@@ -123,7 +121,11 @@ def test_a_receiver_that_always_defers_meets_a_last_attempt_at_the_end_of_the_qu
     for attempts in range(1_000):  # waits are of a second at least, halved by jitter at most
         found = decide(
             recipient(attempts=attempts, expires_at=who.expires_at),
-            success=False, permanent=False, now=now, schedule=schedule, roll=roll,
+            success=False,
+            permanent=False,
+            now=now,
+            schedule=schedule,
+            roll=roll,
         )
         if found.status is Status.EXPIRED:
             break

@@ -76,8 +76,10 @@ def test_one_pause_that_covers_is_enough():
 @pytest.mark.parametrize(
     ("pause", "words"),
     [
-        (Pause(id=1, domain="example.net", by="ann", reason="greylisting"),
-         "example.net is paused by ann: greylisting"),
+        (
+            Pause(id=1, domain="example.net", by="ann", reason="greylisting"),
+            "example.net is paused by ann: greylisting",
+        ),
         (Pause(id=1, by="ann"), "this mail is paused by ann: no reason given"),
     ],
 )
