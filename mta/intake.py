@@ -19,7 +19,6 @@ from mta.policy import compliance, limits
 from mta.policy.address import parse_mailbox
 from mta.policy.headers import scan
 from mta.policy.prepare import Prepared, prepare
-from mta.policy.refusal import Refused
 from mta.policy.sender import check_tenant, return_path_of, signing_domain
 from mta.status import Status, TrafficClass
 
@@ -50,13 +49,10 @@ class Handover(Protocol):
 
 
 class Observer(Protocol):
-    """Told of what was accepted and refused (metrics)."""
+    """Told of what was accepted (metrics); refusals are counted at the door they came in by."""
 
     def accepted(self, admitted: Admitted) -> None:
         """A message is durable."""
-
-    def refused(self, error: Refused) -> None:
-        """A submission was not taken."""
 
 
 class Intake:
@@ -86,16 +82,12 @@ class Intake:
         """Admit, sign, store; the message id. Raises Refused or StoreError."""
         if not self._has_space():
             raise StoreFullError("too little disk space is left: try again later")
-        try:
-            prepared, message_id = self._prepare(submission)
-            if not prepared.idempotency_key:
-                return await self._store(submission, prepared, message_id)
-            if self._shard.number != KEYED_SHARD:
-                return await self._handover(submission)
-            return await self._once(submission, prepared, message_id)
-        except Refused as error:
-            self._observer.refused(error)
-            raise
+        prepared, message_id = self._prepare(submission)
+        if not prepared.idempotency_key:
+            return await self._store(submission, prepared, message_id)
+        if self._shard.number != KEYED_SHARD:
+            return await self._handover(submission)
+        return await self._once(submission, prepared, message_id)
 
     def _prepare(self, submission: Submission) -> tuple[Prepared, int]:
         check_tenant(submission.tenant)

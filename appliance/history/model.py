@@ -83,6 +83,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     size: int = 0
     tags: tuple[str, ...] = ()
     recipients: tuple[tuple[int, str, str, str], ...] = ()  # n, address, domain, status
+    notice: str = ""  # which notice brought the news
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):

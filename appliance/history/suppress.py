@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from appliance.core.ids import to_text
 from appliance.suppressions import Reason, SoftBounce, SuppressionEvent
 from mta.outcome.category import Category
 from mta.status import EventKind, Scope
@@ -19,8 +20,9 @@ from mta.status import EventKind, Scope
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from appliance.core.ids import to_text
     from appliance.history.model import LoggedEvent
-    from appliance.suppressions import SuppressionList
+from appliance.suppressions import SuppressionList
 
 _FAILED: Final = frozenset({EventKind.BOUNCED, EventKind.BOUNCED_LATE, EventKind.EXPIRED})
 _ASKED: Final = {
@@ -66,7 +68,7 @@ def suppression_of(event: LoggedEvent) -> SuppressionEvent | None:
         reason = Reason.HARD_BOUNCE
     if reason is None:
         return None
-    return SuppressionEvent(event.id, facts.tenant, facts.to, reason, event.at)
+    return SuppressionEvent(_name(event), facts.tenant, facts.to, reason, event.at)
 
 
 def soft_bounces_and_deliveries(
@@ -81,9 +83,19 @@ def soft_bounces_and_deliveries(
             delivered.add(key)
             soft.pop(key, None)
         elif is_soft(event):
-            one = SoftBounce(event.id, event.facts.tenant, event.facts.to, event.at)
+            one = SoftBounce(_name(event), event.facts.tenant, event.facts.to, event.at)
             soft.setdefault(key, []).append(one)
     return [bounce for bounces in soft.values() for bounce in bounces], delivered
+
+
+def _name(event: LoggedEvent) -> str:
+    """What is applied once.
+
+    A notice may be read twice (a crash between telling and filing it away): its news then come as
+    two events and count as one.
+    """
+    notice = event.facts.notice
+    return f"{to_text(event.message_id)}.{event.n} {notice}" if notice else event.id
 
 
 def is_soft(event: LoggedEvent) -> bool:

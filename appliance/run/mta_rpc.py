@@ -136,6 +136,7 @@ def _submit(mta: Mta, intake: Intake) -> Handler:
             return {"id": await intake.accept(submission_of(payload, mta.current()))}
         except Refused as error:
             reply = error.reply
+            mta.metrics.refused.inc(reply.status)
             return {"refused": [reply.code, reply.enhanced, reply.text]}
 
     return submit

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from mta.directory import Directory
     from mta.message import Admitted, Attempt, Message
     from mta.outcome.record import Recorded
-    from mta.policy.refusal import Refused
 
 
 class Observers:
@@ -29,10 +28,6 @@ class Observers:
         metrics.accepted_recipients.inc(
             self._tenant(message.tenant_id), by=len(admitted.recipients)
         )
-
-    def refused(self, error: Refused) -> None:
-        """A submission was not taken."""
-        self._metrics.refused.inc(error.reply.status)
 
     def committed(self, jobs: int, seconds: float) -> None:
         """A batch became durable; called in the committing thread."""

@@ -42,8 +42,10 @@ class Shell:
     def __init__(self, home: Home) -> None:
         self.home = home
 
-    def __call__(self, *words: str, expect: int = 0, typed: bytes = b"") -> Said:
-        said = run("--home", str(self.home.path), *words, typed=typed)
+    def __call__(
+        self, *words: str, expect: int = 0, typed: bytes = b"", terminal: bool = False
+    ) -> Said:
+        said = run("--home", str(self.home.path), *words, typed=typed, terminal=terminal)
         assert said.code == expect, f"{words}: {said}"
         return said
 
@@ -60,10 +62,21 @@ class Shell:
         return error["error"]
 
 
-def run(*words: str, typed: bytes = b"") -> Said:
+class _Typed(io.TextIOWrapper):
+    """Standard input, from a person or a pipe."""
+
+    def __init__(self, typed: bytes, *, terminal: bool) -> None:
+        super().__init__(io.BytesIO(typed), "utf-8")
+        self._terminal = terminal
+
+    def isatty(self) -> bool:
+        return self._terminal
+
+
+def run(*words: str, typed: bytes = b"", terminal: bool = False) -> Said:
     """One command line."""
     out, err = (io.TextIOWrapper(io.BytesIO(), "utf-8") for _ in range(2))
-    stdin, sys.stdin = sys.stdin, io.TextIOWrapper(io.BytesIO(typed), "utf-8")
+    stdin, sys.stdin = sys.stdin, _Typed(typed, terminal=terminal)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
             code = main(words)

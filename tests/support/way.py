@@ -20,7 +20,6 @@ from mta.message import Admitted, Attempt, Egress, Message
 from mta.outcome.decide import RetrySchedule
 from mta.outcome.record import Recorded, Recorder
 from mta.policy.limits import Quota
-from mta.policy.refusal import Refused
 from mta.scheduling.dispatcher import Dispatcher
 from mta.scheduling.operations import Operations
 from mta.scheduling.sender import Limits, Sender
@@ -103,13 +102,9 @@ class Witness:
     """Sees what intake and sender report."""
 
     outcomes: list[Recorded] = field(default_factory=list)
-    refusals: list[Refused] = field(default_factory=list)
 
     def accepted(self, admitted: Admitted) -> None:
         pass
-
-    def refused(self, error: Refused) -> None:
-        self.refusals.append(error)
 
     def outcome(self, message: Message, outcome: Recorded, attempt: Attempt) -> None:
         self.outcomes.append(outcome)
@@ -123,9 +118,7 @@ class Way:
         self.directory = options.get("directory") or directory()
         self.witness = Witness()
         self.has_space = True
-        self.window = Window(
-            max_recipients=options.get("max_recipients", 1000), max_bytes=1 << 20
-        )
+        self.window = Window(max_recipients=options.get("max_recipients", 1000), max_bytes=1 << 20)
         egress = Egress(name="default", address="", helo="box.lab", ipv6=False)
         self.dispatcher = Dispatcher(
             shard=shard,

@@ -25,7 +25,7 @@ from mta.reply import Reply
         (550, "5.1.1x is no code", "", "5.1.1x is no code"),
         (550, "5.1.1234 is no code", "", "5.1.1234 is no code"),
         (354, "3.0.0 is no class", "", "3.0.0 is no class"),
-        (550, "5.١.1 has a foreign digit", "", "5.١.1 has a foreign digit"),
+        (550, "5.\u0661.1 has a foreign digit", "", "5.\u0661.1 has a foreign digit"),
         (421, "4.7.0 [TSS04] deferred", "4.7.0", "[TSS04] deferred"),
     ],
 )

@@ -331,5 +331,10 @@ async def _all_are(way, ids, wanted):
 
 def test_the_final_states_are_those_of_the_specification():
     assert {s for s in Status if s.is_final} == {
-        "delivered", "bounced", "expired", "suppressed", "cancelled", "corrupt",
+        "delivered",
+        "bounced",
+        "expired",
+        "suppressed",
+        "cancelled",
+        "corrupt",
     }

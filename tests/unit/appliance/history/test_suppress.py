@@ -82,3 +82,13 @@ def test_a_delivery_clears_what_came_before_it_and_not_what_comes_after():
     soft, delivered = soft_bounces_and_deliveries(events)
     assert [one.event_id for one in soft] == [events[2].id, events[3].id]
     assert delivered == {(7, "ann@x.example")}
+
+
+def test_a_notice_that_was_read_twice_counts_as_one():
+    first = suppression_of(event("complained", seq=1, notice="n1"))
+    again = suppression_of(event("complained", seq=2, notice="n1"))
+    another = suppression_of(event("complained", seq=3, notice="n2"))
+    assert first is not None
+    assert again is not None
+    assert another is not None
+    assert first.event_id == again.event_id != another.event_id

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
 
 from appliance.core.home import Home
@@ -75,7 +74,9 @@ def test_the_home_may_come_from_the_environment(shell, monkeypatch):
 def test_a_configuration_of_its_own_place_is_read_instead(shell, tmp_path):
     other = tmp_path / "other.toml"
     other.write_text('[box]\nhostname = "other.example"\n')
-    assert shell.json("config", "show", "--config", str(other))["box"]["hostname"] == "other.example"
+    assert (
+        shell.json("config", "show", "--config", str(other))["box"]["hostname"] == "other.example"
+    )
 
 
 def test_config_check_tells_every_mistake_with_its_line(shell, tmp_path):
@@ -124,4 +125,4 @@ def test_the_laboratory_never_takes_the_home_of_a_real_box(tmp_path):
     before = shell.home.config_file.read_bytes()
     assert "laboratory would overwrite" in shell.error("lab", expect=65)
     assert shell.home.config_file.read_bytes() == before
-    assert os.listdir(shell.home.path) == ["pillarbox.toml"]
+    assert list(shell.home.path.iterdir()) == [shell.home.config_file]

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from appliance.core import clock, ids
+from appliance.core.errors import NotFoundError
 from appliance.history import LogWriter, write_partitions
 from appliance.history.read_outbox import read
-from appliance.run.cli import session as cli_session
 from tests.support.cli import Owner
 from tests.support.control import FakeClock
 from tests.support.history import Outbox
@@ -142,32 +142,172 @@ def test_many_recipients_need_a_yes(shell, owner, monkeypatch):
         "queue_act": {"changed": 2, "being_sent": 0},
     }
     assert "concerns 2" in shell.error("queue", "hold", "--domain", "example.com", expect=64)
-    terminal = type("Terminal", (), {"isatty": lambda self: True})()
-    monkeypatch.setattr(cli_session.sys, "stdin", terminal)
-    asked = []
-
-    def answering(answer):
-        def confirm(question, **_):
-            asked.append(question)
-            if not answer:
-                raise cli_session.click.Abort
-
-        monkeypatch.setattr(cli_session.click, "confirm", confirm)
-        monkeypatch.setattr("tests.support.cli.sys.stdin", terminal)
-
-    answering(answer=False)
-    monkeypatch.setattr("tests.support.cli.io.TextIOWrapper", _AtTerminal)
-    assert "stopped" in shell("queue", "hold", "--domain", "example.com", expect=130).err
+    said = shell("queue", "hold", "--all", typed=b"n\n", terminal=True, expect=130)
+    assert "Hold up to 2 recipients?" in said.err
     assert owner.calls("queue_act") == []
-    answering(answer=True)
-    shell("queue", "hold", "--domain", "example.com")
-    assert asked == ["Hold up to 2 recipients?"] * 2
+    shell("queue", "hold", "--all", typed=b"y\n", terminal=True)
     assert len(owner.calls("queue_act")) == 1
 
 
-import io  # noqa: E402
+def test_one_recipient_needs_no_yes(shell, owner):
+    owner.answers |= {"queue_list": [_row(1)], "queue_act": {"changed": 1, "being_sent": 0}}
+    assert shell.json("queue", "hold", _row(1)["id"])["changed"] == 1
 
 
-class _AtTerminal(io.TextIOWrapper):
-    def isatty(self) -> bool:
-        return True
+def test_an_error_of_the_owner_keeps_its_words_and_exit_code(shell, owner):
+    def answer(payload):
+        raise NotFoundError("no such message waits in the queue")
+
+    owner.answers["queue_show"] = answer
+    assert "no such message" in shell.error("queue", "show", _row(1)["id"], expect=66)
+
+
+# -- the queue and the log together --------------------------------------------
+
+
+@pytest.fixture
+def outbox():
+    return Outbox(FakeClock(clock.now_ms() - 10 * clock.MINUTE))
+
+
+def _log(shell, outbox):
+    """What the worker does with an outbox."""
+    writer = LogWriter(write_partitions(shell.home.log_dir), keep_days=30)
+    writer.open()
+    events, rejected = read(0, outbox.take(), writer.today)
+    assert rejected == []
+    writer.write(0, events)
+    writer.close()
+
+
+def _shown(message_id, events, **changes):
+    """As the owner answers `queue_show`."""
+    recipient = _row(0, message_id=message_id, id=ids.to_text(message_id), address="joe@b.example")
+    return {
+        "message": {
+            "id": ids.to_text(message_id),
+            "tenant_id": 7,
+            "credential_id": 3,
+            "class": "transactional",
+            "sender": "app@sender.example",
+            "from": "Shop@sender.example",
+            "message_id": "<1@sender.example>",
+            "subject": "Your order",
+            "size": 4096,
+            "accepted_at": ids.time_of(message_id),
+            "client": "192.0.2.9",
+            "tags": [],
+            "metadata": "",
+            "signing_domain": "sender.example",
+        },
+        "recipients": [recipient | changes],
+        "events": [[row.seq, row.n, row.kind, row.at, row.data] for row in events],
+    }
+
+
+def test_queue_show_joins_what_the_owner_has_to_what_the_log_has(shell, owner, outbox):
+    message_id = outbox.accept("joe@b.example")
+    _log(shell, outbox)
+    later = {"reply": "451 4.7.1 later", "category": "greylisted", "next": clock.now_ms()}
+    outbox.tried(message_id, 0, "deferred", "joe@b.example", **later)
+    owner.answers["queue_show"] = _shown(message_id, outbox.take())
+    story = shell.json("queue", "show", ids.to_text(message_id))
+    assert [event["kind"] for event in story["events"]] == ["accepted", "deferred"]
+    assert story["events"][1]["steps"][1]["command"] == "MAIL FROM:<>"
+    assert story["recipients"][0]["next"].endswith("Z")
+    text = shell("queue", "show", ids.to_text(message_id)).out
+    for words in ("(in 59 min)", "signed", "queued", "451 4.7.1 later", "MAIL FROM:<> -> 250 ok"):
+        assert words in text
+
+
+def test_messages_are_found_and_told_from_the_log_alone(shell, outbox):
+    first = outbox.accept("joe@b.example", "ann@c.example", tags=["orders"])
+    outbox.tried(first, 0, "delivered", "joe@b.example")
+    outbox.tried(first, 1, "bounced", "ann@c.example", reply="550 5.1.1 no such user")
+    second = outbox.accept("eve@b.example", tenant=8)
+    _log(shell, outbox)
+    found = shell.json("messages", "list")
+    assert [one["address"] for one in found["messages"]] == [
+        "eve@b.example",
+        "ann@c.example",
+        "joe@b.example",
+    ]
+    for words, expected in (
+        (["--address", "JOE@b.example"], ["joe@b.example"]),
+        (["--address", "ann*"], ["ann@c.example"]),
+        (["--domain", "B.example"], ["eve@b.example", "joe@b.example"]),
+        (["--status", "bounced"], ["ann@c.example"]),
+        (["--tag", "orders"], ["ann@c.example", "joe@b.example"]),
+        (["--message-id", ids.to_text(second)], ["eve@b.example"]),
+        (["--since", "1h", "--sender", "app@sender.example", "--limit", "1"], ["eve@b.example"]),
+        (["--until", "1h"], []),
+    ):
+        rows = shell.json("messages", "list", *words)["messages"]
+        assert [one["address"] for one in rows] == expected, words
+    page = shell.json("messages", "list", "--limit", "2")
+    rest = shell.json("messages", "list", "--cursor", page["cursor"])
+    assert [one["address"] for one in rest["messages"]] == ["joe@b.example"]
+    assert rest["cursor"] is None
+    assert "550 5.1.1 no such user" in shell("messages", "list").out
+    text = shell("messages", "show", ids.to_text(first)).out
+    assert text.index("accepted") < text.index("queued") < text.index("delivered")
+    assert "550 5.1.1 no such user" in text
+    assert "is no time" in shell.error("messages", "list", "--since", "soon", expect=64)
+
+
+def test_a_message_that_is_nowhere_is_not_found(shell, owner):
+    def answer(payload):
+        raise NotFoundError("no such message waits in the queue")
+
+    owner.answers["queue_show"] = answer
+    assert "the log has no message" in shell.error("messages", "show", _row(1)["id"], expect=66)
+
+
+def test_events_are_lines_in_the_order_of_the_log(shell, outbox):
+    message_id = outbox.accept("joe@b.example")
+    outbox.tried(message_id, 0, "delivered", "joe@b.example")
+    _log(shell, outbox)
+    lines = [msgspec.json.decode(line) for line in shell("events", "--json").out.splitlines()]
+    assert [line["kind"] for line in lines] == ["accepted", "delivered"]
+    assert lines[1]["reply"] == "250 2.0.0 ok"
+    assert lines[1]["id"] == ids.to_text(message_id)
+    only = shell("events", "--kind", "delivered", "--id", ids.to_text(message_id), "--limit", "1")
+    assert only.out.count("\n") == 1
+    assert "joe@b.example by mx1.receiver.example TLSv1.3: 250 2.0.0 ok" in only.out
+    assert shell("events", "--domain", "c.example").out == ""
+
+
+def test_a_test_message_is_submitted_as_a_login_and_watched_to_its_end(shell, owner, outbox):
+    message_id = outbox.accept("joe@b.example")
+    outbox.tried(message_id, 0, "delivered", "joe@b.example")
+    owner.answers |= {
+        "submit": {"id": message_id},
+        "queue_show": _shown(message_id, outbox.take(), status="delivered"),
+    }
+    shell("tenant", "create", "acme")
+    shell("domain", "create", "shop.example", "--tenant", "acme", "--assume-verified")
+    made = shell.json("credential", "create", "--tenant", "acme", "--name", "web")
+    said = shell("send-test", "joe@b.example", "--from", "me@shop.example", "--subject", "Ümläut")
+    assert "delivered" in said.out
+    (payload,) = owner.calls("submit")
+    assert (payload["credential"], payload["sender"]) == (made["id"], "me@shop.example")
+    assert payload["recipients"] == [["joe@b.example", "", ""]]
+    assert payload["data"].isascii()
+    assert b"\r\nTo: <joe@b.example>\r\nSubject: =?utf-8?" in payload["data"]
+    assert b"\n" not in payload["data"].replace(b"\r\n", b"")
+
+
+def test_a_test_message_that_fails_waits_or_is_refused_has_its_exit_code(shell, owner, outbox):
+    shell("tenant", "create", "acme")
+    shell("domain", "create", "shop.example", "--tenant", "acme", "--assume-verified")
+    shell("credential", "create", "--tenant", "acme", "--name", "web")
+    words = ["send-test", "joe@b.example", "--from", "me@shop.example", "--timeout", "0.1"]
+    message_id = outbox.accept("joe@b.example")
+    accepted = outbox.take()
+    owner.answers |= {"submit": {"id": message_id}, "queue_show": _shown(message_id, accepted)}
+    assert "it still waits" in shell(*words, expect=75).err
+    outbox.tried(message_id, 0, "bounced", "joe@b.example", reply="550 5.1.1 no")
+    owner.answers["queue_show"] = _shown(message_id, [*accepted, *outbox.take()], status="bounced")
+    assert shell.json(*words, expect=1)["events"][1]["reply"] == "550 5.1.1 no"
+    owner.answers["submit"] = {"refused": [550, "5.7.1", "not yours"]}
+    assert "550 5.7.1 not yours" in shell.error(*words, expect=64)

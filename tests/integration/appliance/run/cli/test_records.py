@@ -94,9 +94,7 @@ def test_new_selectors_wait_until_they_are_seen_or_activated(acme):
 
 def test_a_key_made_elsewhere_is_taken_over(acme, tmp_path):
     key = tmp_path / "key.pem"
-    subprocess.run(
-        ["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(key)], check=True
-    )
+    subprocess.run(["openssl", "genpkey", "-algorithm", "ed25519", "-out", str(key)], check=True)
     words = ["domain", "import-key", "shop.example"]
     done = acme.json(*words, str(key), "--selector", "theirs")
     assert {"selector": "theirs", "algorithm": "ed25519-sha256", "state": "pending"} in done["keys"]
@@ -127,20 +125,24 @@ def test_a_login_is_shown_once_with_a_line_to_try_it(acme):
     assert made["password"] not in listed
     assert "secret" not in listed
     found = next(one for one in json.loads(listed) if one["name"] == "bulk")
-    assert found["policy"] | {
-        "from_policy": "any",
-        "traffic_class": "bulk",
-        "tags": ["news"],
-        "networks": ["10.0.0.0/8"],
-        "dsn": False,
-        "compliance": "refuse",
-        "return_path_mode": "message",
-        "recipients_per_hour": 100,
-        "hide_client": True,
-        "accept_8bit_headers": True,
-        "normalise_line_ends": True,
-        "surge_hold": True,
-    } == found["policy"]
+    assert (
+        found["policy"]
+        | {
+            "from_policy": "any",
+            "traffic_class": "bulk",
+            "tags": ["news"],
+            "networks": ["10.0.0.0/8"],
+            "dsn": False,
+            "compliance": "refuse",
+            "return_path_mode": "message",
+            "recipients_per_hour": 100,
+            "hide_client": True,
+            "accept_8bit_headers": True,
+            "normalise_line_ends": True,
+            "surge_hold": True,
+        }
+        == found["policy"]
+    )
 
 
 def test_a_login_is_rotated_and_revoked_by_name_user_name_or_id(acme):
