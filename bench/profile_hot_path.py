@@ -4,9 +4,9 @@
 
 Starts this box as in production, sends without pause, and records one mta process for some seconds.
 Each thread's CPU time (from /proc) is shared out over the samples in which it was at work, and divided by
-the messages that went through; native code counts for the Python function that called it. A wait for the
-disk counts as work of its thread, so commits look dearer than their CPU. Sampling takes some CPU itself.
---gil samples only who holds the interpreter's lock.
+the messages that went through; native code counts for the Python function that called it. A thread that
+waits for the disk, or for a core, inside a call counts as at work there: on a busy machine sends and commits
+look dearer than they are. --gil samples only who holds the interpreter's lock, which leaves Python itself.
 py-spy needs root, or kernel.yama.ptrace_scope = 0. Nothing is left running.
 """
 
@@ -172,7 +172,7 @@ def counted(lines: Iterable[str], used: dict[int, list[float]], per_second: floa
         stack, _, count = line.rpartition(" ")
         thread, *frames = stack.split(";")
         found = _THREAD.match(thread)
-        if found is None or int(found[1]) not in used:
+        if found is None or not frames or int(found[1]) not in used:
             continue
         number = int(found[1])
         user, system = used[number]

@@ -20,9 +20,8 @@ from mta.status import EventKind, Scope
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from appliance.core.ids import to_text
     from appliance.history.model import LoggedEvent
-from appliance.suppressions import SuppressionList
+    from appliance.suppressions import SuppressionList
 
 _FAILED: Final = frozenset({EventKind.BOUNCED, EventKind.BOUNCED_LATE, EventKind.EXPIRED})
 _ASKED: Final = {

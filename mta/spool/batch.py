@@ -66,6 +66,7 @@ class Batch:
     keys: list[tuple[object, ...]] = field(default_factory=list)
     settlements: list[Settlement] = field(default_factory=list)
     last_id: int = 0
+    events_written: int = 0  # how many of `events` are in the outbox already
 
     def add_message(self, admitted: Admitted, signature: bytes) -> None:
         """A message with its content, recipients and the event `accepted`."""

@@ -162,11 +162,14 @@ class SpoolStore:
         self._insert("insert_recipient", batch.recipients)
         self._many("drop_old_key", [(*key[:2], batch.now) for key in batch.keys])
         self._insert("insert_key", batch.keys)
-        return self._settle(batch)
+        lost = self._settle(batch)
+        self.write_events(batch)
+        return lost
 
     def write_events(self, batch: Batch) -> None:
-        """The last step of the transaction: the outbox."""
-        self._insert("insert_event", batch.events)
+        """Events that were added since the last call go to the outbox."""
+        self._insert("insert_event", batch.events[batch.events_written :])
+        batch.events_written = len(batch.events)
 
     def written(self, batch: Batch) -> None:
         """The transaction is durable: go on from the batch's numbers."""

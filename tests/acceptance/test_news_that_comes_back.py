@@ -11,8 +11,8 @@ import pytest
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from appliance.lab.world import late_bounce
-from tests.support.box import running_box
 from tests.support.bounce_corpus import samples
+from tests.support.box import running_box
 from tests.support.way import until
 
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}

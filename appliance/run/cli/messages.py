@@ -34,7 +34,7 @@ _PAGE = 1000
 @click.option("--address", default="", help="Recipient; addr* finds all that begin so.")
 @click.option("--domain", default="", help="Recipients at this domain.")
 @click.option("--message-id", "message", default="", help="Our id, or the Message-ID header.")
-@click.option("--sender", default="", help="Address of the envelope or the From header.")
+@click.option("--sender", default="", help="Address in the From header.")
 @click.option("--tag", default="", help="With this tag.")
 @click.option("--status", type=click.Choice(_STATES), help="In this state.")
 @click.option("--flag", "flags", multiple=True, type=click.Choice(_FLAGS), help="With late news.")

@@ -272,7 +272,7 @@ async def test_mail_with_the_null_sender_leaves_with_it_and_makes_no_notice(tmp_
         message_id = await way.send(envelope_from="")
         await until(lambda: _is(way, message_id, "bounced"))
         await asyncio.sleep(0.1)
-        assert [line for _, line in mx.commands if line.startswith("MAIL")][0].startswith(
+        assert next(line for _, line in mx.commands if line.startswith("MAIL")).startswith(
             "MAIL FROM:<>"
         )
     assert mx.count == 0

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.settings import Delivery, Settings, Smarthost, Database
+from appliance.core.settings import Database, Delivery, Settings, Smarthost
 from appliance.core.settings_options import allowed, as_toml, options
 from appliance.core.settings_reference import reference_toml, to_toml
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import re
-from random import Random  # noqa: TC003 - hypothesis reads annotations
+from random import Random
 
 import pytest
 from hypothesis import assume, given

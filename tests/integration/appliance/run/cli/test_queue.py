@@ -16,10 +16,11 @@ from tests.support.control import FakeClock
 from tests.support.history import Outbox
 
 BY = f"cli:{getpass.getuser()}"
+FIRST_ID = ids.first_at(clock.now_ms())
 
 
 def _row(number: int, **changes):
-    message_id = ids.first_at(clock.now_ms()) + number
+    message_id = FIRST_ID + number
     return {
         "id": ids.to_text(message_id),
         "message_id": message_id,
@@ -239,7 +240,7 @@ def test_messages_are_found_and_told_from_the_log_alone(shell, outbox):
         (["--status", "bounced"], ["ann@c.example"]),
         (["--tag", "orders"], ["ann@c.example", "joe@b.example"]),
         (["--message-id", ids.to_text(second)], ["eve@b.example"]),
-        (["--since", "1h", "--sender", "app@sender.example", "--limit", "1"], ["eve@b.example"]),
+        (["--since", "1h", "--sender", "shop@sender.example", "--limit", "1"], ["eve@b.example"]),
         (["--until", "1h"], []),
     ):
         rows = shell.json("messages", "list", *words)["messages"]
@@ -250,7 +251,7 @@ def test_messages_are_found_and_told_from_the_log_alone(shell, outbox):
     assert rest["cursor"] is None
     assert "550 5.1.1 no such user" in shell("messages", "list").out
     text = shell("messages", "show", ids.to_text(first)).out
-    assert text.index("accepted") < text.index("queued") < text.index("delivered")
+    assert text.rindex("accepted") < text.rindex("queued") < text.rindex("delivered")
     assert "550 5.1.1 no such user" in text
     assert "is no time" in shell.error("messages", "list", "--since", "soon", expect=64)
 
