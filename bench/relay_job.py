@@ -131,12 +131,9 @@ class Job:
                 running.callback(relay.stop)
                 self._start(relay)
             cells = self._measure(chosen)
-            self._notes += [
-                f"log of {relay.name}: {line}"
-                for relay in chosen
-                if isinstance(relay, Pillarbox)
-                for line in relay.complaints()
-            ]
+            for relay in chosen:
+                for words in relay.complaints() if isinstance(relay, Pillarbox) else ():
+                    self._note(f"log of {relay.name}: {words}")
         self._write(cells)
         return 1 if any(one.errors for one in cells) else 0
 

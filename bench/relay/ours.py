@@ -13,11 +13,13 @@ The log is kept in the work directory and shown when the box does not start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -106,12 +108,14 @@ class Pillarbox:
         return 0
 
     def complaints(self) -> list[str]:
-        """Lines of the log that are warnings or worse, the first twenty."""
-        found = []
-        for line in self._log.read_text("utf-8", "replace").splitlines():
-            if '"level":"info"' not in line and len(found) < 20:
-                found.append(line[:300])
-        return found
+        """What its log says in warnings and errors, each text once, with how often."""
+        found = Counter[str]()
+        for line in self._log.read_bytes().splitlines():
+            with contextlib.suppress(ValueError):  # a line for people
+                entry = json.loads(line)
+                if entry["level"] not in ("info", "debug"):
+                    found[f"{entry['level']} of {entry['process']}: {entry['text']}"] += 1
+        return [f"{count} x {words}" for words, count in found.most_common(20)]
 
     def _note(self, line: bytes) -> None:
         """ "mta-0 runs with pid 4711" """

@@ -98,8 +98,8 @@ class Backlog:
             return state
         return None
 
-    def page_read(self, state: KeyState, cursor: Cursor | None, later: Waiting | None) -> None:
-        """A page ended at `cursor` with more behind it, or was the last: then `later` says the rest."""
+    def page_read(self, state: KeyState, cursor: Cursor | None, later: int) -> None:
+        """A page ended at `cursor` with more behind it, or was the last: the rest is due `later`."""
         noted, again = self._read(state)
         if cursor is not None:
             missed = again or 0 < noted <= cursor.due_at
@@ -107,8 +107,8 @@ class Backlog:
             self._queue(state)
             return
         state.due_at = 0
-        if later is not None and later.count:
-            self.note(state.key, later.due_at)
+        if later:
+            self.note(state.key, later)
         if noted:
             self.note(state.key, noted)
         self._forget_if_empty(state)

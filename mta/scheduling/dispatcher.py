@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from mta.scheduling.window import Window
     from mta.spool.batch import Batch
     from mta.spool.shard import Shard
-    from mta.spool.store import QueueKey, SpoolStore, Waiting
+    from mta.spool.store import QueueKey, SpoolStore
     from mta.transport.base import Router, Site
 
 PAGE = 100
@@ -212,7 +212,7 @@ class Dispatcher:
                 continue  # a recipient without its message: `pillarbox spool check` reports it
             for parcel in parcels_of(page.messages[message_id], group, None):
                 self._take(parcel)
-        self.backlog.page_read(page.state, cursor, page.later)
+        self.backlog.page_read(page.state, cursor, page.later or 0)
 
     # -- to the lane -------------------------------------------------------
 
@@ -322,7 +322,7 @@ class _Page:
         state: KeyState,
         recipients: list[Recipient],
         messages: dict[int, Message],
-        later: Waiting | None,
+        later: int | None,
     ) -> None:
         self.state, self.recipients, self.messages, self.later = state, recipients, messages, later
         self.more = later is None  # the page was full: read on behind its last recipient

@@ -233,10 +233,10 @@ class SpoolStore:
         rows = self._rows("waiting", (self.shard,))
         return [Waiting(QueueKey(r[0], r[1], r[2]), r[3], r[4]) for r in rows]
 
-    def later(self, key: QueueKey, now: int) -> Waiting:
-        """Count and first due time of those under a key that are not due yet."""
+    def later(self, key: QueueKey, now: int) -> int:
+        """When the first of those under a key that are not due yet will be; 0 if there is none."""
         row = self._row("next_due", (self.shard, key.tenant_id, key.traffic_class, key.domain, now))
-        return Waiting(key, row[0], row[1] or 0)
+        return int(row[0] or 0)
 
     def due(self, key: QueueKey, now: int, after: Cursor, limit: int) -> list[Recipient]:
         """The next page of recipients of a key that are due, in order."""

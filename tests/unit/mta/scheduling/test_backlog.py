@@ -60,13 +60,13 @@ def test_what_the_store_found_at_start_is_taken_over():
 
 def test_a_key_with_nothing_left_is_forgotten():
     found = backlog()
-    found.page_read(reading(found), None, Waiting(KEY, 0, 0))
+    found.page_read(reading(found), None, 0)
     assert len(found) == 0
 
 
 def test_what_is_due_later_is_remembered_after_the_last_page():
     found = backlog()
-    found.page_read(reading(found), None, Waiting(KEY, 3, 900))
+    found.page_read(reading(found), None, 900)
     assert ready(found, 899)[0] == []
     assert ready(found, 900)[0] == [KEY]
 
@@ -74,7 +74,7 @@ def test_what_is_due_later_is_remembered_after_the_last_page():
 def test_more_behind_a_page_is_read_on_behind_its_end():
     found = backlog()
     end = Cursor(60, 8, 0)
-    found.page_read(reading(found), end, None)
+    found.page_read(reading(found), end, 0)
     _, [state] = ready(found, 100)
     assert state.cursor == end
 
@@ -87,7 +87,7 @@ def test_news_that_comes_while_a_page_is_read_is_looked_at_afterwards(more, due_
     found.note(KEY, due_at)
     found.took(KEY, 10)
     cursor = Cursor(60, 8, 0) if more else None
-    found.page_read(state, cursor, None if more else Waiting(KEY, 0, 0))
+    found.page_read(state, cursor, 0)
     _, [again] = ready(found, 100)
     assert again.cursor.due_at < due_at
 
@@ -96,9 +96,9 @@ def test_what_became_durable_behind_the_place_that_was_read_is_read_from_the_sta
     """Two messages are committed in another order than they were received in."""
     found = backlog()
     found.took(KEY, 10)
-    found.page_read(reading(found), Cursor(60, 8, 0), None)
+    found.page_read(reading(found), Cursor(60, 8, 0), 0)
     _, [state] = ready(found, 100)
-    found.page_read(state, None, Waiting(KEY, 0, 0))
+    found.page_read(state, None, 0)
     found.note(KEY, 55)
     _, [state] = ready(found, 100)
     assert state.cursor == Cursor()
@@ -108,7 +108,7 @@ def test_a_rewind_while_a_page_is_read_is_not_lost():
     found = backlog()
     state = reading(found)
     found.rewind(KEY, 99)
-    found.page_read(state, Cursor(100, 8, 0), None)
+    found.page_read(state, Cursor(100, 8, 0), 0)
     _, [state] = ready(found, 100)
     assert state.cursor == Cursor()
 
@@ -157,7 +157,7 @@ def test_a_key_parked_while_its_page_was_read_goes_on_behind_that_page():
     found = backlog()
     state = reading(found)
     found.park(KEY)
-    found.page_read(state, Cursor(60, 8, 0), None)
+    found.page_read(state, Cursor(60, 8, 0), 0)
     assert ready(found, 100)[0] == []
     found.unpark(lambda _: True)
     _, [state] = ready(found, 100)
@@ -168,7 +168,7 @@ def test_a_key_with_enough_in_memory_is_not_read_until_half_has_gone():
     found = backlog()
     state = reading(found)
     found.took(KEY, KEY_LIMIT)
-    found.page_read(state, Cursor(60, 8, 0), None)
+    found.page_read(state, Cursor(60, 8, 0), 0)
     assert ready(found, 100)[0] == []
     found.released(KEY, KEY_LIMIT // 2)
     assert ready(found, 100)[0] == []
@@ -180,7 +180,7 @@ def test_nothing_in_memory_means_reading_from_the_start():
     found = backlog()
     state = reading(found)
     found.took(KEY, 5)
-    found.page_read(state, Cursor(60, 8, 0), None)
+    found.page_read(state, Cursor(60, 8, 0), 0)
     found.released(KEY, 5)
     _, [state] = ready(found, 100)
     assert state.cursor == Cursor()
@@ -261,10 +261,10 @@ class ADispatcher(RuleBasedStateMachine):
                 self.memory.add(row)
                 self.backlog.took(KEY, 1)
         if len(rows) == PAGE:
-            self.backlog.page_read(state, Cursor(*rows[-1]), None)
+            self.backlog.page_read(state, Cursor(*rows[-1]), 0)
         else:
             first = later[0][0] if later else 0
-            self.backlog.page_read(state, None, Waiting(KEY, len(later), first))
+            self.backlog.page_read(state, None, first)
 
     @rule(wait=st.integers(0, 60), put_back=st.booleans())
     def leave_memory(self, wait, put_back):

@@ -1,0 +1,409 @@
+"""The committing thread: many jobs in one flush, and what becomes of them when something fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from contextlib import asynccontextmanager
+
+import pytest
+
+from appliance.core.errors import (
+    ConflictError,
+    FencedError,
+    SecretError,
+    StoreError,
+    StoreFullError,
+)
+from mta.spool.committer import BATCH_JOBS
+from mta.spool.jobs import SettleJob
+from mta.status import Status
+from tests.support.recipients import NOW, admitted, recipient, settlement
+from tests.support.spools import Commits, Fatal, Spool, open_shard
+from tests.support.way import backend_at, until
+
+SECONDS = 20
+
+
+@asynccontextmanager
+async def opened(location, **options):
+    shard = await open_shard(location, **options)
+    try:
+        yield shard
+    finally:
+        await shard.close()
+
+
+@asynccontextmanager
+async def one_batch(shard):
+    """What is submitted inside goes into one batch: the thread is kept waiting until the end."""
+    begun, go = threading.Event(), threading.Event()
+
+    def wait(_store, _batch):
+        begun.set()
+        go.wait(SECONDS)
+
+    blocker = asyncio.ensure_future(shard.call(wait))
+    await asyncio.to_thread(begun.wait, SECONDS)
+    try:
+        yield
+        await asyncio.sleep(0)
+    finally:
+        go.set()
+        await blocker
+
+
+class Settled(asyncio.Event):
+    """Waits for on_done."""
+
+    def __call__(self, signatures):
+        self.signatures = signatures
+        self.set()
+
+    async def seen(self):
+        async with asyncio.timeout(SECONDS):
+            await self.wait()
+
+
+async def statuses(shard, message_id):
+    found = await shard.call(lambda store, _: store.recipients(message_id))
+    return [str(r.status) for r in found]
+
+
+async def results(*jobs):
+    async with asyncio.timeout(SECONDS):
+        return await asyncio.gather(*jobs, return_exceptions=True)
+
+
+# -- together ---------------------------------------------------------------------------------
+
+
+async def test_what_piles_up_during_a_flush_shares_the_next(location):
+    commits = Commits()
+    async with opened(location, observer=commits) as shard:
+        await asyncio.gather(*(shard.accept(admitted(n)) for n in range(1, 201)))
+        assert sum(commits.jobs) == 200
+        assert len(commits.jobs) < 20
+        assert len(await shard.call(lambda store, _: store.events(0, 1000))) == 200
+
+
+async def test_a_batch_has_a_limit(location):
+    commits = Commits()
+    async with opened(location, observer=commits) as shard:
+        async with one_batch(shard):
+            waiting = [asyncio.ensure_future(shard.accept(admitted(n))) for n in range(1, 401)]
+            await asyncio.sleep(0)
+            assert shard.backlog == 400
+        await results(*waiting)
+    assert commits.jobs == [1, BATCH_JOBS, 400 - BATCH_JOBS]
+
+
+async def test_a_lone_message_waits_for_no_other(location):
+    commits = Commits()
+    async with opened(location, observer=commits) as shard:
+        for n in range(1, 6):
+            await shard.accept(admitted(n))
+        assert commits.jobs == [1] * 5
+
+
+async def test_accept_answers_with_the_signature_made_in_the_committing_thread(location):
+    threads = []
+
+    def sign(one):
+        threads.append(threading.current_thread().name)
+        return b"DKIM-Signature: %d\r\n" % one.message.id
+
+    async with opened(location, sign=sign) as shard:
+        assert await shard.accept(admitted(4)) == b"DKIM-Signature: 4\r\n"
+        found = await shard.call(lambda store, _: store.message(4))
+        assert found.signature == b"DKIM-Signature: 4\r\n"
+    assert threads == ["committer-0"]
+
+
+async def test_a_look_never_shows_rows_older_than_an_outcome_reported_with_it(location):
+    """Even if it was asked for before the outcome came, in the same batch."""
+    async with opened(location) as shard:
+        await shard.accept(admitted(1))
+        order, done = [], Settled()
+        async with one_batch(shard):
+            look = asyncio.ensure_future(statuses(shard, 1))
+            look.add_done_callback(lambda _: order.append("look"))
+            await asyncio.sleep(0)
+            shard.settle([settlement(recipient(1))], [], done)
+        await done.seen()
+        assert await look == ["delivered"]
+
+
+async def test_a_notice_becomes_durable_with_the_outcome_it_tells_of(location):
+    done = Settled()
+    async with opened(location, sign=lambda one: b"for %d" % one.message.id) as shard:
+        await shard.accept(admitted(1))
+        shard.settle([settlement(recipient(1), Status.BOUNCED)], [admitted(2)], done)
+        await done.seen()
+        assert done.signatures == [b"for 2"]
+        assert await statuses(shard, 2) == ["queued"]
+
+
+# -- apart ------------------------------------------------------------------------------------
+
+
+async def test_one_poisoned_message_takes_no_other_with_it(location):
+    commits, done = Commits(), Settled()
+    async with opened(location, observer=commits) as shard:
+        await shard.accept(admitted(1))
+        async with one_batch(shard):
+            waiting = [asyncio.ensure_future(shard.accept(admitted(n))) for n in (2, 3, 1, 4)]
+            await asyncio.sleep(0)
+            shard.settle([settlement(recipient(1))], [], done)
+        found = await results(*waiting)
+        await done.seen()
+        assert [type(answer) for answer in found] == [bytes, bytes, StoreError, bytes]
+        assert await statuses(shard, 1) == ["delivered"]
+        assert [seq for seq, _ in await numbers(shard)] == [1, 2, 3, 4, 5]
+
+
+async def numbers(shard):
+    rows = await shard.call(lambda store, _: store.events(0, 100))
+    return [(row.seq, row.kind) for row in rows]
+
+
+@pytest.mark.parametrize("text", ["half a pair \ud800"])
+async def test_a_text_no_database_takes_fails_its_own_message_only(location, text):
+    async with opened(location) as shard:
+        async with one_batch(shard):
+            bad = asyncio.ensure_future(shard.accept(admitted(1, subject=text)))
+            good = asyncio.ensure_future(shard.accept(admitted(2)))
+            await asyncio.sleep(0)
+        found = await results(bad, good)
+    assert [type(answer) for answer in found] == [StoreError, bytes]
+
+
+async def test_a_key_that_cannot_be_read_fails_its_own_message_only(location):
+    def sign(one):
+        if one.message.id == 2:
+            raise SecretError("the key is gone")
+        return b""
+
+    async with opened(location, sign=sign) as shard:
+        async with one_batch(shard):
+            waiting = [asyncio.ensure_future(shard.accept(admitted(n))) for n in (1, 2, 3)]
+            await asyncio.sleep(0)
+        found = await results(*waiting)
+        assert [type(answer) for answer in found] == [bytes, SecretError, bytes]
+        assert await statuses(shard, 2) == []
+
+
+async def test_an_outcome_that_can_never_be_written_is_given_up_and_holds_up_nobody(
+    location, monkeypatch
+):
+    monkeypatch.setattr(SettleJob, "patience", 2)
+    bad, good = Settled(), Settled()
+    async with opened(location) as shard:
+        await asyncio.gather(*(shard.accept(admitted(n)) for n in (1, 2)))
+        shard.settle([settlement(recipient(1), reason="\ud800")], [admitted(9)], bad)
+        shard.settle([settlement(recipient(2))], [], good)
+        await good.seen()
+        for n in range(10, 20):  # each batch tries it once more
+            await shard.accept(admitted(n))
+        await bad.seen()
+        assert bad.signatures == []
+        assert shard.backlog == 0
+        assert await statuses(shard, 1) == ["queued"]
+
+
+async def test_an_answer_that_crashes_keeps_no_other_from_its_own(location, caplog):
+    done = Settled()
+
+    def crash(_signatures):
+        raise KeyError("a mistake in the scheduler")
+
+    async with opened(location) as shard:
+        await asyncio.gather(*(shard.accept(admitted(n)) for n in (1, 2)))
+        async with one_batch(shard):
+            shard.settle([settlement(recipient(1))], [], crash)
+            shard.settle([settlement(recipient(2))], [], done)
+        await done.seen()
+    assert "a mistake in the scheduler" in caplog.text
+
+
+async def test_a_lost_race_is_told_in_the_log_and_answered(location, caplog):
+    done = Settled()
+    async with opened(location) as shard:
+        await shard.accept(admitted(1, recipient(1, status=Status.HELD)))
+        with caplog.at_level(logging.WARNING):
+            shard.settle([settlement(recipient(1))], [], done)
+            await done.seen()
+        assert await statuses(shard, 1) == ["held"]
+    assert "came too late" in caplog.text
+
+
+# -- a full disk ------------------------------------------------------------------------------
+
+
+async def limit_pages(shard, more):
+    """SQLite's own way to say SQLITE_FULL: pages the file may still grow by."""
+
+    def pragma(store, _batch):
+        pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
+        free = store._connection.execute("PRAGMA freelist_count").fetchone()[0]
+        store._connection.execute(f"PRAGMA max_page_count={pages + more}").fetchall()
+        return free
+
+    return await shard.call(pragma)
+
+
+BIG = b"Subject: x\r\n\r\n" + b"x" * 400_000
+
+
+async def test_a_full_disk_refuses_mail_and_takes_it_again_when_there_is_space(tmp_path):
+    async with opened(tmp_path) as shard:
+        await shard.accept(admitted(1))
+        await limit_pages(shard, 5)
+        for n in (2, 3):
+            with pytest.raises(StoreFullError, match="no space left"):
+                await shard.accept(admitted(n, content=BIG))
+        assert await statuses(shard, 2) == []
+        await limit_pages(shard, 1000)
+        await shard.accept(admitted(4, content=BIG))
+        assert await statuses(shard, 1) == ["queued"]
+
+
+async def test_outcomes_are_written_although_the_mail_beside_them_does_not_fit(tmp_path):
+    """Clients go on trying while the disk is full: that must not keep outcomes from the disk."""
+    done = Settled()
+    async with opened(tmp_path) as shard:
+        await shard.accept(admitted(1))
+        await limit_pages(shard, 5)
+        async with one_batch(shard):
+            refused = asyncio.ensure_future(shard.accept(admitted(2, content=BIG)))
+            await asyncio.sleep(0)
+            shard.settle([settlement(recipient(1))], [], done)
+        await done.seen()
+        assert [type(answer) for answer in await results(refused)] == [StoreFullError]
+        assert await statuses(shard, 1) == ["delivered"]
+
+
+async def test_outcomes_are_kept_while_the_disk_is_full_and_written_when_there_is_space(tmp_path):
+    done = Settled()
+    async with opened(tmp_path) as shard:
+        await shard.accept(admitted(1))
+        await limit_pages(shard, 0)
+        shard.settle([settlement(recipient(1))], [admitted(2, content=BIG)], done)
+        with pytest.raises(StoreFullError):
+            await shard.accept(admitted(3, content=BIG))
+        await asyncio.sleep(1.2)  # it is tried once a second
+        assert not done.is_set()
+        assert shard.backlog == 1
+        await limit_pages(shard, 1000)
+        await done.seen()
+        assert await statuses(shard, 1) == ["delivered"]
+        assert await statuses(shard, 2) == ["queued"]
+
+
+async def test_a_shard_with_a_full_disk_can_be_closed_and_loses_no_more_than_it_kept(tmp_path):
+    done = Settled()
+    async with opened(tmp_path) as shard:
+        await shard.accept(admitted(1))
+        await limit_pages(shard, 0)
+        shard.settle([settlement(recipient(1))], [admitted(2, content=BIG)], done)
+        async with asyncio.timeout(SECONDS):
+            await shard.close()
+        await done.seen()
+    async with opened(tmp_path) as shard:
+        assert await statuses(shard, 1) == ["queued"]
+
+
+# -- the end ----------------------------------------------------------------------------------
+
+
+async def test_closing_writes_what_is_queued(location):
+    shard = await open_shard(location)
+    async with one_batch(shard):
+        waiting = [asyncio.ensure_future(shard.accept(admitted(n))) for n in range(1, 301)]
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(shard.close())
+        await asyncio.sleep(0.05)
+    await closing
+    assert set(await results(*waiting)) == {b""}
+    async with opened(location) as again:
+        assert len(await again.call(lambda store, _: store.events(0, 1000))) == 300
+
+
+async def test_what_comes_after_the_end_is_answered_too(location):
+    shard = await open_shard(location)
+    await shard.close()
+    done = Settled()
+    shard.settle([settlement(recipient(1))], [], done)
+    found = await results(shard.accept(admitted(1)), statuses(shard, 1))
+    assert [type(answer) for answer in found] == [StoreError, StoreError]
+    await done.seen()
+
+
+async def test_an_owner_that_was_replaced_ends_and_answers_everybody(location):
+    fatal = Fatal()
+    shard = await open_shard(location, on_fatal=fatal)
+    await shard.accept(admitted(1))
+    second = Spool(await asyncio.to_thread(backend_at, location))
+    async with asyncio.timeout(SECONDS):
+        found = await results(*(shard.accept(admitted(n)) for n in range(2, 700)))
+        await fatal.called.wait()
+    assert {type(answer) for answer in found} <= {FencedError, StoreError}
+    assert second.count("message") == 1
+    second.store.close()
+    await shard.close()
+
+
+async def test_a_crash_of_the_thread_ends_the_process_and_answers_everybody(location, monkeypatch):
+    """Whatever the mistake is: a shard whose thread has gone must not look alive."""
+    seen = []
+    monkeypatch.setattr(threading, "excepthook", lambda args: seen.append(args.exc_type))
+    fatal = Fatal()
+    shard = await open_shard(location, on_fatal=fatal)
+
+    def crash(_store, _batch):
+        raise KeyError("a mistake")
+
+    async with one_batch(shard):
+        waiting = [
+            asyncio.ensure_future(shard.accept(admitted(1))),
+            asyncio.ensure_future(shard.call(crash)),
+        ]
+        await asyncio.sleep(0)
+    async with asyncio.timeout(SECONDS):
+        await fatal.called.wait()
+        found = await results(*waiting, shard.accept(admitted(2)))
+    assert {type(answer) for answer in found} == {StoreError}
+    assert seen == [KeyError]
+    await shard.close()
+
+
+async def test_a_shard_has_one_living_owner(tmp_path):
+    lock = tmp_path / "spool-0.lock"
+    async with opened(tmp_path, lock=lock):
+        with pytest.raises(ConflictError, match="held by another process"):
+            await open_shard(tmp_path, lock=lock)
+    async with opened(tmp_path, lock=lock) as shard:
+        await shard.accept(admitted(1))
+
+
+async def test_a_shard_that_could_not_be_opened_is_not_held(tmp_path):
+    lock = tmp_path / "spool-0.lock"
+    path = tmp_path / "spool-0.db"
+    path.write_bytes(b"this is no database" * 1000)
+    from mta.spool.backend import SqliteBackend
+    from mta.spool.shard import Shard
+    from tests.support.spools import unsigned
+
+    for _ in range(2):
+        with pytest.raises(StoreError, match="not a database"):
+            await Shard.open(SqliteBackend(path), 0, unsigned, on_fatal=Fatal(), lock=lock)
+
+
+async def test_ids_go_on_rising_after_a_restart_when_the_clock_stepped_back(location):
+    async with opened(location) as shard:
+        first = shard.new_id(NOW)
+        await shard.accept(admitted(first))
+    async with opened(location) as shard:
+        assert shard.new_id(NOW - 86_400_000) > first
+    await until(lambda: True)
