@@ -114,7 +114,7 @@ async def make_home(
     settings = box_settings(dns.address, remote_port, changes)
     home.create()
     home.config_file.write_text(to_toml(settings), encoding="utf-8")
-    engine = open_engine(home.control_db)
+    engine = open_engine(home.control_location(settings))
     try:
         made = await initialise(home, settings, engine)
         tenant = await Tenants(engine).create(SCOPE, name=TENANT)
