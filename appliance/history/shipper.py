@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from appliance.history.writer import LogWriter
 
 BATCH: Final = 2000
+SILENT_TURNS: Final = 10
+"""Turns without an answer before a silent owner is worth a line: a restart takes less."""
+
 _TIMEOUT: Final = 15.0
 _log = logging.getLogger(__name__)
 
@@ -94,7 +98,7 @@ class Shipper:
     ) -> None:
         self._sources, self._log, self._consumers = sources, log, consumers
         self._batch = batch
-        self._silent: set[int] = set()
+        self._silent: Counter[int] = Counter()
 
     async def step(self) -> bool:
         """Ship a batch of each shard; True when one of them has more."""
@@ -105,11 +109,11 @@ class Shipper:
         try:
             more = await self._ship(source)
         except NotRunningError as error:
-            if source.shard not in self._silent:
-                self._silent.add(source.shard)
+            self._silent[source.shard] += 1
+            if self._silent[source.shard] == SILENT_TURNS:  # not at every restart of an owner
                 _log.warning("events wait: %s", error, extra=fields(shard=source.shard))
             return False
-        self._silent.discard(source.shard)
+        self._silent.pop(source.shard, None)
         return more
 
     async def _ship(self, source: OutboxSource) -> bool:

@@ -100,6 +100,7 @@ class Committer:
         self._observer = observer
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._kept: list[Job] = []
+        self._taken: list[Job] = []  # the batch at hand, until it is answered
         self._stopping = False
         self._ended = False
         self._closing = threading.Lock()  # no job slips in behind the last look at the queue
@@ -121,8 +122,8 @@ class Committer:
 
     @property
     def depth(self) -> int:
-        """Jobs that wait."""
-        return self._jobs.qsize() + len(self._kept)
+        """Jobs that are not answered yet."""
+        return self._jobs.qsize() + len(self._taken)
 
     def stop(self) -> None:
         """Write what is queued, then end the thread. Blocks; call it off the loop."""
@@ -132,37 +133,40 @@ class Committer:
     # -- the thread ------------------------------------------------------
 
     def _run(self) -> None:
-        stopped = False
+        stopped, error = False, StoreError(_CLOSED)
         try:
             while (jobs := self._take()) is not None:
                 if jobs:
                     self._commit(jobs)
+                self._taken = []
             stopped = True
-        except _FATAL as error:
-            log.critical("%s", error)
+        except _FATAL as fatal:
+            log.critical("%s", fatal)
+            error = fatal
         finally:
             if not stopped:  # after a crash too: a shard does not live on without its thread
                 self._loop.call_soon_threadsafe(self._on_fatal)
-            self._answer_the_rest()
+            self._answer_the_rest(error)
             self._store.close()
 
-    def _answer_the_rest(self) -> None:
+    def _answer_the_rest(self, error: StoreError) -> None:
         with self._closing:
             self._ended = True
-        left, self._kept = self._kept, []
+        left = dict.fromkeys([*self._taken, *self._kept])  # a job may be in both
         while not self._jobs.empty():
             job = self._jobs.get_nowait()
             if job is not None:
-                left.append(job)
-        self._report([(job, StoreError(_CLOSED)) for job in left])
+                left[job] = None
+        self._report([(job, error) for job in left])
 
     def _take(self) -> list[Job] | None:
         """Everything that piled up, waiting for the first; None when the last was written."""
         jobs, self._kept = self._kept, []
+        self._taken = jobs
         if self._stopping:
             return jobs or None
         pause = _RETRY_SECONDS if jobs else None
-        size = 0
+        size, end = 0, 0.0
         try:
             while True:
                 job = self._jobs.get_nowait() if pause == 0 else self._jobs.get(timeout=pause)
@@ -174,7 +178,8 @@ class Committer:
                 if len(jobs) >= BATCH_JOBS or size >= BATCH_BYTES:
                     return jobs
                 # A job with patience is an outcome; all others have somebody who waits.
-                pause = COMPANY_SECONDS if job.patience and pause != 0 else 0
+                end = end or clock.monotonic() + COMPANY_SECONDS
+                pause = max(0, end - clock.monotonic()) if job.patience and pause != 0 else 0
         except Empty:
             return jobs
 
@@ -184,8 +189,7 @@ class Committer:
         try:
             self._write(ready)
             outcome += [(job, None) for job in ready]
-        except _FATAL as error:
-            self._report([(job, error) for job in jobs])
+        except _FATAL:
             raise
         except PillarboxError as error:
             outcome += self._apart(ready, error)

@@ -76,7 +76,7 @@ class Shard:
 
     @property
     def backlog(self) -> int:
-        """Jobs that wait for the committing thread."""
+        """Jobs that the committing thread has not answered yet."""
         return self._committer.depth
 
     async def accept(self, admitted: Admitted) -> bytes:
