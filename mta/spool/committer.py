@@ -56,6 +56,7 @@ _CLOSED = "this shard is closed: try again when its process has started anew"
 class Job(Protocol):
     """One piece of work for the committing thread."""
 
+    is_mail: bool  # refused while the disk is full
     patience: int  # how often it may be written again when it failed; a full disk does not count
     size: int  # octets it brings into the batch
 
@@ -228,13 +229,14 @@ class Committer:
     def _apart(
         self, jobs: list[Job], error: PillarboxError
     ) -> list[tuple[Job, PillarboxError | None]]:
-        """After a failed batch: outcomes together when the disk is full, else each job alone."""
+        """A failed batch once more: each job alone; on a full disk outcomes, then looks, no mail."""
         log.error("a commit of %d jobs failed: %s", len(jobs), error)
         outcome: list[tuple[Job, PillarboxError | None]] = []
         parts = [[job] for job in jobs]
         if isinstance(error, StoreFullError):
-            outcome += [(job, error) for job in jobs if not job.patience]
-            parts = [[job for job in jobs if job.patience]]
+            outcome += [(job, error) for job in jobs if job.is_mail]
+            rest = [job for job in jobs if not job.is_mail]
+            parts = [[job for job in rest if job.patience], [j for j in rest if not j.patience]]
         for part in parts:
             failure = error if len(part) == len(jobs) else self._failure(part)
             outcome += [(job, failure) for job in part if not self._keeps(job, failure)]

@@ -27,6 +27,7 @@ class Sign(Protocol):
 class AcceptJob:
     """Sign a message and store it; the future gets the signature once it is durable."""
 
+    is_mail = True
     patience = 0
 
     def __init__(self, admitted: Admitted, sign: Sign, future: asyncio.Future[bytes]) -> None:
@@ -60,6 +61,7 @@ class AcceptJob:
 class SettleJob:
     """Write outcomes, with the failure notices that follow from them, in one transaction."""
 
+    is_mail = False
     patience = 60  # a locked file comes free; what can never be written must not be tried for ever
 
     def __init__(
@@ -100,6 +102,7 @@ class SettleJob:
 class CallJob(Generic[T]):
     """Anything else: read, move, acknowledge, purge."""
 
+    is_mail = False
     patience = 0
     size = _OVERHEAD
 

@@ -10,6 +10,7 @@ from appliance.core.errors import StoreError
 from appliance.core.rpc import RpcClient, RpcServer
 from appliance.core.scope import Scope
 from appliance.history import EventFilters, RpcOutbox, Shipper
+from appliance.history.shipper import SILENT_TURNS
 from tests.support.history import Outbox
 
 BOX = Scope.system()

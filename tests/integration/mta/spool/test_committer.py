@@ -301,6 +301,23 @@ async def test_outcomes_are_kept_while_the_disk_is_full_and_written_when_there_i
         assert await statuses(shard, 2) == ["queued"]
 
 
+async def test_people_can_look_at_the_queue_while_the_disk_is_full(tmp_path):
+    done = Settled()
+    async with opened(tmp_path) as shard:
+        await shard.accept(admitted(1))
+        await limit_pages(shard, 0)
+        shard.settle([settlement(recipient(1))], [admitted(2, content=BIG)], done)
+        for _ in range(3):
+            async with one_batch(shard):
+                refused = asyncio.ensure_future(shard.accept(admitted(3, content=BIG)))
+                look = asyncio.ensure_future(statuses(shard, 1))
+                await asyncio.sleep(0)
+            assert await look == ["queued"]
+            assert [type(answer) for answer in await results(refused)] == [StoreFullError]
+        await limit_pages(shard, 1000)
+        await done.seen()
+
+
 async def test_a_shard_with_a_full_disk_can_be_closed_and_loses_no_more_than_it_kept(tmp_path):
     done = Settled()
     async with opened(tmp_path) as shard:
