@@ -25,7 +25,7 @@ from mta.status import Status, TrafficClass
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mta.directory import Directory, SendingDomain
+    from mta.directory import Credential, Directory, SendingDomain
     from mta.message import RecipientRequest, Submission
     from mta.outcome.decide import RetrySchedule
     from mta.policy.limits import Quota
@@ -53,6 +53,9 @@ class Observer(Protocol):
 
     def accepted(self, admitted: Admitted) -> None:
         """A message is durable."""
+
+    def held(self, credential: Credential, recipients: int) -> None:
+        """So many of its recipients are held, because the credential sends far above its usual."""
 
 
 class Intake:
@@ -138,6 +141,9 @@ class Intake:
             limits.give_back(self._quota, submission.credential, submission.tenant, count, now)
             raise
         self._observer.accepted(admitted)
+        held = sum(recipient.status is Status.HELD for recipient in admitted.recipients)
+        if held:
+            self._observer.held(submission.credential, held)
         message = replace(admitted.message, signature=signature)
         self._scheduler.fresh(message, list(admitted.recipients), admitted.content)
         return message_id

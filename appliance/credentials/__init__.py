@@ -8,7 +8,17 @@ Passwords are made here, shown once and never stored.
 from __future__ import annotations
 
 from appliance.credentials.model import CredentialRecord, IssuedLogin, Login, Policy, Use
+from appliance.credentials.rates import hour_of
 from appliance.credentials.rules import entries
 from appliance.credentials.service import Credentials
 
-__all__ = ["CredentialRecord", "Credentials", "IssuedLogin", "Login", "Policy", "Use", "entries"]
+__all__ = [
+    "CredentialRecord",
+    "Credentials",
+    "IssuedLogin",
+    "Login",
+    "Policy",
+    "Use",
+    "entries",
+    "hour_of",
+]

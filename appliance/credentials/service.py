@@ -15,11 +15,12 @@ from sqlalchemy.exc import IntegrityError
 
 from appliance.core import clock
 from appliance.core.control import Change, Part, change
-from appliance.core.database import reading, transaction
+from appliance.core.database import reading, transaction, upsert
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import Scope, scoped
 from appliance.core.secrets import generate_password
 from appliance.credentials.model import CredentialRecord, IssuedLogin, Login, Policy, Use
+from appliance.credentials.rates import REMEMBERED, hour_of, is_news, usual_rate
 from appliance.credentials.rules import (
     checked_name,
     checked_policy,
@@ -27,7 +28,7 @@ from appliance.credentials.rules import (
     encode_policy,
     make_username,
 )
-from appliance.credentials.tables import credential, login
+from appliance.credentials.tables import credential, credential_hour, login
 from appliance.tenancy import Act, record
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from appliance.tenancy import TenantRecord
 
 DEFAULT_OVERLAP = clock.DAY
+_LEARN_PAGE = 100  # credentials; their hours are at most 33,700 rows
 
 
 class Hasher(Protocol):
@@ -195,6 +197,58 @@ class Credentials:
         if rows:
             async with change(self._engine, Part.CREDENTIALS) as changed:
                 await changed.connection.execute(statement, rows)
+
+    async def count_hours(self, counts: Mapping[tuple[int, int], int]) -> None:
+        """Add recipients to hours of credentials, named by the credential and the hour's start."""
+        if not counts:
+            return
+        rows = [
+            {"credential_id": credential_id, "hour": hour, "recipients": recipients}
+            for (credential_id, hour), recipients in sorted(counts.items())
+        ]
+        async with transaction(self._engine) as connection:
+            statement = upsert(connection, credential_hour)
+            total = credential_hour.c.recipients + statement.excluded.recipients
+            await connection.execute(
+                statement.on_conflict_do_update(
+                    index_elements=[credential_hour.c.credential_id, credential_hour.c.hour],
+                    set_={"recipients": total},
+                ),
+                rows,
+            )
+
+    async def learn_usual_rates(self, now: int) -> None:
+        """Set the usual rates anew from the hours that are over; forget those that are too old."""
+        oldest, known = now - REMEMBERED, await self._known_rates()
+        for start in range(0, len(known), _LEARN_PAGE):
+            page = dict(known[start : start + _LEARN_PAGE])
+            hours = await self._hours(tuple(page), oldest, hour_of(now))
+            found = {number: usual_rate(hours.get(number, {})) for number in page}
+            await self.set_usual_rates(
+                {number: rate for number, rate in found.items() if is_news(page[number], rate)}
+            )
+        async with transaction(self._engine) as connection:
+            await connection.execute(delete(credential_hour).where(credential_hour.c.hour < oldest))
+
+    async def _known_rates(self) -> Sequence[tuple[int, int]]:
+        statement = select(credential.c.id, credential.c.usual_per_hour)
+        valid = statement.where(credential.c.revoked_at == 0).order_by(credential.c.id)
+        async with reading(self._engine) as connection:
+            return [(number, rate) for number, rate in await connection.execute(valid)]
+
+    async def _hours(
+        self, credentials: Sequence[int], since: int, until: int
+    ) -> Mapping[int, Mapping[int, int]]:
+        statement = select(credential_hour).where(
+            credential_hour.c.credential_id.in_(credentials),
+            credential_hour.c.hour >= since,
+            credential_hour.c.hour < until,
+        )
+        found: dict[int, dict[int, int]] = defaultdict(dict)
+        async with reading(self._engine) as connection:
+            for number, hour, recipients in await connection.execute(statement):
+                found[number][hour] = recipients
+        return found
 
     async def replace_hash(self, username: str, *, old: bytes, new: bytes) -> bool:
         """Store the hash of the same password under a newer master key, at a login that succeeded."""

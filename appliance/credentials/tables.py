@@ -40,3 +40,13 @@ login = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger, nullable=False),
 )
+
+# Statistics for a fortnight. No foreign key: an event of a credential that a restored control.db does
+# not know must not be refused, it is read by nobody and forgotten with the rest.
+credential_hour = Table(
+    "credential_hour",
+    metadata,
+    Column("credential_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("hour", BigInteger, primary_key=True, autoincrement=False),  # its start in UTC, ms
+    Column("recipients", BigInteger, nullable=False),
+)

@@ -1,14 +1,15 @@
-"""Observers: what intake, sender and committer report, as metrics of this process."""
+"""Observers: what intake, sender and committer report, as metrics and warnings of this process."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from appliance.run.hold_notice import HoldNotice
 from mta.status import EventKind
 
 if TYPE_CHECKING:
     from appliance.core.metrics import Metrics
-    from mta.directory import Directory
+    from mta.directory import Credential, Directory
     from mta.message import Admitted, Attempt, Message
     from mta.outcome.record import Recorded
 
@@ -19,6 +20,7 @@ class Observers:
     def __init__(self, metrics: Metrics, directory: Directory) -> None:
         self._metrics = metrics
         self.directory = directory  # replaced when it changes
+        self._hold_notice = HoldNotice()
 
     def accepted(self, admitted: Admitted) -> None:
         """A message is durable."""
@@ -28,6 +30,10 @@ class Observers:
         metrics.accepted_recipients.inc(
             self._tenant(message.tenant_id), by=len(admitted.recipients)
         )
+
+    def held(self, credential: Credential, recipients: int) -> None:
+        """Mail of a credential above its usual rate is kept back."""
+        self._hold_notice.tell(credential, self._tenant(credential.tenant_id), recipients)
 
     def committed(self, jobs: int, seconds: float) -> None:
         """A batch became durable; called in the committing thread."""

@@ -1,7 +1,8 @@
 """The worker process: everything that is done by the clock and not by a client.
 
 Wiring only. Its loops: events from the shards' outboxes into the log and to the suppression list,
-retention, expiry, and a daily look at the DNS records of every domain. It is the log's one writer.
+retention, expiry, the usual rates of credentials, and a daily look at the DNS records of every domain.
+It is the log's one writer.
 """
 
 from __future__ import annotations
@@ -16,12 +17,14 @@ from appliance.core.database import open_engine
 from appliance.core.dns import Resolver
 from appliance.core.scope import Scope
 from appliance.core.secrets import MasterKeys
+from appliance.credentials import Credentials
 from appliance.domains import CheckState, Domains
 from appliance.history import LogWriter, RpcOutbox, Shipper, SuppressionConsumer, write_partitions
 from appliance.limits import Budgets, LoginFailures
 from appliance.run.directory import box_names, queue_life_ms
 from appliance.run.loops import Loops
 from appliance.run.shard_owners import ShardOwners
+from appliance.run.usage import UsageConsumer
 from appliance.suppressions import SuppressionList
 
 if TYPE_CHECKING:
@@ -40,6 +43,7 @@ CHECK_EVERY: Final = clock.DAY
 BUDGETS_KEPT: Final = 2 * clock.DAY  # the longest window is a day
 _SHIP_PAUSE: Final = 0.5
 _TIDY_PAUSE: Final = 600.0
+_LEARN_PAUSE: Final = 3600.0
 _CHECK_PAUSE: Final = 300.0
 _CHECKS_A_TURN: Final = 20
 _SYSTEM: Final = Scope.system(by="worker")
@@ -71,11 +75,13 @@ class Worker:
             keep_days=settings.retention.events_days,
         )
         self._writing = asyncio.Lock()  # the log has one writer, and it works in threads
+        self._keys = MasterKeys.load(home.keys_file)
         self._suppressions = SuppressionList(engine)
+        self._credentials = Credentials(engine, self._keys)
         self._shipper = Shipper(
             [OwnersOutbox(self._owners, shard) for shard in context.shards],
             self._writer,
-            [SuppressionConsumer(self._suppressions)],
+            [SuppressionConsumer(self._suppressions), UsageConsumer(self._credentials)],
         )
 
     async def start(self) -> None:
@@ -84,6 +90,7 @@ class Worker:
         await self._loops.listen()
         self._loops.start("events", self._ship, pause=_SHIP_PAUSE, limit=120)
         self._loops.start("tidy", self._tidy, pause=_TIDY_PAUSE, limit=3 * _TIDY_PAUSE)
+        self._loops.start("rates", self._learn, pause=_LEARN_PAUSE, limit=3 * _LEARN_PAUSE)
         checker = self._checker()
         self._loops.start("domains", checker.step, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE)
 
@@ -110,11 +117,15 @@ class Worker:
         await LoginFailures(self._engine).forget()
         return False
 
+    async def _learn(self) -> bool:
+        """What is usual for each credential, so that the unusual is held (MTA-3)."""
+        await self._credentials.learn_usual_rates(clock.now_ms())
+        return False
+
     def _checker(self) -> DomainChecker:
         settings = self._context.settings
-        keys = MasterKeys.load(self._context.home.keys_file)
         life = queue_life_ms(settings)
-        domains = Domains(self._engine, keys, box_names(settings), queue_life=life)
+        domains = Domains(self._engine, self._keys, box_names(settings), queue_life=life)
         return DomainChecker(domains, settings.dns)
 
 

@@ -92,7 +92,7 @@ def sink(port: int) -> Iterator[Sink]:
         command += ["-u", "nobody"]
     command += [f"127.0.0.1:{port}", "1024"]
     with counter.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=out, stderr=out)
     try:
         wait_for_port(port, process, counter)
         yield Sink(process, counter)

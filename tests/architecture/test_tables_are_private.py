@@ -61,6 +61,8 @@ def test_every_statement_on_tenants_rows_is_scoped_or_says_system():
 
 # What the mta and the worker do for all tenants at once, in batches.
 WORK_OF_THE_SYSTEM = [
+    "credentials.count_hours",
+    "credentials.learn_usual_rates",
     "credentials.note_uses",
     "credentials.replace_hash",
     "credentials.set_usual_rates",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.core import migrate
+from appliance.core.clock import HOUR
 from appliance.core.database import open_engine
 from appliance.core.scope import Scope
 from appliance.core.secrets import MasterKeys
@@ -71,3 +72,11 @@ async def test_suppressions_and_stops_still_hold(upgraded):
     assert (await operations.kill_status()).reason == "a test"
     assert [pause.domain for pause in await operations.pauses(ADMIN)] == ["slow.example"]
     assert await Budgets(upgraded).used("tenant:1:day", 0) == 5
+
+
+async def test_what_a_credential_sends_is_counted_from_now_on(upgraded):
+    credentials = Credentials(upgraded, KEYS)
+    (app,) = await credentials.list(ADMIN)
+    await credentials.count_hours({(app.id, n * HOUR): 300 for n in range(24)})
+    await credentials.learn_usual_rates(24 * HOUR)
+    assert (await credentials.get(ADMIN, app.id)).usual_per_hour == 300

@@ -105,9 +105,9 @@ class FakeMta:
         self.sent[message_id] = list(addresses)
         return message_id
 
-    def event(self, message_id: int, n: int, kind: str, data: dict[str, Any]) -> None:
+    def event(self, message_id: int, n: int, kind: str, data: dict[str, Any], at: int = 0) -> None:
         seq = len(self.outbox) + 1
-        row = [seq, message_id, n, kind, clock.now_ms(), msgspec.json.encode(data)]
+        row = [seq, message_id, n, kind, at or clock.now_ms(), msgspec.json.encode(data)]
         self.outbox.append(row)
 
     @asynccontextmanager

@@ -14,7 +14,7 @@ from appliance.core.database import open_sync_engine
 from appliance.core.migrate import upgrade
 from appliance.core.settings import Delivery
 from mta.bounce.notices import Notices
-from mta.directory import Directory, DkimKey, SendingDomain, Tenant
+from mta.directory import Credential, Directory, DkimKey, SendingDomain, Tenant
 from mta.intake import Intake
 from mta.message import Admitted, Attempt, Egress, Message
 from mta.outcome.decide import RetrySchedule
@@ -102,9 +102,13 @@ class Witness:
     """Sees what intake and sender report."""
 
     outcomes: list[Recorded] = field(default_factory=list)
+    surges: list[tuple[str, int]] = field(default_factory=list)
 
     def accepted(self, admitted: Admitted) -> None:
         pass
+
+    def held(self, credential: Credential, recipients: int) -> None:
+        self.surges.append((credential.name, recipients))
 
     def outcome(self, message: Message, outcome: Recorded, attempt: Attempt) -> None:
         self.outcomes.append(outcome)
@@ -159,7 +163,7 @@ class Way:
             shard=shard,
             scheduler=self.dispatcher,
             directory=lambda: self.directory,
-            quota=Quota(_grant_everything),
+            quota=Quota(options.get("lease", _grant_everything)),
             schedule=options.get("schedule", SCHEDULE),
             observer=self.witness,
             handover=_no_handover,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from appliance.core import clock
 from appliance.core.database import open_engine
 from appliance.core.scope import BOX, Scope
 from appliance.core.secrets import MasterKeys
+from appliance.credentials import Credentials, hour_of
+from appliance.credentials.rates import FLOOR
 from appliance.domains import Domains
 from appliance.history import EventFilters, LogReader
 from appliance.lab.dns_server import LabDns
@@ -62,6 +65,30 @@ async def test_events_go_from_the_shard_to_the_log_and_to_the_suppression_list(
         (entry,) = await SuppressionList(engine).list(SYSTEM)
         await engine.dispose()
         assert (entry.tenant_id, entry.target) == (tenant.id, "ann@example.net")
+
+
+async def test_the_usual_rate_of_a_credential_is_learned_from_its_events(tmp_path: Path) -> None:
+    settings = settings_of(dns={"nameservers": ["127.0.0.1:9"], "timeout": 0.1})
+    home = await new_home(tmp_path, settings)
+    engine = open_engine(home.control_db)
+    credentials = Credentials(engine, MasterKeys.load(home.keys_file))
+    acme = await Tenants(engine).create(SYSTEM, name="acme")
+    app = (await credentials.create(SYSTEM, acme, name="app")).credential
+    mta = FakeMta()
+    at = hour_of(clock.now_ms())
+    for n in range(1, 25):
+        accepted = ACCEPTED | {"tenant": acme.id, "credential": app.id}
+        mta.event(mta.message("ann@example.net"), -1, "accepted", accepted, at=at - n * clock.HOUR)
+    async with mta.serving(home), running(worker.main, context_of("worker", home, settings, {})):
+        await until(lambda: not mta.outbox)
+    async with running(
+        worker.main, context_of("worker", home, settings, {})
+    ):  # learns at its start
+        async with asyncio.timeout(5):
+            while not (await credentials.get(SYSTEM, app.id)).usual_per_hour:
+                await asyncio.sleep(0.02)
+    assert (await credentials.get(SYSTEM, app.id)).usual_per_hour == FLOOR
+    await engine.dispose()
 
 
 async def test_a_shard_whose_owner_comes_late_is_shipped_then(tmp_path: Path) -> None:
