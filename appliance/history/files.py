@@ -33,7 +33,7 @@ _WRITERS: Final = 8  # late news reach back some days
 _READERS: Final = 128  # three descriptors each; a search for what does not exist looks everywhere
 # 64 MB hold the inner pages of a day of some million recipients. A checkpoint every 32 MB of WAL
 # instead of every 4 writes index pages once for several batches: 27 us of CPU an event became 24.
-_PRAGMAS: Final = ("cache_size=-65536", "wal_autocheckpoint=8000")
+_PRAGMAS: Final = ("cache_size=-8192", "wal_autocheckpoint=8000")
 _REVISION: Final = "SELECT version_num FROM log_version"
 
 

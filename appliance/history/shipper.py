@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from appliance.core.rpc import RpcClient
     from appliance.history.writer import LogWriter
 
-BATCH: Final = 2000
+BATCH: Final = 1000
 SILENT_TURNS: Final = 10
 """Turns without an answer before a silent owner is worth a line: a restart takes less."""
 

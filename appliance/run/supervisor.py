@@ -72,7 +72,6 @@ class Supervisor:
         self._sockets = listening.open_all(self._settings)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._pipe = os.pipe()
-        gc.collect()
         gc.freeze()
         listening.publish(self._home, self._sockets)
         try:

@@ -71,7 +71,7 @@ class SqliteBackend:
                 "journal_mode=WAL",
                 "synchronous=FULL",
                 f"wal_autocheckpoint={CHECKPOINT_PAGES}",
-                "cache_size=-16384",
+                "cache_size=-4096",
                 "temp_store=MEMORY",
             ):
                 connection.execute(f"PRAGMA {pragma}").fetchall()

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 TOP = {path.name for path in ROOT.iterdir()}
 # Places of a running box, and of Debian's machines: not of this repository.
-ELSEWHERE = ("run/", "spool/", "log/", "inbound/", "/", "~", "http", "config.d/")
+ELSEWHERE = ("run/", "secrets/", "spool/", "log/", "inbound/", "/", "~", "http", "config.d/")
 
 
 def spans(page: Path) -> list[str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _START_SECONDS = 30
+_ON = {True: "on", False: "off"}
 _QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
 
 
@@ -84,8 +85,8 @@ class Server:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def start() -> Server:
-    """Make a cluster and start its server; a second or two."""
+def start(*, durable: bool = False) -> Server:
+    """Make a cluster and start its server; a second or two. `durable`: as in earnest, with fsync."""
     binaries = provide_binaries()
     folder = Path(tempfile.mkdtemp(prefix="pillarbox-pg-"))
     user = _server_user()
@@ -96,9 +97,7 @@ def start() -> Server:
         "port": port,
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": folder,
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
+        **dict.fromkeys(("fsync", "synchronous_commit", "full_page_writes"), _ON[durable]),
         "max_connections": 100,
         "shared_buffers": "32MB",
     }

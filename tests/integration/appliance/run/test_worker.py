@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -23,6 +22,7 @@ from appliance.suppressions import SuppressionList
 from appliance.tenancy import Tenants
 from tests.support.process import FakeMta, context_of, new_home, running, settings_of
 from tests.support.smtp_box import until
+from tests.support.way import until as until_answered
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,14 +79,16 @@ async def test_the_usual_rate_of_a_credential_is_learned_from_its_events(tmp_pat
     for n in range(1, 25):
         accepted = ACCEPTED | {"tenant": acme.id, "credential": app.id}
         mta.event(mta.message("ann@example.net"), -1, "accepted", accepted, at=at - n * clock.HOUR)
+
+    async def learned() -> bool:
+        return (await credentials.get(SYSTEM, app.id)).usual_per_hour > 0
+
     async with mta.serving(home), running(worker.main, context_of("worker", home, settings, {})):
         await until(lambda: not mta.outbox)
     async with running(
         worker.main, context_of("worker", home, settings, {})
     ):  # learns at its start
-        async with asyncio.timeout(5):
-            while not (await credentials.get(SYSTEM, app.id)).usual_per_hour:
-                await asyncio.sleep(0.02)
+        await until_answered(learned)
     assert (await credentials.get(SYSTEM, app.id)).usual_per_hour == FLOOR
     await engine.dispose()
 
