@@ -22,6 +22,7 @@ from appliance.core.database import open_sync_engine, sqlite_connect, translated
 from appliance.core.errors import StoreError
 from appliance.core.migrate import head, upgrade
 from appliance.history.days import name, parse
+from appliance.history.tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -176,7 +177,7 @@ class DayFiles:
 def _migrate(path: Path) -> None:
     engine = open_sync_engine(path)
     try:
-        upgrade("log", engine)
+        upgrade("log", engine, tables=metadata)
     finally:
         engine.dispose()
 

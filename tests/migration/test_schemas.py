@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy import MetaData, text
 
 from appliance.core import control, migrate
 from appliance.core.database import open_sync_engine, sync_transaction
+from appliance.history import tables as history_tables
 from mta.spool import tables as spool_tables
 
 ROOT = Path(__file__).parents[2]
@@ -86,3 +88,22 @@ def test_the_comparison_sees_what_is_missing(engine, kind):
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"include_object": is_ours})
         assert len(compare_metadata(context, changed)) >= 1
+
+
+@pytest.mark.parametrize("which", ["spool", "log"])
+def test_a_store_made_at_once_is_what_the_migrations_make(tmp_path, which):
+    tables = spool_tables.metadata if which == "spool" else history_tables.metadata
+    shapes = []
+    for name, given in (("migrated.db", None), ("made.db", tables)):
+        engine = open_sync_engine(tmp_path / name)
+        assert migrate.upgrade(which, engine, tables=given) == ""
+        assert migrate.upgrade(which, engine, tables=given) == migrate.head(which)
+        with engine.connect() as connection:
+            rows = connection.execute(text("SELECT name, sql FROM sqlite_master ORDER BY name"))
+            shapes.append([(row[0], _squeezed(row[1])) for row in rows])
+        engine.dispose()
+    assert shapes[0] == shapes[1]
+
+
+def _squeezed(sql: str | None) -> str:
+    return re.sub(r"CONSTRAINT \w+ |[\s\"]", "", sql or "")

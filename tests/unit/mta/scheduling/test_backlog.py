@@ -104,11 +104,13 @@ def test_what_became_durable_behind_the_place_that_was_read_is_read_from_the_sta
     assert state.cursor == Cursor()
 
 
-def test_a_rewind_while_a_page_is_read_is_not_lost():
+@pytest.mark.parametrize("end", [40, 100])
+def test_a_rewind_while_a_page_is_read_is_not_lost(end):
+    """Even if what is to be read again is due to be tried only later than the page's end."""
     found = backlog()
     state = reading(found)
     found.rewind(KEY, 99)
-    found.page_read(state, Cursor(100, 8, 0), 0)
+    found.page_read(state, Cursor(end, 8, 0), 0)
     _, [state] = ready(found, 100)
     assert state.cursor == Cursor()
 
