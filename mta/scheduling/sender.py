@@ -310,7 +310,9 @@ class Sender:
     def _envelope(self, parcel: Parcel, content: bytes) -> Envelope:
         message = parcel.message
         n = None if message.return_path_mode is ReturnPathMode.MESSAGE else parcel.recipients[0].n
-        signature = self._signature(message, content)
+        # What comes from memory was signed a moment ago; what waited may need another signature.
+        fresh = parcel.content is not None
+        signature = message.signature if fresh else self._signature(message, content)
         return Envelope(
             message_id=message.id,
             mail_from=self._return_path(message, n),
