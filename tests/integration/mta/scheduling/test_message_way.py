@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -10,11 +11,12 @@ from appliance.core import clock
 from appliance.core.errors import StoreFullError
 from appliance.lab.receiver import Receiver
 from appliance.lab.script import Action, Point, Script
-from mta.directory import FromPolicy, KillSwitch, Pause, Tenant
+from mta.directory import DkimKey, FromPolicy, KillSwitch, Pause, Tenant
 from mta.message import RecipientRequest, ReturnPathMode
 from mta.policy.refusal import Refused
 from mta.reply import Reply
 from mta.scheduling.operations import Action as Do
+from mta.signing.keys import make_ed25519
 from mta.spool.questions import QueueFilter
 from mta.status import Status
 from mta.transport.base import RouteError
@@ -278,11 +280,26 @@ async def test_mail_with_the_null_sender_leaves_with_it_and_makes_no_notice(tmp_
     assert mx.count == 0
 
 
+async def test_what_waited_until_its_selector_was_withdrawn_is_signed_again(location):
+    async with Receiver() as mx, open_way(location, mx.port) as way:
+        way.change(kill_switch=KillSwitch(by="ann", at=1, reason="stop"))
+        message_id = await way.send()
+        old = way.directory.domains["shop.example.com"]
+        key = DkimKey(selector="s2", algorithm="ed25519-sha256", private_key=make_ed25519())
+        new = replace(old, keys=(key,), published=frozenset({"s2"}))
+        way.change(kill_switch=None, domains={new.name: new})
+        await until(lambda: _is(way, message_id, "delivered"))
+    signature = mx.messages[0].data.partition(b"\r\nReceived:")[0]
+    assert b"s=s2;" in signature
+    assert b"s=s1;" not in signature
+    assert [message.id for message in way.resigned] == [message_id]
+
+
 async def test_above_the_limit_of_notices_a_sender_gets_one_summary(tmp_path):
     script = Script(recipients={"gone@example.net": "550 5.1.1 no such user"})
     async with Receiver(script) as mx, open_way(tmp_path, mx.port, notices_per_hour=2) as way:
-        for _ in range(5):
-            await way.send(recipients=("gone@example.net",))
+        ids = [await way.send(recipients=("gone@example.net",)) for _ in range(5)]
+        await until(lambda: _all_are(way, ids, "bounced"))
         await until(lambda: mx.count == 2)
         assert way.notices.summaries(clock.now_ms()) == []
         made = way.notices.summaries(clock.now_ms() + clock.HOUR)
@@ -306,16 +323,12 @@ async def test_success_is_reported_only_when_the_next_hop_does_not(tmp_path):
 
 
 def _with(requests):
-    from dataclasses import replace
-
     from tests.support.submissions import submission
 
     return replace(submission(LETTER, received_at=clock.now_ms()), recipients=requests)
 
 
 def _schedule(**changes):
-    from dataclasses import replace
-
     from tests.support.way import SCHEDULE
 
     return replace(SCHEDULE, **changes)
