@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,11 @@ from mta.status import Phase, Scope  # noqa: TC001 - msgspec reads annotations a
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SHIPPED: Final = Path(__file__).parents[2] / "config" / "bounces.toml"
+_PLACES: Final = (
+    Path(__file__).parents[2] / "config",  # a checkout
+    Path(sys.prefix) / "share" / "pillarbox",  # where a wheel puts it
+)
+SHIPPED: Final = next((p for p in _PLACES if p.is_dir()), _PLACES[0]) / "bounces.toml"
 MAX_TEXT: Final = 1000
 """Characters of an answer that are looked at."""
 
