@@ -61,7 +61,7 @@ _WAITING_MOVES = frozenset(
 
 MOVES: dict[Status, frozenset[Status]] = {
     Status.QUEUED: _WAITING_MOVES,
-    Status.DEFERRED: _WAITING_MOVES | {Status.QUEUED},
+    Status.DEFERRED: _WAITING_MOVES,
     Status.HELD: frozenset({Status.QUEUED, Status.CANCELLED, Status.EXPIRED}),
     **{final: frozenset() for final in FINAL},
 }

@@ -197,6 +197,7 @@ class Mta:
         purged = 0
         for delivery in self.deliveries:
             await delivery.summarise(now)
+            await delivery.operations.expire_held(now)
             purged += await delivery.shard.call(
                 lambda store, batch: store.purge(before, batch.now, PURGE_PAGE)
             )

@@ -16,6 +16,7 @@ from appliance.core.errors import NotFoundError, StoreError
 from mta.scheduling.gate import key_closed
 from mta.scheduling.parcel import key_of
 from mta.spool.batch import Event
+from mta.spool.questions import QueueFilter
 from mta.spool.store import Move
 from mta.status import EventKind, Status
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mta.scheduling.dispatcher import Dispatcher
     from mta.scheduling.window import Window
     from mta.spool.batch import Batch
-    from mta.spool.questions import Destination, QueueFilter
+    from mta.spool.questions import Destination
     from mta.spool.shard import Shard
     from mta.spool.store import OutboxRow, SpoolStore
 
@@ -130,6 +131,17 @@ class Operations:
                 return done
             after = (page[-1].message_id, page[-1].n)
 
+    async def expire_held(self, now: int) -> int:
+        """Give up held mail whose life is over; returns how many recipients that was."""
+        wanted = QueueFilter(status=Status.HELD, expired_at=now)
+        page = await self.find(wanted, (-1, -1), PAGE)
+        moves = [_expiry(recipient, now) for recipient in page]
+        if not moves:
+            return 0
+        return len(
+            await self._shard.call(lambda store, batch: store.move(moves, batch, held=True))
+        )
+
     async def _act_on(self, action: Action, page: list[Recipient], by: str, done: Done) -> None:
         concerned = [r for r in page if self._concerned(action, r, done)]
         if not concerned:
@@ -196,3 +208,16 @@ class Operations:
         now = clock.now_ms()
         for key in {key_of(recipient) for recipient in recipients}:
             self._dispatcher.rewind(key, now)
+
+
+def _expiry(recipient: Recipient, now: int) -> Move:
+    reason = f"held until its life was over; {recipient.reason}"
+    data: dict[str, object] = {
+        "tenant": recipient.tenant_id,
+        "to": recipient.address,
+        "reason": reason,
+    }
+    event = Event(
+        message_id=recipient.message_id, n=recipient.n, kind=EventKind.EXPIRED, at=now, data=data
+    )
+    return Move(recipient.message_id, recipient.n, Status.EXPIRED, 0, reason, event)

@@ -25,6 +25,7 @@ class QueueFilter:
     domain: str = ""
     address: str = ""
     status: str = ""
+    expired_at: int = 0  # only those whose life was over at this time (ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ def select_recipients(
     for column, value, nothing in exact:
         if value != nothing:
             statement = statement.where(column == value)
+    if wanted.expired_at:
+        statement = statement.where(r.expires_at <= wanted.expired_at)
     if wanted.credential_id:
         of_credential = select(t.message.c.id).where(
             t.message.c.credential_id == wanted.credential_id

@@ -20,7 +20,7 @@ WAITING = {
 }
 LEGAL = {
     "queued": WAITING,
-    "deferred": WAITING | {"queued"},
+    "deferred": WAITING,
     "held": {"queued", "cancelled", "expired"},
 }
 

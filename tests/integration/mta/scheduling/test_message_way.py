@@ -165,6 +165,17 @@ async def test_held_mail_waits_until_it_is_released(tmp_path):
         await until(lambda: _is(way, message_id, "delivered"))
 
 
+async def test_what_is_held_until_its_life_is_over_expires(location):
+    async with open_way(location, 1) as way:
+        message_id = await way.send()
+        await until(lambda: _is(way, message_id, "deferred"))
+        await way.operations.act(Do.HOLD, QueueFilter(message_id=message_id), by="ann")
+        assert await way.operations.expire_held(clock.now_ms()) == 0
+        assert await way.operations.expire_held(clock.now_ms() + clock.DAY) == 1
+        assert await way.statuses(message_id) == ["expired"]
+        assert (await way.events())[-1] == ("expired", 0)
+
+
 async def test_a_person_can_ask_for_the_next_attempt_now(tmp_path):
     slow = {"schedule": _schedule(waits=(30_000,))}
     async with Receiver(Script(greylist=True)) as mx, open_way(tmp_path, mx.port, **slow) as way:
