@@ -12,7 +12,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from appliance.core import clock, tasks
+from appliance.core import clock, memory, tasks
 from appliance.core.beat import Health
 from appliance.core.database import open_engine
 from appliance.core.dns import Resolver
@@ -174,6 +174,7 @@ class Mta:
         self._loop("directory", self.current.step, POLL_SECONDS, limit=15)
         self._loop("tidy", self._tidy, 1.0, limit=60)
         self._loop("share", self._share, 1.0, limit=60)
+        self._loop("memory", self._give_back_memory, 5.0, limit=60)
         for delivery in self.deliveries:
             self._loop(f"dispatch {delivery.shard.number}", delivery.dispatch, 0.05, limit=90)
 
@@ -202,6 +203,10 @@ class Mta:
                 lambda store, batch: store.purge(before, batch.now, PURGE_PAGE)
             )
         return purged >= PURGE_PAGE
+
+    async def _give_back_memory(self) -> bool:
+        await asyncio.to_thread(memory.give_back)
+        return False
 
     async def _share(self) -> bool:
         """Exchange what processes must know of each other: failed logins, last uses."""

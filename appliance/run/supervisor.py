@@ -15,7 +15,7 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from appliance.core import clock
+from appliance.core import clock, memory
 from appliance.run import sockets as listening
 from appliance.run.process import Context, fork, run_child
 
@@ -75,6 +75,7 @@ class Supervisor:
         self._sockets = listening.open_all(self._settings)
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._pipe = os.pipe()
+        memory.give_back()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         listening.publish(self._home, self._sockets)

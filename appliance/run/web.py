@@ -14,6 +14,8 @@ import os
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import uvicorn
+import uvicorn.lifespan.off
+import uvicorn.protocols.http.h11_impl  # by name, so that the parent has it before it forks
 
 from admin_ui.app import create_app
 from appliance.core import beat, clock, tasks

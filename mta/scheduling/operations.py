@@ -138,9 +138,7 @@ class Operations:
         moves = [_expiry(recipient, now) for recipient in page]
         if not moves:
             return 0
-        return len(
-            await self._shard.call(lambda store, batch: store.move(moves, batch, held=True))
-        )
+        return len(await self._shard.call(lambda store, batch: store.move(moves, batch, held=True)))
 
     async def _act_on(self, action: Action, page: list[Recipient], by: str, done: Done) -> None:
         concerned = [r for r in page if self._concerned(action, r, done)]

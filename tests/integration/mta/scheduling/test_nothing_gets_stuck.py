@@ -13,14 +13,13 @@ from mta.directory import Pause
 from mta.message import ReturnPathMode
 from mta.reply import Reply
 from mta.scheduling.operations import Action as Do
-from mta.scheduling.sender import Limits
+from mta.scheduling.sender import STORE_PAUSE, Limits
 from mta.spool.questions import QueueFilter
 from mta.transport.base import RouteError
 from tests.support.submissions import credential
 from tests.support.way import open_way, site_on, until
 
 SHARED = credential(return_path_mode=ReturnPathMode.MESSAGE)
-TEN_SECONDS = 10_000
 
 
 async def all_delivered(way, *ids):
@@ -99,13 +98,13 @@ async def test_a_look_up_that_crashes_defers_the_mail(tmp_path, caplog):
 async def test_a_pause_of_one_domain_keeps_only_its_part_of_a_shared_transaction(tmp_path):
     script = Script()
     async with Receiver(script) as mx, open_way(tmp_path, mx.port) as way:
-        way.sender._limits = Limits(connections_per_site=0, max_connections=8, idle_timeout=0.2)
+        way.sender._limits = limits(0)
         people = ("a@one.example", "b@two.example", "c@one.example", "d@two.example")
         number = await way.send(credential=SHARED, recipients=people)
         await until(lambda: way.dispatcher.lanes)
         await until(lambda: sum(map(len, way.dispatcher.lanes.values())) == 1)
         way.change(pauses=(Pause(id=1, domain="two.example"),))
-        way.sender._limits = Limits(connections_per_site=4, max_connections=8, idle_timeout=0.2)
+        way.sender._limits = limits(4)
         way.change()
         await until(lambda: mx.count == 1)
         assert mx.messages[0].recipients == ("a@one.example", "c@one.example")
@@ -145,23 +144,49 @@ async def test_what_was_put_to_rest_beside_a_slow_attempt_goes_on_when_the_pause
         assert mx.count == 130
 
 
+async def test_what_could_not_be_read_is_found_again_while_its_neighbours_are_still_in_memory(
+    tmp_path,
+):
+    async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
+        await stop_dispatching(way)
+        ids = await at_rest(way, 130)
+        way.sender._shard = flaky = Flaky(way.shard)
+        flaky.failures = 1
+        hold, opened = asyncio.Event(), way.sender._transport.open
+
+        async def slow_open(egress, site):
+            await hold.wait()
+            return await opened(egress, site)
+
+        way.sender._transport.open = slow_open
+        await way.dispatcher.step()
+        await way.dispatcher.step()
+        await until(lambda: way.dispatcher.in_memory == 129)
+        await asyncio.sleep(STORE_PAUSE / 1000)
+        for _ in range(3):
+            await way.dispatcher.step()
+        assert way.dispatcher.in_memory == 130
+        hold.set()
+        await until(lambda: all_delivered(way, *ids))
+
+
+def limits(per_site, total=8):
+    return Limits(connections_per_site=per_site, max_connections=total, idle_timeout=0.2)
+
+
 async def test_a_site_that_always_has_work_starves_no_other_of_connections(tmp_path):
     busy, other = Receiver(Script(close_after=2)), Receiver()
     async with busy, other, open_way(tmp_path, busy.port) as way:
-        way.sender._limits = Limits(connections_per_site=4, max_connections=2, idle_timeout=5)
+        way.sender._limits = limits(0)
         way.router.special["quiet.example"] = site_on(other.port, "quiet.lab")
-        for _ in range(20):
-            await way.send()
-
-        async def feed():
-            while not other.count:
-                await way.send()
-                await asyncio.sleep(0)
-
-        feeding = asyncio.create_task(feed())
-        await way.send(recipients=("x@quiet.example",))
+        ids = [await way.send() for _ in range(200)]
+        ids.append(await way.send(recipients=("x@quiet.example",)))
+        await until(lambda: len(way.dispatcher.lanes) == 2)
+        way.sender._limits = limits(2, 1)
+        way.change()
         await until(lambda: other.count == 1)
-        await feeding
+        assert busy.count < 100
+        await until(lambda: all_delivered(way, *ids))
 
 
 async def test_what_is_read_from_rest_while_its_cancellation_is_on_the_way_is_never_sent(tmp_path):
@@ -194,11 +219,19 @@ async def test_what_is_read_from_rest_while_its_cancellation_is_on_the_way_is_ne
         assert (await way.statuses(number), mx.count) == (["cancelled"], 0)
 
 
+@pytest.mark.parametrize("ready", [False, True])
 @pytest.mark.parametrize("action", [Do.CANCEL, Do.HOLD, Do.RETRY])
-async def test_mail_whose_change_could_not_be_written_is_delivered_as_it_was(tmp_path, action):
+async def test_mail_whose_change_could_not_be_written_is_delivered_as_it_was(
+    tmp_path, action, ready
+):
     async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
         await stop_dispatching(way)
-        [number] = await at_rest(way)
+        way.sender._limits = limits(0)
+        if ready:
+            number = await way.send()
+            await until(lambda: way.dispatcher.lanes)
+        else:
+            [number] = await at_rest(way)
 
         class Failing(Flaky):
             calls = 0
@@ -210,9 +243,15 @@ async def test_mail_whose_change_could_not_be_written_is_delivered_as_it_was(tmp
                 return await self._shard.call(work)
 
         way.operations._shard = Failing(way.shard)
-        with pytest.raises(StoreFullError):
-            await way.operations.act(action, QueueFilter(message_id=number), by="ann")
+        if ready and action is Do.RETRY:  # it is about to be sent: there is nothing to change
+            found = await way.operations.act(action, QueueFilter(message_id=number), by="ann")
+            assert (found.changed, found.being_sent) == (0, 1)
+        else:
+            with pytest.raises(StoreFullError):
+                await way.operations.act(action, QueueFilter(message_id=number), by="ann")
+        way.sender._limits = limits(4)
         await way.dispatcher.step()
+        way.change()
         await until(lambda: all_delivered(way, number))
 
 
