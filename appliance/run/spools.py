@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from appliance.core.database import check_sqlite_version, open_sync_engine
 from appliance.core.migrate import upgrade
-from mta.spool.backend import Backend, PostgresBackend, SqliteBackend
-from mta.spool.tables import metadata
+from mta.spool.backend import Backend, PostgresBackend, SqliteBackend, schema
 
 if TYPE_CHECKING:
     from appliance.core.home import Home
@@ -58,7 +57,7 @@ def _open_backend(home: Home, settings: Settings, shard: int) -> Backend:
         backend.connect().close()  # the first connection fixes the page size
         engine = open_sync_engine(home.spool_db(shard))
     try:
-        upgrade("spool", engine, tables=metadata)
+        upgrade("spool", engine, tables=schema())
     finally:
         engine.dispose()
     return backend

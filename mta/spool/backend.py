@@ -15,11 +15,13 @@ from sqlalchemy.dialects.postgresql import psycopg as postgres_dialect
 from sqlalchemy.dialects.sqlite import pysqlite as sqlite_dialect
 
 from appliance.core.errors import StoreError, StoreFullError, StoreLostError
+from mta.spool.tables import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from sqlalchemy import MetaData
     from sqlalchemy.engine import Dialect
     from sqlalchemy.sql import ClauseElement
 
@@ -136,6 +138,11 @@ class PostgresBackend:
             raise StoreError(f"PostgreSQL: {error}") from error
         except _UNSTORABLE as error:
             raise StoreError(f"PostgreSQL: a value cannot be stored: {error}") from error
+
+
+def schema() -> MetaData:
+    """The tables of a spool, for whoever makes an empty one."""
+    return metadata
 
 
 def compile_text(statement: ClauseElement, dialect: Dialect, order: tuple[str, ...]) -> str:
