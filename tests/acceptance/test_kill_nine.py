@@ -52,6 +52,7 @@ async def test_killing_every_process_at_random_moments_loses_nothing(tmp_path):
             kills = Counter()
             for _ in range(KILLS):
                 await asyncio.sleep(dice.uniform(0.05, 0.6))
+                await until(box.pids, seconds=60)  # all of them may be waiting for their restart
                 name, pid = dice.choice(sorted(box.pids().items()))
                 os.kill(pid, signal.SIGKILL)
                 kills[name] += 1
