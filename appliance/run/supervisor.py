@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _SIGNALS = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
 FIRST_PAUSE = 0.1
-LONGEST_PAUSE = 30.0
+LONGEST_PAUSE = 5.0
 SETTLED_AFTER = 1.0
 """A child that lived this long starts with a short pause again."""
 
