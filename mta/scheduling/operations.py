@@ -67,7 +67,6 @@ class Shown:
     message: Message
     recipients: list[Recipient]
     events: list[OutboxRow] = field(default_factory=list)
-    size_signed: int = 0
 
 
 class Operations:
