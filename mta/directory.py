@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from mta.egress import EgressPlan
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mta.message import ReturnPathMode
     from mta.status import TrafficClass
+    from mta.warmup.model import WarmupPlan
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -76,6 +79,7 @@ class Credential:
     recipients_per_day: int = 0
     surge_hold: bool = True  # hold at 5 x the usual rate
     usual_per_hour: int = 0  # recipients in a usual hour, from the event log; 0 = not known yet
+    pool: str = ""  # egress pool of its mail, unless a header names another; "" = the tenant's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,10 @@ class SendingDomain:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """Mail that matches waits until somebody resumes it. Empty fields match everything."""
+    """Mail that matches waits until somebody resumes it, or the pause expires.
+
+    Empty fields match everything. An egress that is paused sends nothing: its mail goes from others.
+    """
 
     id: int
     tenant_id: int = 0
@@ -115,6 +122,10 @@ class Pause:
     reason: str = ""
     by: str = ""
     at: int = 0
+    provider: str = ""
+    egress: str = ""
+    tag: str = ""
+    expires_at: int = 0  # 0 = never
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +164,9 @@ class Directory:
     suppressions: Suppressions = field(default_factory=_NoSuppressions)
     pauses: tuple[Pause, ...] = ()
     kill_switch: KillSwitch | None = None
+    egress: EgressPlan = field(default_factory=EgressPlan)
+    warmup: Mapping[tuple[str, str], WarmupPlan] = field(default_factory=dict)
+    # ^ by (name of the egress, provider); what is not there is warm
     box_keys: SendingDomain | None = None  # signs the box's own notices
 
     def owner_of(self, domain: str) -> SendingDomain | None:

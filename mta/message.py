@@ -128,6 +128,7 @@ class Recipient:
     reason: str = ""  # why it waits or how it ended, in words
     last_host: str = ""
     last_egress: str = ""
+    pool: str = ""  # egress pool asked for by header or credential; "" = the tenant's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,12 +144,25 @@ class Admitted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Egress:
-    """A source address with its HELO name. `address` "" lets the machine choose."""
+    """A source with its HELO name: an IPv4 address, an IPv6 address or both.
+
+    Without any address the machine chooses, and `ipv6` says whether it may choose IPv6.
+    """
 
     name: str
-    address: str
+    address: str  # IPv4; "" with `address6` given: IPv6 only
     helo: str
     ipv6: bool  # whether receivers may be reached over IPv6 from here
+    address6: str = ""
+
+    @property
+    def ipv4(self) -> bool:
+        """Whether receivers may be reached over IPv4 from here."""
+        return bool(self.address) or not self.address6
+
+    def source_for(self, remote: str) -> str:
+        """The address to bind for a connection to `remote`; "" lets the machine choose."""
+        return self.address6 if ":" in remote else self.address
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

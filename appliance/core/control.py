@@ -47,6 +47,9 @@ class Part(StrEnum):
     DOMAINS = "domains"
     SUPPRESSIONS = "suppressions"
     OPERATIONS = "operations"
+    EGRESS = "egress"
+    WARMUP = "warmup"
+    SHAPING = "shaping"
 
 
 @dataclass(frozen=True, slots=True)

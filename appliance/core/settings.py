@@ -114,6 +114,7 @@ class Dns(_Section, frozen=True, kw_only=True):
     timeout: Annotated[Seconds, Meta(description="Seconds one look-up may take in all.")] = 10
     max_ttl: Annotated[Positive, Meta(description="Longest time an answer is kept, in seconds.")] = 86_400
     min_ttl: Annotated[Count, Meta(description="Shortest time an answer is kept, in seconds.")] = 30
+    trusted: Annotated[tuple[str, ...], Meta(description="Addresses of nameservers whose DNSSEC verdict (AD) is believed although they are not on loopback.")] = ()
 
 
 class Smarthost(_Section, frozen=True, kw_only=True):
@@ -124,6 +125,7 @@ class Smarthost(_Section, frozen=True, kw_only=True):
     username: Annotated[Name, Meta(description="Login; empty = none.")] = ""
     password: Annotated[str, Meta(description="Password of the login; better given as PILLARBOX_DELIVERY__SMARTHOST__PASSWORD.", extra=SECRET)] = ""
     tls: Annotated[str, Meta(pattern="^(none|opportunistic|required|implicit)$", description="none, opportunistic, required (STARTTLS with a valid certificate) or implicit.")] = "required"
+    use: Annotated[str, Meta(pattern="^(always|overflow)$", description="always: everything goes there; overflow: only what the warmup of our own addresses has no room for today.")] = "always"
 
 
 class Delivery(_Section, frozen=True, kw_only=True):
@@ -145,6 +147,8 @@ class Delivery(_Section, frozen=True, kw_only=True):
     session_timeout: Annotated[Seconds, Meta(description="Seconds one transaction may take in all; bounds a tarpit.")] = 1800
     idle_timeout: Annotated[Seconds, Meta(description="Seconds an unused connection is kept.")] = 5
     starttls: Annotated[bool, Meta(description="Use STARTTLS where the receiver offers it.")] = True
+    mta_sts: Annotated[bool, Meta(description="Fetch and keep to the MTA-STS policies of receivers (RFC 8461).")] = True
+    dane: Annotated[bool, Meta(description="Keep to the TLSA records of receivers (RFC 7672), where a trusted resolver vouches for them.")] = True
     smarthost: Smarthost = field(default_factory=Smarthost)
 
 
@@ -166,6 +170,37 @@ class Spool(_Section, frozen=True, kw_only=True):
     processes: Annotated[int, Meta(ge=0, le=64, description="mta processes sharing the port, each with its own shard; 0 = one for two cores.")] = 0
     min_free_bytes: Annotated[Count, Meta(description="Free space below which new mail gets 452.")] = 64 * 1024 * 1024
     keep_content: Annotated[float, Meta(ge=0, le=31_536_000, description="Seconds the content of a finished message is kept.")] = 0.0
+
+
+class Warmup(_Section, frozen=True, kw_only=True):
+    """Warming new egress addresses; schedules lie in config/warmup/ and <home>/warmup/."""
+
+    timezone: Annotated[Name, Meta(description="Zone whose midnight begins a day of warmup, such as Europe/Berlin.")] = "UTC"
+    portion: Annotated[int, Meta(ge=1, le=1000, description="Recipients of a day's budget that a process takes at once at most; as many are lost when it is killed.")] = 20
+    idle_days: Annotated[Positive, Meta(description="Days without mail after which a warm address starts over.")] = 30
+
+
+class Shaping(_Section, frozen=True, kw_only=True):
+    """How fast each receiver is written to; the rules lie in config/shaping.toml."""
+
+    file: Annotated[str, Meta(max_length=4096, description="Rules of your own instead of the shipped ones; empty = <home>/shaping.toml if it is there, else the shipped ones.")] = ""
+
+
+class Blocklists(_Section, frozen=True, kw_only=True):
+    """DNS blocklists that every egress address is looked up in; the list lies in config/blocklists.toml."""
+
+    enabled: Annotated[bool, Meta(description="Look the egress addresses up in DNS blocklists.")] = True
+    every: Annotated[Seconds, Meta(description="Seconds between two looks.")] = 3600
+    drain: Annotated[bool, Meta(description="Drain an address while a list marked `drain` has it, and enable it when it is delisted.")] = False
+    file: Annotated[str, Meta(max_length=4096, description="A list of your own; empty = <home>/blocklists.toml if it is there, else the shipped one.")] = ""
+
+
+class TlsReports(_Section, frozen=True, kw_only=True):
+    """Daily reports on TLS to receivers who ask for them (TLS-RPT, RFC 8460)."""
+
+    enabled: Annotated[bool, Meta(description="Send the reports.")] = True
+    organisation: Annotated[Name, Meta(description="Who reports; empty = box.hostname.")] = ""
+    contact: Annotated[Name, Meta(description="Address for questions; empty = postmaster@<box.hostname>.")] = ""
 
 
 class Database(_Section, frozen=True, kw_only=True):
@@ -211,6 +246,10 @@ class Settings(_Section, frozen=True, kw_only=True):
     delivery: Delivery = field(default_factory=Delivery)
     queue: Queue = field(default_factory=Queue)
     spool: Spool = field(default_factory=Spool)
+    warmup: Warmup = field(default_factory=Warmup)
+    shaping: Shaping = field(default_factory=Shaping)
+    blocklists: Blocklists = field(default_factory=Blocklists)
+    tls_reports: TlsReports = field(default_factory=TlsReports)
     database: Database = field(default_factory=Database)
     retention: Retention = field(default_factory=Retention)
     logging: Logging = field(default_factory=Logging)

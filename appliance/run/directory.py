@@ -39,7 +39,7 @@ from mta.directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -123,17 +123,17 @@ class DirectoryReader:
         return Directory(generation=sum(current.values()), **self._parts)
 
     async def _read(self, part: Part) -> Mapping[str, Any]:
-        match part:
-            case Part.TENANTS:
-                return await self._read_tenants()
-            case Part.CREDENTIALS:
-                return await self._read_credentials()
-            case Part.DOMAINS:
-                return await self._read_domains()
-            case Part.SUPPRESSIONS:
-                return await self._read_suppressions()
-            case Part.OPERATIONS:
-                return await self._read_operations()
+        readers: Mapping[Part, Callable[[], Awaitable[Mapping[str, Any]]]] = {
+            Part.TENANTS: self._read_tenants,
+            Part.CREDENTIALS: self._read_credentials,
+            Part.DOMAINS: self._read_domains,
+            Part.SUPPRESSIONS: self._read_suppressions,
+            Part.OPERATIONS: self._read_operations,
+            Part.EGRESS: self._read_egress,
+            Part.WARMUP: self._read_warmup,
+        }
+        read = readers.get(part)  # throttles are read by those who keep them (Part.SHAPING)
+        return {} if read is None else await read()
 
     async def _read_tenants(self) -> Mapping[str, Any]:
         tenants = {BOX: Tenant(id=BOX, name="box")}
@@ -192,6 +192,12 @@ class DirectoryReader:
             "pauses": await self._operations.pauses(_SYSTEM),
             "kill_switch": switch if status.is_on else None,
         }
+
+    async def _read_egress(self) -> Mapping[str, Any]:
+        return {}
+
+    async def _read_warmup(self) -> Mapping[str, Any]:
+        return {}
 
     async def _load_keys(self, keys: Iterable[DomainKey]) -> None:
         wanted = {key.id: key for key in keys}

@@ -51,7 +51,9 @@ class Parcel:
 
 def key_of(recipient: Recipient) -> QueueKey:
     """Under which key a recipient waits at rest."""
-    return QueueKey(recipient.tenant_id, str(recipient.traffic_class), recipient.domain)
+    return QueueKey(
+        recipient.tenant_id, str(recipient.traffic_class), recipient.domain, recipient.pool
+    )
 
 
 def parcels_of(

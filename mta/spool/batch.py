@@ -202,4 +202,5 @@ def _recipient_row(r: Recipient, shard: int) -> tuple[object, ...]:
         r.reason,
         r.last_host,
         r.last_egress,
+        r.pool,
     )

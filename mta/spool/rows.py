@@ -30,6 +30,7 @@ def recipient_of(row: tuple[Any, ...]) -> Recipient:
         reason=row[13],
         last_host=row[14],
         last_egress=row[15],
+        pool=row[16],
     )
 
 

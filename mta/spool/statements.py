@@ -142,9 +142,11 @@ STATEMENTS: dict[str, tuple[ClauseElement, tuple[str, ...]]] = {
     "last_seq": (select(func.max(_o.seq)).where(_o.shard == p("b_shard")), ("b_shard",)),
     "last_message": (select(func.max(_m.id)).where(_m.shard == p("b_shard")), ("b_shard",)),
     "waiting": (
-        select(_r.tenant_id, _r.traffic_class, _r.domain, func.count(), func.min(_r.due_at))
+        select(
+            _r.tenant_id, _r.traffic_class, _r.domain, _r.pool, func.count(), func.min(_r.due_at)
+        )
         .where(_r.shard == p("b_shard"), WAITING)
-        .group_by(_r.tenant_id, _r.traffic_class, _r.domain),
+        .group_by(_r.tenant_id, _r.traffic_class, _r.domain, _r.pool),
         ("b_shard",),
     ),
     "due": (
@@ -154,6 +156,7 @@ STATEMENTS: dict[str, tuple[ClauseElement, tuple[str, ...]]] = {
             _r.tenant_id == p("b_tenant"),
             _r.traffic_class == p("b_class"),
             _r.domain == p("b_domain"),
+            _r.pool == p("b_pool"),
             _r.due_at <= p("b_now"),
             tuple_(_r.due_at, _r.message_id, _r.n) > tuple_(p("b_due"), p("b_message"), p("b_n")),
             WAITING,
@@ -166,6 +169,7 @@ STATEMENTS: dict[str, tuple[ClauseElement, tuple[str, ...]]] = {
             "b_tenant",
             "b_class",
             "b_domain",
+            "b_pool",
             "b_now",
             "b_due",
             "b_message",
@@ -180,10 +184,11 @@ STATEMENTS: dict[str, tuple[ClauseElement, tuple[str, ...]]] = {
             _r.tenant_id == p("b_tenant"),
             _r.traffic_class == p("b_class"),
             _r.domain == p("b_domain"),
+            _r.pool == p("b_pool"),
             _r.due_at > p("b_now"),
             WAITING,
         ),
-        ("b_shard", "b_tenant", "b_class", "b_domain", "b_now"),
+        ("b_shard", "b_tenant", "b_class", "b_domain", "b_pool", "b_now"),
     ),
     "message": (select(*t.message.columns).where(_m.id == p("b_id")), ("b_id",)),
     "content": (select(_c.data).where(_c.message_id == p("b_id")), ("b_id",)),

@@ -43,6 +43,7 @@ class QueueKey:
     tenant_id: int
     traffic_class: str
     domain: str
+    pool: str = ""  # egress pool that was asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,19 +232,17 @@ class SpoolStore:
     def waiting(self) -> list[Waiting]:
         """Everything at rest, by key; read once at start."""
         rows = self._rows("waiting", (self.shard,))
-        return [Waiting(QueueKey(r[0], r[1], r[2]), r[3], r[4]) for r in rows]
+        return [Waiting(QueueKey(*row[:4]), row[4], row[5]) for row in rows]
 
     def later(self, key: QueueKey, now: int) -> int:
         """When the first of those under a key that are not due yet will be; 0 if there is none."""
-        row = self._row("next_due", (self.shard, key.tenant_id, key.traffic_class, key.domain, now))
+        row = self._row("next_due", (self.shard, *_key_row(key), now))
         return int(row[0] or 0)
 
     def due(self, key: QueueKey, now: int, after: Cursor, limit: int) -> list[Recipient]:
         """The next page of recipients of a key that are due, in order."""
         place = (after.due_at, after.message_id, after.n, limit)
-        found = self._rows(
-            "due", (self.shard, key.tenant_id, key.traffic_class, key.domain, now, *place)
-        )
+        found = self._rows("due", (self.shard, *_key_row(key), now, *place))
         return [recipient_of(row) for row in found]
 
     def message(self, message_id: int) -> Message | None:
@@ -337,6 +336,10 @@ class SpoolStore:
     def _rows(self, name: str, row: tuple[Any, ...]) -> list[Any]:
         with self._backend.errors():
             return list(self._connection.execute(self._sql[name], row).fetchall())
+
+
+def _key_row(key: QueueKey) -> tuple[object, ...]:
+    return (key.tenant_id, key.traffic_class, key.domain, key.pool)
 
 
 def _settle_row(s: Settlement) -> tuple[object, ...]:

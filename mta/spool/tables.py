@@ -106,6 +106,7 @@ recipient = Table(
     Column("reason", Text, nullable=False),
     Column("last_host", Text, nullable=False),
     Column("last_egress", Text, nullable=False),
+    Column("pool", Text, nullable=False, server_default=""),
     sqlite_with_rowid=False,
 )
 _WAITING = text("status IN ('queued', 'deferred')")
@@ -115,6 +116,7 @@ Index(
     recipient.c.tenant_id,
     recipient.c.traffic_class,
     recipient.c.domain,
+    recipient.c.pool,
     recipient.c.due_at,
     sqlite_where=_WAITING,
     postgresql_where=_WAITING,
