@@ -18,6 +18,7 @@ from mta.message import Admitted, Message, Recipient, SigningPlan, Source
 from mta.policy import compliance, limits
 from mta.policy.address import parse_mailbox
 from mta.policy.headers import scan
+from mta.policy.pool import pool_of
 from mta.policy.prepare import Prepared, prepare
 from mta.policy.sender import check_tenant, return_path_of, signing_domain
 from mta.status import Status, TrafficClass
@@ -152,13 +153,18 @@ class Intake:
         credential, directory = submission.credential, self._directory()
         domain = self._signer(submission, prepared, directory)
         compliance.check(credential, prepared, domain, message_id)
+        pool = pool_of(prepared.pool, credential, directory.egress)
         count, now = len(submission.recipients), submission.received_at
         await limits.check(self._quota, credential, submission.tenant, count, now)
         held = await limits.surges(self._quota, credential, count, now)
         message = self._message(submission, prepared, domain, message_id)
+        due = max(now, prepared.send_at)
         return Admitted(
             message=message,
-            recipients=self._recipients(submission, prepared, message, held=held),
+            recipients=tuple(
+                self._recipient(message, n, request, due=due, pool=pool, held=held)
+                for n, request in enumerate(submission.recipients)
+            ),
             content=prepared.content,
             signing=SigningPlan(
                 domain=domain.name if domain else "", keys=domain.keys if domain else ()
@@ -208,16 +214,6 @@ class Intake:
             signature=b"",
         )
 
-    def _recipients(
-        self, submission: Submission, prepared: Prepared, message: Message, *, held: bool
-    ) -> tuple[Recipient, ...]:
-        due = max(submission.received_at, prepared.send_at)
-        expires = self._schedule.expiry(due, prepared.traffic_class)
-        return tuple(
-            self._recipient(message, n, request, due=due, expires=expires, held=held)
-            for n, request in enumerate(submission.recipients)
-        )
-
     def _recipient(
         self,
         message: Message,
@@ -225,7 +221,7 @@ class Intake:
         request: RecipientRequest,
         *,
         due: int,
-        expires: int,
+        pool: str,
         held: bool,
     ) -> Recipient:
         address = parse_mailbox(request.address, smtputf8=message.smtputf8)
@@ -248,8 +244,9 @@ class Intake:
             domain=address.domain,
             status=status,
             due_at=due,
-            expires_at=expires,
+            expires_at=self._schedule.expiry(due, message.traffic_class),
             notify=request.notify,
             orcpt=request.orcpt,
             reason=reason,
+            pool=pool,
         )

@@ -222,3 +222,5 @@ class Attempt:
     started_at: int
     ended_at: int
     dsn_passed: bool = False  # RET, ENVID, NOTIFY and ORCPT went to a next hop that offers DSN
+    provider: str = ""  # named in config/shaping.toml; "" = none of them
+    rcpt_sent: int = 0  # recipients whose RCPT went out: what a warmup counts

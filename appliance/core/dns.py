@@ -7,12 +7,16 @@ answer in the cache costs a dictionary look-up.
 Promises: names are absolute (no search list); every look-up ends within `dns.timeout`; a name that
 does not exist, a name without such records and a server that cannot say are three different errors.
 Failures are kept for FAILURE_TTL seconds (RFC 9520), absences for what the zone's SOA says (RFC 2308).
+`is_secure` says that DNSSEC vouches for an answer: its AD bit, believed only from a name server on
+loopback or one that `dns.trusted` lists, because the bit itself is protected by nothing (RFC 6840
+section 5.7 has it asked for with AD in the question, which makes no answer larger).
 Never raises anything else for what a server answers or fails to answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import dns.asyncresolver
 import dns.exception
+import dns.flags
 import dns.message
 import dns.name
 import dns.nameserver
@@ -49,9 +54,9 @@ Now = Callable[[], int]
 class DnsError(Exception):
     """A look-up without an answer; the text is for people, `expires_at` (ms) for caches."""
 
-    def __init__(self, text: str, expires_at: int) -> None:
+    def __init__(self, text: str, expires_at: int, *, is_secure: bool = False) -> None:
         super().__init__(text)
-        self.expires_at = expires_at
+        self.expires_at, self.is_secure = expires_at, is_secure
 
 
 class NoSuchNameError(DnsError):
@@ -80,6 +85,26 @@ class MxAnswer:
 
     records: tuple[MxRecord, ...]
     expires_at: int
+    is_secure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TlsaRecord:
+    """One TLSA record (RFC 6698): usage, selector, matching type and what is matched."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TlsaAnswer:
+    """The TLSA records of a name."""
+
+    records: tuple[TlsaRecord, ...]
+    expires_at: int
+    is_secure: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +113,7 @@ class Answer:
 
     values: tuple[str, ...]
     expires_at: int
+    is_secure: bool = False
 
 
 class _Kind(StrEnum):
@@ -103,7 +129,9 @@ class _Entry:
     expires_at: int
     values: tuple[str, ...] = ()
     records: tuple[MxRecord, ...] = ()
+    tlsa: tuple[TlsaRecord, ...] = ()
     why: str = ""
+    is_secure: bool = False
 
 
 _Question = tuple[str, str]
@@ -119,6 +147,7 @@ class Resolver:
         self._now = now
         self._max_entries = max_entries
         self._stub = _stub(settings)
+        self._believed = frozenset(map(_canonical, settings.trusted))
         self._cache: OrderedDict[_Question, _Entry] = OrderedDict()
         self._asking: dict[_Question, asyncio.Task[_Entry]] = {}
         self._slots = asyncio.Semaphore(_MAX_QUERIES)
@@ -126,7 +155,12 @@ class Resolver:
     async def mx(self, name: str) -> MxAnswer:
         """The MX records of a name; CNAMEs are followed."""
         entry = await self._look_up(name, "MX")
-        return MxAnswer(entry.records, entry.expires_at)
+        return MxAnswer(entry.records, entry.expires_at, entry.is_secure)
+
+    async def tlsa(self, name: str) -> TlsaAnswer:
+        """The TLSA records of a name such as _25._tcp.mx.example.net."""
+        entry = await self._look_up(name, "TLSA")
+        return TlsaAnswer(entry.tlsa, entry.expires_at, entry.is_secure)
 
     async def addresses(self, name: str, *, ipv6: bool) -> Answer:
         """The A records of a name, or with `ipv6` its AAAA records."""
@@ -146,7 +180,7 @@ class Resolver:
 
     async def _answer(self, name: str, rdtype: str) -> Answer:
         entry = await self._look_up(name, rdtype)
-        return Answer(entry.values, entry.expires_at)
+        return Answer(entry.values, entry.expires_at, entry.is_secure)
 
     async def _look_up(self, name: str, rdtype: str) -> _Entry:
         question = (name.rstrip(".").lower(), rdtype)
@@ -184,14 +218,15 @@ class Resolver:
 
     async def _query(self, name: str, rdtype: str) -> _Entry:
         """Ask, and go on where an answer ends in a CNAME whose target it does not hold."""
-        ttl = dns.ttl.MAX_TTL
+        ttl, is_secure = dns.ttl.MAX_TTL, True
         try:
             qname = dns.name.from_text(name + ".")
             for _ in range(_MAX_ALIASES):
                 answer = await self._stub.resolve(qname, rdtype, raise_on_no_answer=False)
                 ttl = min(ttl, answer.chaining_result.minimum_ttl)
+                is_secure = is_secure and self._vouches(answer)
                 if answer.rrset is not None or answer.canonical_name == qname:
-                    return self._entry_of(answer, ttl)
+                    return self._entry_of(answer, ttl, is_secure=is_secure)
                 qname = answer.canonical_name
         except dns.resolver.NXDOMAIN as error:
             return self._absent(_Kind.NO_NAME, _negative_ttl(error))
@@ -201,22 +236,34 @@ class Resolver:
             return _Entry(_Kind.FAILED, self._in(FAILURE_TTL), why=_words(error))
         return _Entry(_Kind.FAILED, self._in(FAILURE_TTL), why="the aliases (CNAME) do not end")
 
-    def _entry_of(self, answer: dns.resolver.Answer, ttl: int) -> _Entry:
+    def _vouches(self, answer: dns.resolver.Answer) -> bool:
+        """Whether DNSSEC was checked by somebody whom we believe over a line that we believe."""
+        if not answer.response.flags & dns.flags.AD:
+            return False
+        server = _canonical(answer.nameserver or "")
+        return server in self._believed or _is_loopback(server)
+
+    def _entry_of(self, answer: dns.resolver.Answer, ttl: int, *, is_secure: bool) -> _Entry:
         if answer.rrset is None:
-            return self._absent(_Kind.NO_RECORD, ttl)
+            return self._absent(_Kind.NO_RECORD, ttl, is_secure=is_secure)
         expires_at = self._in(max(self._settings.min_ttl, min(ttl, self._settings.max_ttl)))
         if answer.rdtype == dns.rdatatype.MX:
             records = tuple(MxRecord(r.preference, _plain(r.exchange)) for r in answer.rrset)
-            return _Entry(_Kind.FOUND, expires_at, records=records)
+            return _Entry(_Kind.FOUND, expires_at, records=records, is_secure=is_secure)
+        if answer.rdtype == dns.rdatatype.TLSA:
+            tlsa = tuple(TlsaRecord(r.usage, r.selector, r.mtype, r.cert) for r in answer.rrset)
+            return _Entry(_Kind.FOUND, expires_at, tlsa=tlsa, is_secure=is_secure)
         read = _READERS[answer.rdtype]
-        return _Entry(_Kind.FOUND, expires_at, values=tuple(read(r) for r in answer.rrset))
+        values = tuple(read(r) for r in answer.rrset)
+        return _Entry(_Kind.FOUND, expires_at, values=values, is_secure=is_secure)
 
-    def _absent(self, kind: _Kind, ttl: int) -> _Entry:
+    def _absent(self, kind: _Kind, ttl: int, *, is_secure: bool = False) -> _Entry:
         if (
             ttl > self._settings.max_ttl
         ):  # no SOA came along: RFC 2308 section 5 says not to keep it
             ttl = 0
-        return _Entry(kind, self._in(max(self._settings.min_ttl, min(ttl, MAX_NEGATIVE_TTL))))
+        expires_at = self._in(max(self._settings.min_ttl, min(ttl, MAX_NEGATIVE_TTL)))
+        return _Entry(kind, expires_at, is_secure=is_secure)
 
     def _in(self, seconds: int) -> int:
         return self._now() + seconds * clock.SECOND
@@ -229,7 +276,8 @@ def _error(entry: _Entry, question: _Question) -> DnsError:
             text = entry.why or f"the name {name} does not exist"
             return NoSuchNameError(text, entry.expires_at)
         case _Kind.NO_RECORD:
-            return NoRecordError(f"{name} has no {rdtype} record", entry.expires_at)
+            text = f"{name} has no {rdtype} record"
+            return NoRecordError(text, entry.expires_at, is_secure=entry.is_secure)
         case _Kind.FAILED | _Kind.FOUND:
             text = f"DNS could not answer {rdtype} {name}: {entry.why}"
             return DnsTemporaryError(text, entry.expires_at)
@@ -247,6 +295,7 @@ def _stub(settings: Dns) -> dns.asyncresolver.Resolver:
     stub.lifetime = settings.timeout
     stub.timeout = min(_TRY_TIMEOUT, settings.timeout)
     stub.use_edns(0, 0, _UDP_PAYLOAD)
+    stub.set_flags(dns.flags.RD | dns.flags.AD)
     stub.search = []
     return stub
 
@@ -266,6 +315,21 @@ def nameserver(text: str) -> dns.nameserver.Do53Nameserver:
         raise ConfigError(
             f'dns.nameservers: {text!r} is not an address: write "192.0.2.53" or "192.0.2.53:5353"'
         ) from error
+
+
+def _canonical(address: str) -> str:
+    """An IP address in one spelling; anything else as it is, to match nothing."""
+    try:
+        return str(ipaddress.ip_address(address.partition("%")[0]))
+    except ValueError:
+        return address
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _plain(name: dns.name.Name) -> str:

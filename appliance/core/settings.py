@@ -125,6 +125,8 @@ class Smarthost(_Section, frozen=True, kw_only=True):
     username: Annotated[Name, Meta(description="Login; empty = none.")] = ""
     password: Annotated[str, Meta(description="Password of the login; better given as PILLARBOX_DELIVERY__SMARTHOST__PASSWORD.", extra=SECRET)] = ""
     tls: Annotated[str, Meta(pattern="^(none|opportunistic|required|implicit)$", description="none, opportunistic, required (STARTTLS with a valid certificate) or implicit.")] = "required"
+    connections: Annotated[Positive, Meta(description="Connections to it at once.")] = 20
+    messages_per_connection: Annotated[Positive, Meta(description="Transactions on one connection.")] = 1000
     use: Annotated[str, Meta(pattern="^(always|overflow)$", description="always: everything goes there; overflow: only what the warmup of our own addresses has no room for today.")] = "always"
 
 
@@ -136,8 +138,6 @@ class Delivery(_Section, frozen=True, kw_only=True):
     source_address: Annotated[str, Meta(description="IPv4 address to send from; empty lets the machine choose.")] = ""
     helo: Annotated[Name, Meta(description="HELO name; empty = box.hostname.")] = ""
     ipv6: Annotated[bool, Meta(description="Reach receivers over IPv6 too (needs an address with PTR).")] = False
-    connections_per_site: Annotated[Positive, Meta(description="Connections to one site at once.")] = 10
-    messages_per_connection: Annotated[Positive, Meta(description="Transactions on one connection.")] = 100
     max_connections: Annotated[Positive, Meta(description="Connections of one process in all.")] = 1000
     connect_timeout: Annotated[Seconds, Meta(description="Seconds for a TCP connection.")] = 30
     greeting_timeout: Annotated[Seconds, Meta(description="Seconds for the greeting (RFC 5321: 300).")] = 300

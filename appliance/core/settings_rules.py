@@ -42,6 +42,7 @@ def _texts(settings: Settings) -> Iterator[Problem]:
         (("delivery", "helo"), delivery.helo, wrong_domain),
         (("delivery", "source_address"), delivery.source_address, wrong_ipv4),
         (("delivery", "smarthost", "host"), delivery.smarthost.host, wrong_host),
+        (("tls_reports", "contact"), settings.tls_reports.contact, wrong_mailbox),
         (("database", "url"), settings.database.url, wrong_database),
     )
     for path, text, wrong in texts:
@@ -79,6 +80,10 @@ def _nameservers(settings: Settings) -> Iterator[Problem]:
             nameserver(server)
         except ValueError as error:
             yield ("dns", "nameservers", index), str(error)
+    for index, address in enumerate(settings.dns.trusted):
+        words = wrong_address(address)
+        if words is not None:
+            yield ("dns", "trusted", index), words
 
 
 def _pairs(settings: Settings) -> Iterator[Problem]:

@@ -32,6 +32,7 @@ class Policy:
     recipients_per_hour: int = 0
     recipients_per_day: int = 0
     surge_hold: bool = True
+    pool: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -53,6 +53,7 @@ def checked_policy(policy: Policy) -> Policy:
             raise UsageError(f"{tag!r} is no tag: 1-64 letters, digits and _ . : -")
     return replace(
         policy,
+        pool=policy.pool.strip().lower(),
         networks=tuple(str(_network(text)) for text in policy.networks),
         allowed_from=frozenset(name.strip().rstrip(".").lower() for name in policy.allowed_from),
     )

@@ -5,7 +5,8 @@
 
 Names are exact, or `*.parent` for everything below a parent that is not named itself. CNAMEs are
 followed inside the zone, absence is told with an SOA whose minimum is `negative_ttl`, and every
-question is counted. A name in `faults` is answered as its fault says, whatever the zone holds.
+question is counted. A name in `faults` is answered as its fault says, whatever the zone holds. Answers
+about names in and below `signed` say that DNSSEC vouches for them (AD), to those who ask.
 Never meant for anything but laboratories and tests: it believes whatever it is asked.
 """
 
@@ -26,7 +27,7 @@ import dns.rdatatype
 import dns.rrset
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from dns.message import Message
 
@@ -55,6 +56,7 @@ class LabDns:
         zone: Mapping[str, Mapping[str, Sequence[str]]],
         *,
         faults: Mapping[str, Fault] | None = None,
+        signed: Collection[str] = (),
         ttl: int = 300,
         negative_ttl: int = 60,
     ) -> None:
@@ -63,6 +65,7 @@ class LabDns:
             for name, types in zone.items()
         }
         self.faults = dict(faults or {})
+        self.signed = set(signed)
         self.ttl, self.negative_ttl = ttl, negative_ttl
         self.asked: Counter[tuple[str, str]] = Counter()
         self.port = 0
@@ -137,6 +140,9 @@ class LabDns:
             response.set_rcode(dns.rcode.REFUSED)
         else:
             self._fill(response, name, dns.rdatatype.to_text(query.question[0].rdtype))
+            names = [name, *(rrset.name.to_text(omit_final_dot=True) for rrset in response.answer)]
+            if query.flags & dns.flags.AD and all(map(self._is_signed, names)):
+                response.flags |= dns.flags.AD
         if tcp:
             return response.to_wire(max_size=_MAX_TCP)
         try:
@@ -162,6 +168,9 @@ class LabDns:
         soa = f"ns.lab. hostmaster.lab. 1 3600 600 86400 {self.negative_ttl}"
         zone = name.rpartition(".")[2]
         response.authority.append(_rrset(zone, self.negative_ttl, "SOA", [soa]))
+
+    def _is_signed(self, name: str) -> bool:
+        return any(name == zone or name.endswith("." + zone) for zone in self.signed)
 
     def _types_of(self, name: str) -> dict[str, list[str]] | None:
         """The records of a name; {} when only names below it exist (RFC 8020)."""

@@ -28,8 +28,13 @@ class Receiver:
     """The server. `script` may be changed while it runs; `on_message` hears of each message."""
 
     def __init__(
-        self, script: Script | None = None, *, on_message: Callable[[Received], None] | None = None
+        self,
+        script: Script | None = None,
+        *,
+        on_message: Callable[[Received], None] | None = None,
+        context: ssl.SSLContext | None = None,
     ) -> None:
+        """`context` brings a certificate of its own; else one is made that nobody vouches for."""
         self.script = script or Script()
         self.messages: list[Received] = []
         self.commands: list[tuple[int, str]] = []  # session, line
@@ -42,7 +47,7 @@ class Receiver:
         self.on_message = on_message
         self.greylisted: Counter[tuple[str, str]] = Counter()
         self._server: asyncio.Server | None = None
-        self._context: ssl.SSLContext | None = None
+        self._context = context
         self._live: set[ReceiverSession] = set()
 
     @property

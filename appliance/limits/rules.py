@@ -1,4 +1,4 @@
-"""Rules of limits, pure: which window a moment falls into."""
+"""Rules of limits, pure: which window a moment falls into, and what is kept longer than others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ from appliance.core import clock
 FAILURE_WINDOW: Final = clock.MINUTE
 FAILURE_MEMORY: Final = 10 * clock.MINUTE
 """A failed login counts for so long, as in mta/submission/failures.py."""
+
+KEPT_LONGER: Final = ("warmup:",)
+"""Budgets by how their key begins that outlast the others: a clock that was set wrong for a while must
+not make the box forget what it sent today."""
 
 
 def failure_window(now: int) -> int:

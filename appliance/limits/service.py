@@ -1,7 +1,8 @@
 """Use cases of limits: lease, give back, read, forget; add failures.
 
-Each is one statement, so that processes and nodes need no lock of their own. A portion whose
-process died counts as used: a budget errs on the side of sending less.
+Each is one statement, so that processes and nodes need no lock of their own; a lease from several
+windows at once locks their rows, always in the same order. A portion whose process died counts as used:
+a budget errs on the side of sending less.
 """
 
 from __future__ import annotations
@@ -9,15 +10,15 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from sqlalchemy import case, delete, func, literal, select, update
+from sqlalchemy import case, delete, func, literal, not_, select, update
 
 from appliance.core import clock
 from appliance.core.database import reading, transaction, upsert
-from appliance.limits.rules import failure_window, oldest_failure_window
+from appliance.limits.rules import KEPT_LONGER, failure_window, oldest_failure_window
 from appliance.limits.tables import budget, login_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -52,6 +53,29 @@ class Budgets:
             )
             return int((await connection.execute(statement)).scalar() or 0)
 
+    async def lease_all(
+        self, key: str, limits: Mapping[int, int], amount: int
+    ) -> tuple[int, dict[int, int]]:
+        """Take up to `amount`, the same of every window, each with its limit; also what is used of each.
+
+        What one window has no room for is taken from none.
+        """
+        starts = sorted(limits)  # one order for all: no deadlock on PostgreSQL
+        rows = [{"key": key, "window": start, "used": 0, "granted": 0} for start in starts]
+        ours = (budget.c.key == key, budget.c.window.in_(starts))
+        async with transaction(self._engine) as connection:
+            locked = upsert(connection, budget).on_conflict_do_update(
+                index_elements=[budget.c.key, budget.c.window], set_={"used": budget.c.used}
+            )
+            await connection.execute(locked, rows)
+            found = await connection.execute(select(budget.c.window, budget.c.used).where(*ours))
+            used = {int(start): int(count) for start, count in found}
+            granted = max(0, min(amount, *(limits[start] - used[start] for start in starts)))
+            if granted:
+                values = {"used": budget.c.used + granted, "granted": granted}
+                await connection.execute(update(budget).where(*ours).values(values))
+        return granted, {start: used[start] + granted for start in starts}
+
     async def give_back(self, key: str, window: int, amount: int) -> None:
         """Return the unused rest of a portion."""
         rest = case((budget.c.used < amount, 0), else_=budget.c.used - amount)
@@ -67,10 +91,27 @@ class Budgets:
         async with reading(self._engine) as connection:
             return int((await connection.execute(statement)).scalar() or 0)
 
-    async def forget(self, before: int) -> None:
-        """Drop the windows that began before `before`."""
+    async def used_of(self, prefix: str, windows: Collection[int]) -> dict[tuple[str, int], int]:
+        """What is used of every budget whose key begins so, by key and window."""
+        statement = select(budget.c.key, budget.c.window, budget.c.used).where(
+            budget.c.key.startswith(prefix, autoescape=True), budget.c.window.in_(windows)
+        )
+        async with reading(self._engine) as connection:
+            rows = await connection.execute(statement)
+            return {(key, int(window)): int(used) for key, window, used in rows}
+
+    async def forget(self, before: int, *, prefix: str = "") -> None:
+        """Drop the windows that began before `before`, of keys that begin so.
+
+        Without a prefix it leaves alone what KEPT_LONGER names: whoever counts there forgets by itself.
+        """
+        if prefix:
+            meant = [budget.c.key.startswith(prefix, autoescape=True)]
+        else:
+            meant = [not_(budget.c.key.startswith(one, autoescape=True)) for one in KEPT_LONGER]
+        statement = delete(budget).where(budget.c.window < before, *meant)
         async with transaction(self._engine) as connection:
-            await connection.execute(delete(budget).where(budget.c.window < before))
+            await connection.execute(statement)
 
 
 class LoginFailures:

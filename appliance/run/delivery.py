@@ -11,11 +11,11 @@ from appliance.run.process import Context, die
 from appliance.run.spools import open_backend
 from mta.bounce import return_path
 from mta.bounce.notices import Notices
-from mta.message import Egress
 from mta.outcome.decide import RetrySchedule
 from mta.outcome.record import Recorder
 from mta.scheduling.dispatcher import Dispatcher
 from mta.scheduling.operations import Operations
+from mta.scheduling.results import Results
 from mta.scheduling.sender import Limits, Sender
 from mta.scheduling.window import Window
 from mta.signing.signer import Resigner, sign_admitted
@@ -23,10 +23,11 @@ from mta.spool.shard import Shard
 
 if TYPE_CHECKING:
     from appliance.core.secrets import MasterKeys
-    from appliance.core.settings import Queue, Settings
+    from appliance.core.settings import Queue
     from appliance.run.current import Current
     from appliance.run.observers import Observers
     from mta.message import Message
+    from mta.scheduling.regulator import Regulator
     from mta.transport.base import Router, Transport
 
 
@@ -39,6 +40,7 @@ class Tools:
     observers: Observers
     router: Router
     transport: Transport
+    regulator: Regulator
     schedule: RetrySchedule
     return_paths: return_path.ReturnPathKeys
 
@@ -50,6 +52,7 @@ class Delivery:
     shard: Shard
     dispatcher: Dispatcher
     sender: Sender
+    results: Results
     operations: Operations
     notices: Notices
     requeued: int  # recipients found waiting at start
@@ -60,6 +63,11 @@ class Delivery:
             signature = await self.shard.accept(admitted)
             message = replace(admitted.message, signature=signature)
             self.dispatcher.fresh(message, list(admitted.recipients), admitted.content)
+
+    def reshaped(self) -> None:
+        """Throttles or limits moved: look at what they kept back, and at lanes that may go faster."""
+        self.dispatcher.reopen(lambda place: place[0] in ("zone", "pace"))
+        self.sender.rouse_all()
 
     def directory_changed(self) -> None:
         """Look at everything that was kept back."""
@@ -87,9 +95,11 @@ async def open_delivery(number: int, tools: Tools) -> Delivery:
     dispatcher = Dispatcher(
         shard=shard,
         router=tools.router,
-        egress=egress_of(settings),
+        regulator=tools.regulator,
         directory=current,
         window=window,
+        overflows=bool(settings.delivery.smarthost.host)
+        and settings.delivery.smarthost.use == "overflow",
     )
     notices = Notices(
         shard=shard,
@@ -98,11 +108,22 @@ async def open_delivery(number: int, tools: Tools) -> Delivery:
         hostname=settings.box.hostname.lower(),
         per_hour=max(1, queue.notices_per_hour // tools.context.mta_processes),
     )
-    dispatcher.sender = sender = _sender(shard, dispatcher, window, notices, tools)
+    results = Results(
+        shard=shard,
+        dispatcher=dispatcher,
+        recorder=Recorder(tools.schedule, random.random),
+        window=window,
+        notices=notices,
+        observer=tools.observers,
+        regulator=tools.regulator,
+    )
+    dispatcher.results = results
+    dispatcher.sender = sender = _sender(shard, dispatcher, window, results, tools)
     return Delivery(
         shard=shard,
         dispatcher=dispatcher,
         sender=sender,
+        results=results,
         operations=Operations(shard=shard, dispatcher=dispatcher, window=window, directory=current),
         notices=notices,
         requeued=await dispatcher.load(),
@@ -122,7 +143,7 @@ async def _open_shard(number: int, tools: Tools) -> Shard:
 
 
 def _sender(
-    shard: Shard, dispatcher: Dispatcher, window: Window, notices: Notices, tools: Tools
+    shard: Shard, dispatcher: Dispatcher, window: Window, results: Results, tools: Tools
 ) -> Sender:
     delivery = tools.context.settings.delivery
 
@@ -136,15 +157,13 @@ def _sender(
         shard=shard,
         dispatcher=dispatcher,
         transport=tools.transport,
-        recorder=Recorder(tools.schedule, random.random),
+        results=results,
         window=window,
         directory=tools.current,
         return_path=envelope_sender,
         signature=Resigner(tools.current, lambda m, s: _store_signature(shard, m, s)),
-        notices=notices,
-        observer=tools.observers,
+        regulator=tools.regulator,
         limits=Limits(
-            connections_per_site=delivery.connections_per_site,
             max_connections=delivery.max_connections,
             idle_timeout=delivery.idle_timeout,
         ),
@@ -174,14 +193,3 @@ def return_path_keys(keys: MasterKeys) -> return_path.ReturnPathKeys:
     """Keys of signed return paths, one for each version of the master key."""
     derived = {version: keys.derive("return path", version) for version in keys.versions}
     return return_path.ReturnPathKeys(derived, keys.newest)
-
-
-def egress_of(settings: Settings) -> Egress:
-    """The machine's default address and HELO name, for now the only egress."""
-    delivery = settings.delivery
-    return Egress(
-        name=delivery.source_address or "default",
-        address=delivery.source_address,
-        helo=delivery.helo or settings.box.hostname,
-        ipv6=delivery.ipv6,
-    )

@@ -25,9 +25,11 @@ from appliance.core.errors import SecretError
 from appliance.core.scope import BOX, Scope
 from appliance.credentials import Credentials, entries
 from appliance.domains import BoxNames, Domains, KeyState
+from appliance.egress import Egresses, Pools, default_egress, plan_of
 from appliance.operations import Operations
 from appliance.suppressions import TOMBSTONE_LIFE, Matcher, SuppressionList
 from appliance.tenancy import Tenants
+from appliance.warmup import Warmups
 from mta.directory import (
     Credential,
     Directory,
@@ -94,7 +96,11 @@ class DirectoryReader:
         self._credentials = Credentials(engine, keys)
         self._domains = Domains(engine, keys, self._names, queue_life=queue_life_ms(settings))
         self._operations = Operations(engine)
+        self._egresses = Egresses(engine, hostname=self._names.hostname)
+        self._pools = Pools(engine, self._tenants, self._credentials)
+        self._helos: frozenset[str] = frozenset()
         self._suppressions = SuppressionList(engine)
+        self._warmups = Warmups(engine)
         self._seen: dict[Part, int] = {}
         self._parts: dict[str, Any] = {}
         self._loaded: dict[int, _LoadedKey] = {}
@@ -194,10 +200,17 @@ class DirectoryReader:
         }
 
     async def _read_egress(self) -> Mapping[str, Any]:
-        return {}
+        plan = plan_of(
+            await self._egresses.list(_SYSTEM),
+            await self._pools.list(_SYSTEM),
+            await self._tenants.list(_SYSTEM),
+            default=default_egress(self._settings),
+        )
+        self._helos = frozenset(entry.egress.helo.lower() for entry in plan.entries.values())
+        return {"egress": plan, "own_names": self._own_names()}
 
     async def _read_warmup(self) -> Mapping[str, Any]:
-        return {}
+        return {"warmup": await self._warmups.plans()}
 
     async def _load_keys(self, keys: Iterable[DomainKey]) -> None:
         wanted = {key.id: key for key in keys}
@@ -239,7 +252,7 @@ class DirectoryReader:
 
     def _own_names(self) -> frozenset[str]:
         helo = self._settings.delivery.helo.lower()
-        return frozenset({self._names.hostname, helo} - {""})
+        return frozenset({self._names.hostname, helo} - {""}) | self._helos
 
     def _trusted(self) -> tuple[tuple[Network, Credential], ...]:
         by_name = {tenant.name: tenant for tenant in self._parts["tenants"].values()}

@@ -33,6 +33,7 @@ from appliance.run.directory import POLL_SECONDS, DirectoryReader, box_names
 from appliance.run.handover import Handover
 from appliance.run.mta_rpc import handlers_of
 from appliance.run.observers import Observers
+from appliance.run.regulation import STEP_SECONDS, Regulation
 from appliance.run.smtp import submission_listeners
 from mta.intake import Intake
 from mta.policy.limits import Quota
@@ -86,6 +87,7 @@ class Mta:
         self._mx_cache = MxCache(context.home.path / "cache.db")
         self._has_space = True
         self._loops: list[asyncio.Task[None]] = []
+        self._regulation = Regulation(context, current, engine)
         self._handover = Handover(context.home.socket("mta-0"))
         self._smtp: SubmissionSmtp
         self._rpc: RpcServer
@@ -94,6 +96,7 @@ class Mta:
 
     async def start(self) -> None:
         """Take over the shards, then let others in."""
+        await self._regulation.load()
         tools = self._tools()
         for number in self.context.shards:
             delivery = await open_delivery(number, tools)
@@ -118,6 +121,7 @@ class Mta:
         await drain(self._smtp.listeners, self._smtp.sessions, limit)
         await asyncio.gather(*(delivery.drain() for delivery in self.deliveries))
         await self._share()
+        await self._regulation.close()
 
     async def close(self) -> None:
         """Let everything go; what is queued for the disk is written first."""
@@ -149,6 +153,7 @@ class Mta:
             observers=self._observers,
             router=router,
             transport=transport_for(settings.delivery),
+            regulator=self._regulation.regulator,
             schedule=retry_schedule(settings.queue),
             return_paths=return_path_keys(self.keys),
         )
@@ -174,6 +179,7 @@ class Mta:
         self._loop("directory", self.current.step, POLL_SECONDS, limit=15)
         self._loop("tidy", self._tidy, 1.0, limit=60)
         self._loop("share", self._share, 1.0, limit=60)
+        self._loop("shaping", self._regulate, STEP_SECONDS, limit=60)
         self._loop("memory", self._give_back_memory, 5.0, limit=60)
         for delivery in self.deliveries:
             self._loop(f"dispatch {delivery.shard.number}", delivery.dispatch, 0.05, limit=90)
@@ -204,6 +210,9 @@ class Mta:
             )
         return purged >= PURGE_PAGE
 
+    async def _regulate(self) -> bool:
+        return await self._regulation.step(self.deliveries)
+
     async def _give_back_memory(self) -> bool:
         await asyncio.to_thread(memory.give_back)
         return False
@@ -230,7 +239,7 @@ class Mta:
         depth = self.metrics.queue_depth
         depth.follow(lambda: sum(d.dispatcher.in_memory for d in deliveries), "ready")
         depth.follow(lambda: sum(len(d.dispatcher.backlog) for d in deliveries), "keys")
-        self.metrics.unrecorded.follow(lambda: sum(d.sender.outstanding for d in deliveries))
+        self.metrics.unrecorded.follow(lambda: sum(d.results.outstanding for d in deliveries))
         self.metrics.open_out.follow(lambda: sum(d.sender.connections for d in deliveries))
         self.health.register("disk", self._disk)
 

@@ -46,7 +46,16 @@ class Context:
     @property
     def mta_processes(self) -> int:
         """How many mta processes the box has."""
-        return sum(1 for name in self.processes if name.startswith("mta-"))
+        return len(self._mtas)
+
+    @property
+    def mta_index(self) -> int:
+        """Which of them this one is, from 0; 0 for any other process."""
+        return self._mtas.index(self.name) if self.name in self._mtas else 0
+
+    @property
+    def _mtas(self) -> list[str]:
+        return [name for name in self.processes if name.startswith("mta-")]
 
 
 def fork(work: Callable[[], int]) -> int:

@@ -16,6 +16,9 @@ class TenantRecord:
     suspended_at: int  # 0 = active
     suspended_reason: str
     created_at: int
+    pool: str = ""  # egress pool of its mail; "" = the default
+    bulk_pool: str = ""  # the same for one class; "" = as `pool`
+    transactional_pool: str = ""
 
     @property
     def suspended(self) -> bool:

@@ -1,4 +1,4 @@
-"""Use cases of tenancy: create, list, limit, suspend, resume.
+"""Use cases of tenancy: create, list, limit, choose pools, suspend, resume.
 
 A suspended tenant's mail is refused from the next poll of the directory on; what is queued stays.
 """
@@ -100,11 +100,45 @@ class Tenants:
         detail = ", ".join(f"{key}={value}" for key, value in values.items())
         return await self._update(scope, name, values, action="tenant.limits", detail=detail)
 
+    async def set_pools(
+        self,
+        scope: Scope,
+        name: str,
+        *,
+        pool: str | None = None,
+        bulk_pool: str | None = None,
+        transactional_pool: str | None = None,
+    ) -> TenantRecord:
+        """Choose the egress pools of its mail; "" takes a choice back.
+
+        Whether a pool exists is not asked here (the rooms above know): one that does not is passed over.
+        """
+        given = {
+            "pool": pool,
+            "bulk_pool": bulk_pool,
+            "transactional_pool": transactional_pool,
+        }
+        values = {key: value.strip().lower() for key, value in given.items() if value is not None}
+        if not values:
+            raise UsageError("nothing to change: name a pool")
+        detail = ", ".join(f"{key}={value or 'none'}" for key, value in values.items())
+        # The directory keeps these choices with the pools, so theirs is the part that changes.
+        return await self._update(
+            scope, name, values, action="tenant.pools", detail=detail, part=Part.EGRESS
+        )
+
     async def _update(
-        self, scope: Scope, name: str, values: dict[str, Any], *, action: str, detail: str = ""
+        self,
+        scope: Scope,
+        name: str,
+        values: dict[str, Any],
+        *,
+        action: str,
+        detail: str = "",
+        part: Part = Part.TENANTS,
     ) -> TenantRecord:
         _only_system(scope)
-        async with change(self._engine, Part.TENANTS) as changed:
+        async with change(self._engine, part) as changed:
             found = await self._get(changed.connection, scope, name)
             statement = (
                 update(tenant).where(tenant.c.id == found.id).values(values).returning(tenant)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text, text
 
 from appliance.core.control import metadata
 from appliance.core.database import ID
+
+_NONE = text("''")
 
 tenant = Table(
     "tenant",
@@ -17,6 +19,10 @@ tenant = Table(
     Column("suspended_at", BigInteger, nullable=False),
     Column("suspended_reason", Text, nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    # Names of egress pools: of all its mail, of bulk, of transactional mail; "" = not chosen.
+    Column("pool", Text, nullable=False, server_default=_NONE),
+    Column("bulk_pool", Text, nullable=False, server_default=_NONE),
+    Column("transactional_pool", Text, nullable=False, server_default=_NONE),
 )
 
 audit = Table(

@@ -6,8 +6,8 @@ decision is the same, which a table test shows.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
 
 from mta.status import EventKind, Status, TrafficClass
 
@@ -36,6 +36,19 @@ class RetrySchedule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Treatment:
+    """What shaping makes of an answer, beside what it says."""
+
+    permanent: bool | None = None  # None: as the answer says
+    at_least: int = 0  # ms until the next attempt
+    at: int = 0  # ms until the next attempt, instead of the schedule's wait; 0 = the schedule's
+    waits: tuple[int, ...] = ()  # the provider's own schedule (ms)
+
+
+AS_SAID: Final = Treatment()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """Where the recipient goes; `due_at` is 0 for final states."""
 
@@ -49,7 +62,7 @@ _BOUNCED = Decision(status=Status.BOUNCED, event=EventKind.BOUNCED, due_at=0)
 _EXPIRED = Decision(status=Status.EXPIRED, event=EventKind.EXPIRED, due_at=0)
 
 
-def decide(
+def decide(  # noqa: PLR0913 - the facts of one decision
     recipient: Recipient,
     *,
     success: bool,
@@ -57,6 +70,7 @@ def decide(
     now: int,
     schedule: RetrySchedule,
     roll: float,
+    treatment: Treatment = AS_SAID,
 ) -> Decision:
     """After one attempt at `now`.
 
@@ -69,7 +83,10 @@ def decide(
         return _BOUNCED
     if now >= recipient.expires_at:
         return _EXPIRED
-    due = now + schedule.wait_after(recipient.attempts + 1, roll)
+    if treatment.waits:
+        schedule = replace(schedule, waits=treatment.waits)
+    wait = treatment.at or schedule.wait_after(recipient.attempts + 1, roll)
+    due = now + max(wait, treatment.at_least)
     return Decision(
         status=Status.DEFERRED, event=EventKind.DEFERRED, due_at=min(due, recipient.expires_at)
     )

@@ -11,18 +11,19 @@ from typing import TYPE_CHECKING
 
 from mta.message import RecipientResult
 from mta.outcome.classify import classify
-from mta.outcome.decide import Decision, RetrySchedule, decide
+from mta.outcome.decide import AS_SAID, Decision, RetrySchedule, Treatment, decide
 from mta.spool.batch import Event, Settlement
 from mta.status import Phase
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from mta.message import Attempt, Message, Recipient
     from mta.outcome.classify import Verdict
     from mta.reply import Reply
     from mta.status import EventKind, Scope, Status
 
+NO_TREATMENTS: Mapping[int, Treatment] = {}
 MAX_STEPS = 64
 """Steps of a conversation kept with each event."""
 
@@ -49,13 +50,26 @@ class Recorder:
         self._schedule, self._roll = schedule, roll
 
     def attempt(
-        self, message: Message, recipients: list[Recipient], attempt: Attempt, now: int
+        self,
+        message: Message,
+        recipients: list[Recipient],
+        attempt: Attempt,
+        now: int,
+        treatments: Mapping[int, Treatment] = NO_TREATMENTS,
     ) -> list[Recorded]:
-        """Outcomes of a transaction."""
+        """Outcomes of a transaction; `treatments` by recipient, where shaping has a say."""
         by_n = {recipient.n: recipient for recipient in recipients}
         trail = _trail(attempt)
         return [
-            self._one(message, by_n[result.n], result, attempt, trail, now)
+            self._one(
+                message,
+                by_n[result.n],
+                result,
+                attempt,
+                trail,
+                now,
+                treatments.get(result.n, AS_SAID),
+            )
             for result in attempt.results
         ]
 
@@ -67,7 +81,7 @@ class Recorder:
             sole_recipient=len(attempt.results) == 1,
         )
 
-    def _one(
+    def _one(  # noqa: PLR0913 - the facts of one decision
         self,
         message: Message,
         recipient: Recipient,
@@ -75,18 +89,18 @@ class Recorder:
         attempt: Attempt,
         trail: dict[str, object],
         now: int,
+        treatment: Treatment,
     ) -> Recorded:
         reply = result.reply
         verdict = None if reply.is_success else self._verdict(result, attempt)
         decision = decide(
             recipient,
             success=reply.is_success,
-            permanent=verdict is not None
-            and verdict.is_permanent
-            and result.phase not in _BEFORE_MAIL,
+            permanent=_is_permanent(verdict, result, treatment),
             now=now,
             schedule=self._schedule,
             roll=self._roll(),
+            treatment=treatment,
         )
         data: dict[str, object] = {
             "tenant": recipient.tenant_id,
@@ -145,8 +159,15 @@ def without_connection(
     return tuple(RecipientResult(n=r.n, reply=reply, phase=phase, scope=scope) for r in recipients)
 
 
+def _is_permanent(verdict: Verdict | None, result: RecipientResult, treatment: Treatment) -> bool:
+    if verdict is None or result.phase in _BEFORE_MAIL:
+        return False
+    return verdict.is_permanent if treatment.permanent is None else treatment.permanent
+
+
 def _trail(attempt: Attempt) -> dict[str, object]:
     return {
+        "provider": attempt.provider,
         "host": attempt.host,
         "address": attempt.address,
         "egress": attempt.egress,

@@ -13,32 +13,25 @@ from __future__ import annotations
 
 import functools
 import re
-import sys
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
 
 from appliance.core.errors import ConfigError
+from appliance.core.shipped import FOLDER
+from mta.answer_text import searchable
 from mta.outcome.category import Category  # noqa: TC001 - msgspec reads annotations at run time
 from mta.reply import Reply
 from mta.status import Phase, Scope  # noqa: TC001 - msgspec reads annotations at run time
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
-_PLACES: Final = (
-    Path(__file__).parents[2] / "config",  # a checkout
-    Path(sys.prefix) / "share" / "pillarbox",  # where a wheel puts it
-)
-SHIPPED: Final = next((p for p in _PLACES if p.is_dir()), _PLACES[0]) / "bounces.toml"
-MAX_TEXT: Final = 1000
-"""Characters of an answer that are looked at."""
-
+SHIPPED: Final = FOLDER / "bounces.toml"
 _REMEMBERED: Final = 4096  # pairs of codes; remote hosts choose them, so there is a bound
-_SIGNS: Final = {n: " " for n in range(128) if not chr(n).isalnum()}
 _CODE: Final = r"^[2-5x][0-9x][0-9x]$"
 _ENHANCED: Final = r"^$|^[245*]\.([0-9]{1,3}|\*)\.([0-9]{1,3}|\*)$"
 
@@ -138,16 +131,6 @@ class RuleBook:
             found = frozenset(n for n, rule in silent if rule.fits_codes(reply))
             self._by_codes[key] = found
         return found
-
-
-def searchable(text: str) -> str:
-    """The words in lower case, a space around each; no signs, no addresses.
-
-    Without addresses, because "<spam.trap@example.com>: user unknown" speaks of no spam.
-    """
-    words = text[:MAX_TEXT].lower().split()
-    plain = " ".join([word for word in words if "@" not in word]).translate(_SIGNS)
-    return f" {' '.join(plain.split())} "
 
 
 def _index(rules: tuple[Rule, ...]) -> dict[str, tuple[tuple[int, str], ...]]:

@@ -4,6 +4,7 @@
     X-Pillarbox-Tag              up to 10 tags of 64 characters, comma separated or one a header
     X-Pillarbox-Metadata         a JSON object of up to 4 KB, given back in events and webhooks
     X-Pillarbox-Send-At          RFC 5322 date or ISO 8601 time with zone, up to 30 days ahead
+    X-Pillarbox-Pool             the egress pool it leaves from, of those the tenant may use
     X-Pillarbox-Idempotency-Key  up to 255 characters; seen again, the first id is answered
 
 They are read here and removed before the message is signed. A value that cannot be used refuses the
@@ -35,8 +36,9 @@ TAG: Final = PREFIX + b"tag"
 METADATA: Final = PREFIX + b"metadata"
 SEND_AT: Final = PREFIX + b"send-at"
 IDEMPOTENCY_KEY: Final = PREFIX + b"idempotency-key"
-KNOWN: Final = frozenset({CLASS, TAG, METADATA, SEND_AT, IDEMPOTENCY_KEY})
-UNAVAILABLE: Final = {PREFIX + b"pool": "choosing a pool", PREFIX + b"track": "tracking"}
+POOL: Final = PREFIX + b"pool"
+KNOWN: Final = frozenset({CLASS, TAG, METADATA, SEND_AT, IDEMPOTENCY_KEY, POOL})
+UNAVAILABLE: Final = {PREFIX + b"track": "tracking"}
 
 MAX_TAGS: Final = 10
 MAX_TAG: Final = 64
@@ -56,6 +58,7 @@ class Controls:
     metadata: str = ""  # JSON text as given
     send_at: int = 0  # ms; 0 = now
     idempotency_key: str = ""
+    pool: str = ""  # as asked: whether it may be used is decided at admission (pool.py)
 
 
 NONE: Final = Controls()
@@ -74,6 +77,7 @@ def read_controls(block: HeaderBlock, *, now_ms: int) -> Controls:
         metadata=_metadata(_single(block, METADATA)),
         send_at=_send_at(_single(block, SEND_AT), now_ms),
         idempotency_key=_idempotency_key(_single(block, IDEMPOTENCY_KEY)),
+        pool=_single(block, POOL).lower(),
     )
 
 

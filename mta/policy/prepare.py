@@ -44,6 +44,7 @@ class Prepared:
     metadata: str
     send_at: int  # ms; 0 = now
     idempotency_key: str
+    pool: str  # egress pool that the message asks for; "" = it does not say
     has_list_unsubscribe: bool
     has_list_unsubscribe_post: bool
 
@@ -74,6 +75,7 @@ def prepare(
         metadata=controls.metadata,
         send_at=controls.send_at,
         idempotency_key=controls.idempotency_key,
+        pool=controls.pool,
         has_list_unsubscribe=bool(block.get(b"list-unsubscribe")),
         has_list_unsubscribe_post=_is_one_click(block),
     )

@@ -2,7 +2,9 @@
 
 Only a summary is in memory (a key, when its first recipient is due, how far it was read); the
 recipients themselves are in the store and are read in pages when there is room. A slow destination,
-a paused tenant or a cold address therefore holds up nobody else: its key is parked.
+a paused tenant or a cold address therefore holds up nobody else: its keys are parked at the place
+they wait for. A place that opens lets some keys go at a time, in fair order, so that little room for
+many keys costs little.
 """
 
 from __future__ import annotations
@@ -18,10 +20,16 @@ from mta.status import TrafficClass
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from mta.scheduling.blocked import Blocked, Place
     from mta.spool.store import Waiting
 
 KEY_LIMIT = 500
 """Recipients of one key that may be ready in memory at once."""
+
+KEYS_A_TURN = 256
+"""Keys that a place lets go at once; the next ones a TURN later, unless it has been closed again."""
+
+TURN = 50
 
 
 @dataclass(slots=True)
@@ -33,10 +41,21 @@ class KeyState:
     cursor: Cursor = field(default_factory=Cursor)
     in_memory: int = 0
     queued: bool = False  # stands in the fair queue of keys that are due
-    parked: bool = False  # a pause or a full lane keeps it back
+    parked: _Place | None = None  # what keeps it back
     reading: bool = False  # a page of it is being read
     noted: int = 0  # earliest due time noted while a page was being read
     again: bool = False  # asked to read from the start while a page was being read
+
+
+class _Place:
+    """Keys that wait for one thing."""
+
+    __slots__ = ("blocked", "keys", "size", "until")
+
+    def __init__(self, blocked: Blocked) -> None:
+        self.blocked, self.until = blocked, blocked.until
+        self.keys: FairQueue[KeyState] = FairQueue()
+        self.size = 0  # keys that still wait here; the queue may hold others that have left
 
 
 class Backlog:
@@ -47,6 +66,8 @@ class Backlog:
         self._keys: dict[QueueKey, KeyState] = {}
         self._heap: list[tuple[int, int, QueueKey]] = []
         self._ready: FairQueue[KeyState] = FairQueue()
+        self._places: dict[Place, _Place] = {}
+        self._openings: list[tuple[int, int, _Place]] = []
         self._tick = 0
 
     def __len__(self) -> int:
@@ -77,7 +98,11 @@ class Backlog:
         self.note(key, due_at)
 
     def wake(self, now: int) -> None:
-        """Move keys that became due into the fair queue."""
+        """Open the places whose time has come; move keys that became due into the fair queue."""
+        while self._openings and self._openings[0][0] <= now:
+            until, _, place = heapq.heappop(self._openings)
+            if place.until == until and self._places.get(place.blocked.place) is place:
+                self._let_some_go(place, now)
         while self._heap and self._heap[0][0] <= now:
             due_at, _, key = heapq.heappop(self._heap)
             state = self._keys.get(key)
@@ -85,14 +110,15 @@ class Backlog:
                 self._queue(state)
 
     def next_due(self) -> int | None:
-        """When the next key becomes due; None when none waits."""
-        return self._heap[0][0] if self._heap else None
+        """When the next key becomes due or the next place opens; None when neither will."""
+        heads = [heap[0][0] for heap in (self._heap, self._openings) if heap]
+        return min(heads, default=None)
 
     def pop(self) -> KeyState | None:
         """A key to read a page of; the caller must answer with `page_read`."""
         while (state := self._ready.pop()) is not None:
             state.queued = False
-            if state.parked or state.in_memory >= KEY_LIMIT or state.reading:
+            if state.parked is not None or state.in_memory >= KEY_LIMIT or state.reading:
                 continue
             state.reading = True
             return state
@@ -136,31 +162,84 @@ class Backlog:
             self._queue(state)
         self._forget_if_empty(state)
 
-    def park(self, key: QueueKey) -> None:
-        """Keep the key back until `unpark`."""
-        self._state(key).parked = True
+    def park(self, key: QueueKey, blocked: Blocked) -> None:
+        """Keep the key back until its place opens."""
+        place = self._places.get(blocked.place)
+        if place is None:
+            place = self._places[blocked.place] = _Place(blocked)
+            self._expect_opening(place)
+        elif blocked.until != place.until:
+            place.blocked, place.until = blocked, blocked.until
+            self._expect_opening(place)
+        state = self._state(key)
+        if state.parked is place:
+            return
+        self._leave(state)
+        state.parked = place
+        place.size += 1
+        weight = self._weight_of(key.tenant_id)
+        place.keys.push(state, key.tenant_id, TrafficClass(key.traffic_class), weight)
 
-    def unpark(self, wanted: Callable[[QueueKey], bool]) -> None:
-        """Let parked keys that match go on; the next `wake` finds them."""
-        for state in self._keys.values():
-            if state.parked and wanted(state.key):
-                state.parked = False
-                if state.due_at:
-                    self._expect(state)  # `wake` dropped it while it was parked
+    def open(self, wanted: Callable[[Place], bool], now: int) -> None:
+        """What is waited for at these places may have come: the next `wake` lets some keys go."""
+        for name in [name for name in self._places if wanted(name)]:
+            self.open_place(name, now)
+
+    def open_place(self, name: Place, now: int) -> None:
+        """As `open`, for one place."""
+        place = self._places.get(name)
+        if place is not None and not 0 < place.until <= now:
+            place.until = now
+            self._expect_opening(place)
+
+    def places(self) -> list[tuple[Blocked, int]]:
+        """What is waited for, and how many keys wait for it."""
+        return [(place.blocked, place.size) for place in self._places.values() if place.size]
+
+    def blocked(self, key: QueueKey) -> Blocked | None:
+        """What keeps a key back."""
+        state = self._keys.get(key)
+        return state.parked.blocked if state is not None and state.parked is not None else None
 
     def state_of(self, key: QueueKey) -> KeyState | None:
         """What is known of a key."""
         return self._keys.get(key)
-
-    def parked(self) -> list[QueueKey]:
-        """Keys that are kept back."""
-        return [state.key for state in self._keys.values() if state.parked]
 
     def _state(self, key: QueueKey) -> KeyState:
         state = self._keys.get(key)
         if state is None:
             state = self._keys[key] = KeyState(key)
         return state
+
+    def _let_some_go(self, place: _Place, now: int) -> None:
+        for _ in range(KEYS_A_TURN):
+            state = place.keys.pop()
+            while state is not None and state.parked is not place:
+                state = place.keys.pop()  # it left by another way
+            if state is None:
+                break
+            self._leave(state)
+            if state.due_at:
+                self._expect(state)
+            self._forget_if_empty(state)
+        if place.size:
+            place.until = now + TURN
+            self._expect_opening(place)
+        else:
+            self._places.pop(place.blocked.place, None)
+
+    def _leave(self, state: KeyState) -> None:
+        place, state.parked = state.parked, None
+        if place is None:
+            return
+        place.size -= 1
+        if not place.size and not place.until:
+            self._places.pop(place.blocked.place, None)
+
+    def _expect_opening(self, place: _Place) -> None:
+        if place.until:
+            self._tick += 1
+            heapq.heappush(self._openings, (place.until, self._tick, place))
 
     def _expect(self, state: KeyState) -> None:
         self._tick += 1
@@ -173,7 +252,7 @@ class Backlog:
         return noted, again
 
     def _queue(self, state: KeyState) -> None:
-        if state.queued or state.parked:
+        if state.queued or state.parked is not None:
             return
         state.queued = True
         key = state.key
@@ -181,5 +260,6 @@ class Backlog:
         self._ready.push(state, key.tenant_id, TrafficClass(key.traffic_class), weight)
 
     def _forget_if_empty(self, state: KeyState) -> None:
-        if not (state.due_at or state.in_memory or state.queued or state.parked or state.reading):
+        if not (state.due_at or state.in_memory or state.queued or state.reading):
+            self._leave(state)
             self._keys.pop(state.key, None)

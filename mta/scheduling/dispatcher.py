@@ -3,7 +3,8 @@
 Fresh messages come from memory when there is room, everything else is read from the store in pages
 when it is due. Site and egress are chosen here, at dispatch, never at submission: nothing is bound
 to an address that is gone. Promises: memory is bounded by the window; what may not go now (kill
-switch, pause, suspended tenant) is parked and goes on by itself when the directory changes.
+switch, pause, warmup, throttle, a site that does not answer) stays at rest, parked at the place that it
+waits for, and goes on by itself. Mail whose life ends while it waits so is given up in words.
 """
 
 from __future__ import annotations
@@ -12,48 +13,64 @@ import asyncio
 from collections import defaultdict
 from typing import TYPE_CHECKING, Protocol
 
-from appliance.core import clock, tasks
+from appliance.core import clock
 from appliance.core.errors import StoreError
 from mta.message import Attempt
-from mta.outcome.record import without_connection
-from mta.reply import Reply
+from mta.outcome.record import plain, without_connection
 from mta.scheduling.backlog import Backlog, KeyState
-from mta.scheduling.gate import key_closed
-from mta.scheduling.lane import Lane
+from mta.scheduling.blocked import CLOSED, Blocked
+from mta.scheduling.gate import key_closed, next_expiry
+from mta.scheduling.lanes import Lanes
 from mta.scheduling.parcel import Parcel, key_of, parcels_of
+from mta.scheduling.planner import Planner
+from mta.scheduling.sites import Sites
 from mta.spool.store import Cursor
-from mta.status import Phase, Scope
+from mta.status import EventKind, Phase, Scope, Status
 from mta.transport.base import RouteError
+from mta.transport.route import INBOUND_KEY, OVERFLOW
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mta.directory import Directory
-    from mta.message import Egress, Message, Recipient
+    from mta.message import Message, Recipient
+    from mta.scheduling.blocked import Place
+    from mta.scheduling.lane import Lane
+    from mta.scheduling.planner import Option
+    from mta.scheduling.regulator import Regulator
     from mta.scheduling.window import Window
-    from mta.spool.batch import Batch
+    from mta.shaping.model import Zone
+    from mta.spool.batch import Batch, Settlement
     from mta.spool.shard import Shard
     from mta.spool.store import QueueKey, SpoolStore
     from mta.transport.base import Router, Site
+    from mta.warmup.model import Wait
 
 PAGE = 100
 """Recipients of a key read at once."""
 
 KEYS_A_STEP = 16
-RESOLVING_AT_ONCE = 100
-SITES_KEPT = 100_000
+LOOKS_A_STEP = 1000
+"""Keys that one step may find closed before it lets others run."""
+
 _LONGEST_SLEEP = 60.0
-_NO_ROUTE = RouteError(Reply(451, "4.4.3", "the route could not be found out: see the log"))
 
 
 class Sender(Protocol):
     """Serves lanes (mta.scheduling.sender)."""
 
-    def kick(self, lane: Lane) -> None:
+    def kick(self, lane: Lane) -> bool:
         """There is work in the lane."""
+
+
+class Results(Protocol):
+    """Records what was decided without an attempt (mta.scheduling.results)."""
 
     async def no_route(self, parcel: Parcel, attempt: Attempt) -> None:
         """Record that a parcel could not even be routed."""
+
+    def settle(self, recipients: list[Recipient], settlements: list[Settlement]) -> None:
+        """Record what was decided without an attempt."""
 
 
 class Dispatcher:
@@ -64,18 +81,26 @@ class Dispatcher:
         *,
         shard: Shard,
         router: Router,
-        egress: Egress,
+        regulator: Regulator,
         directory: Callable[[], Directory],
         window: Window,
+        overflows: bool = False,
     ) -> None:
-        self._shard, self._router, self._egress = shard, router, egress
-        self._directory, self._window = directory, window
+        """`overflows`: what no warmup has room for goes to the smarthost."""
+        self._shard, self._regulator = shard, regulator
+        self._directory, self._window, self._overflows = directory, window, overflows
         self.backlog = Backlog(self.weight_of)
-        self.lanes: dict[tuple[str, str], Lane] = {}
-        self.sender: Sender | None = None  # set once by the wiring: the two know each other
-        self._sites: dict[str, Site] = {}
-        self._resolving: dict[str, list[Parcel]] = {}
-        self._resolvers = asyncio.Semaphore(RESOLVING_AT_ONCE)
+        self.lanes = Lanes(regulator, window, self.weight_of)
+        self.planner = Planner(
+            directory=directory,
+            throttles=regulator.throttles,
+            ledger=regulator.ledger,
+            unreachable=regulator.unreachable,
+            lane_is_full=self.lanes.is_full,
+        )
+        self.sender: Sender | None = None  # set once by the wiring: they know each other
+        self.results: Results | None = None
+        self._sites = Sites(router, self._found)
         self._news = asyncio.Event()
         self._draining = False
 
@@ -99,6 +124,10 @@ class Dispatcher:
             key = key_of(group[0])
             if group[0].due_at > now or not self._takes(key, group, now):
                 self.rest(key, group[0].due_at)
+                continue
+            if (blocked := self._blocked(key, now)) is not None:
+                self.rest(key, group[0].due_at)
+                self.backlog.park(key, blocked)
                 continue
             kept = content if self._window.admits(content) else None
             for parcel in parcels_of(message, group, kept):
@@ -130,13 +159,26 @@ class Dispatcher:
         self._news.set()
 
     def directory_changed(self) -> None:
-        """Pauses, the kill switch or tenants changed: look at everything that was kept back."""
-        self.backlog.unpark(lambda _: True)
-        # Sites that do not come from DNS hold until the directory changes.
-        self._sites = {d: site for d, site in self._sites.items() if site.expires_at}
-        for lane in list(self.lanes.values()):
+        """Pauses, the kill switch, addresses or tenants changed: look at what was kept back."""
+        self.reopen(lambda _: True)
+        self._sites.forget_fixed()
+        now = clock.now_ms()
+        for lane in self.lanes:
+            if lane.site.key != INBOUND_KEY and not self.planner.is_usable(lane.egress, now):
+                self._retire(lane)
             lane.wake_all()
             self._kick(lane)
+
+    def _retire(self, lane: Lane) -> None:
+        """The egress is gone, disabled, paused or another now: plan its mail anew."""
+        self.lanes.retire(lane)
+        for parcel in lane.take_all():
+            self.left(lane, parcel)
+            self.route(parcel)
+
+    def reopen(self, wanted: Callable[[Place], bool]) -> None:
+        """What is waited for at these places may have come."""
+        self.backlog.open(wanted, clock.now_ms())
         self._news.set()
 
     def weight_of(self, tenant_id: int) -> int:
@@ -168,13 +210,13 @@ class Dispatcher:
         """Read pages of keys that are due; whether there may be more at once."""
         now = clock.now_ms()
         self.backlog.wake(now)
-        states = self._open_keys() if not self._draining else []
+        states = self._open_keys(now) if not self._draining else []
         if not states:
             return False
-        asked = [(state, state.cursor) for state in states]
+        asked = [(state, state.cursor, self._page_size(state.key, now)) for state in states]
 
         def read(store: SpoolStore, _: Batch) -> list[_Page]:
-            return [_read_page(store, state, cursor, now) for state, cursor in asked]
+            return [_read_page(store, state, cursor, now, size) for state, cursor, size in asked]
 
         try:
             pages = await self._shard.call(read)
@@ -186,16 +228,27 @@ class Dispatcher:
             self._page(page)
         return self._window.room > 0
 
-    def _open_keys(self) -> list[KeyState]:
+    def _page_size(self, key: QueueKey, now: int) -> int:
+        """How many of a key are worth reading: no hundred for the one that there is room for."""
+        site = self.site_known(key.domain)
+        if site is None:
+            return PAGE
+        room = self.planner.room(key, site, self.zone_of(site), now)
+        return PAGE if isinstance(room, Blocked) else max(1, min(PAGE, room))
+
+    def _open_keys(self, now: int) -> list[KeyState]:
         directory = self._directory()
         states: list[KeyState] = []
-        while len(states) < KEYS_A_STEP and self._window.room > PAGE * len(states):
+        for _ in range(LOOKS_A_STEP):
+            if len(states) >= KEYS_A_STEP or self._window.room <= PAGE * len(states):
+                break
             state = self.backlog.pop()
             if state is None:
                 break
-            if key_closed(directory, state.key):
+            closed = key_closed(directory, state.key, now)
+            if closed:
                 state.reading = False
-                self.backlog.park(state.key)
+                self.backlog.park(state.key, Blocked(CLOSED, next_expiry(directory, now), closed))
                 continue
             states.append(state)
         return states
@@ -221,52 +274,131 @@ class Dispatcher:
             return False
         if any(self._window.has(recipient) for recipient in group):
             return False  # a person is changing it, the moment it became durable
-        if key_closed(self._directory(), key):
+        if key_closed(self._directory(), key, now):
             return False
         state = self.backlog.state_of(key)
         # What is due already goes first; what is due later keeps nobody waiting.
         return state is None or not (state.parked or 0 < state.due_at <= now)
+
+    def _blocked(self, key: QueueKey, now: int) -> Blocked | None:
+        """What would keep a key back, where its site is known."""
+        site = self.site_known(key.domain)
+        if site is None:
+            return None
+        found = self.planner.options(key, site, self.zone_of(site), now)
+        return found if isinstance(found, Blocked) and not self._goes_over(found) else None
+
+    def _goes_over(self, blocked: Blocked) -> bool:
+        """Whether the smarthost takes what is blocked so."""
+        return self._overflows and blocked.place[0] == "warmup"
 
     def _take(self, parcel: Parcel) -> None:
         self._window.add(parcel)
         self.backlog.took(parcel.key, len(parcel.recipients))
         self.route(parcel)
 
-    def route(self, parcel: Parcel) -> None:
-        """Put a parcel into the lane of its site, asking DNS first where that is not known."""
-        domain = parcel.key.domain
-        site = self._sites.get(domain)
-        if site is not None and (not site.expires_at or site.expires_at > clock.now_ms()):
-            self._enter(parcel, site)
-            return
-        waiting = self._resolving.get(domain)
-        if waiting is not None:
-            waiting.append(parcel)
-            return
-        self._resolving[domain] = [parcel]
-        tasks.spawn(self._resolve(domain), name=f"route {domain}")
+    # -- where to ----------------------------------------------------------
 
-    async def _resolve(self, domain: str) -> None:
-        started = clock.now_ms()
-        # A crash of the look-up must not keep the domain's mail in memory for ever.
-        found = await tasks.guard(self._look_up(domain), name=f"route {domain}") or _NO_ROUTE
-        parcels = self._resolving.pop(domain)
-        if isinstance(found, RouteError):
-            for parcel in parcels:
-                await self._unroutable(parcel, found, started)
+    def site_known(self, domain: str) -> Site | None:
+        """The site of a domain, as far as it is known without asking anybody."""
+        return self._sites.known(domain)
+
+    def zone_of(self, site: Site) -> Zone:
+        """What limits and throttles apply to."""
+        return self._regulator.zone_of(site)
+
+    def why_waiting(self, recipient: Recipient) -> str:
+        """What keeps a waiting recipient back this moment, in words; "" when nothing does."""
+        key, now = key_of(recipient), clock.now_ms()
+        closed = key_closed(self._directory(), key, now)
+        if closed or recipient.due_at > now:
+            return closed
+        blocked = self.backlog.blocked(key)
+        return blocked.why if blocked is not None else ""
+
+    def blocked(self) -> list[tuple[Blocked, int]]:
+        """What is waited for, and by how many keys."""
+        return self.backlog.places()
+
+    def route(self, parcel: Parcel, domain: str = "") -> None:
+        """Put a parcel into a lane of its site, asking DNS first where that is not known."""
+        domain = domain or parcel.key.domain
+        site = self._sites.known(domain)
+        if site is None:
+            self._sites.ask(domain, parcel)
+        else:
+            self._plan(parcel, site)
+
+    def _plan(self, parcel: Parcel, site: Site) -> None:
+        """Choose the egress; what finds none stays at rest."""
+        if not parcel.recipients:  # a person took them out while DNS was asked
             return
-        if len(self._sites) >= SITES_KEPT:
-            self._sites.clear()
-        self._sites[domain] = found
+        zone, now = self.zone_of(site), clock.now_ms()
+        most = zone.provider.limits.recipients_per_message
+        if len(parcel.recipients) > most:
+            for other in parcel.cut(most):
+                self._window.joined(other.recipients, other, 0)
+                self._plan(other, site)
+        found = self.planner.place(parcel.recipients[0], parcel.key, site, zone, now)
+        if not isinstance(found, Blocked):
+            self._enter(parcel, site, found)
+        elif self._goes_over(found) and not site.is_smarthost:
+            self.route(parcel, OVERFLOW)
+        else:
+            self.put_aside(parcel, found)
+
+    def put_aside(self, parcel: Parcel, blocked: Blocked) -> None:
+        """Let a parcel go back to rest, at the place that it waits for."""
+        now = clock.now_ms()
+        self._window.drop_content(parcel)
+        over = [r for r in parcel.recipients if r.expires_at <= now]
+        if over and self.results is not None:
+            words = f"given up after waiting: {blocked.why}"
+            ends = [plain(r, Status.EXPIRED, EventKind.EXPIRED, words, now) for r in over]
+            self.results.settle(over, ends)
+        rest = [r for r in parcel.recipients if r.expires_at > now]
+        self.released(rest)
+        for recipient in rest:
+            key = key_of(recipient)
+            self.rewind(key, recipient.due_at)
+            self.backlog.park(key, blocked)
+
+    def replan(self, wanted: Callable[[Lane, Parcel], bool]) -> int:
+        """Take matching parcels out of their lanes and choose anew; how many that was."""
+        return sum(self._replan(lane, wanted) for lane in self.lanes)
+
+    def _replan(self, lane: Lane, wanted: Callable[[Lane, Parcel], bool]) -> int:
+        taken = lane.take_where(lambda parcel: wanted(lane, parcel))
+        for parcel in taken:
+            self.left(lane, parcel)
+            self.route(parcel)
+        if taken:
+            self.lane_drained(lane)
+        return len(taken)
+
+    def plan_again(self, parcel: Parcel, lane: Lane, wait: Wait) -> None:
+        """A warming egress has no room after all: another one, or wait."""
+        now = clock.now_ms()
+        found = self.planner.place(parcel.recipients[0], parcel.key, lane.site, lane.zone, now)
+        if isinstance(found, Blocked) or found.egress.name != lane.egress.name:
+            self.route(parcel)
+            return
+        key = parcel.key
+        place = ("warmup", key.pool, lane.zone.provider.name, key.traffic_class)
+        self.put_aside(parcel, Blocked(place, max(wait.until, now + clock.SECOND), wait.why))
+
+    def left(self, lane: Lane, parcel: Parcel) -> None:
+        """A parcel left its lane, to be sent or not: nothing is promised for it any more."""
+        if parcel.promised:
+            self._regulator.ledger.withdraw(lane.egress.name, parcel.warms, parcel.promised)
+            parcel.promised = 0
+
+    async def _found(self, parcels: list[Parcel], found: Site | RouteError, asked_at: int) -> None:
         for parcel in parcels:
-            self._enter(parcel, found)
-
-    async def _look_up(self, domain: str) -> Site | RouteError:
-        try:
-            async with self._resolvers:
-                return await self._router.site_of(domain)
-        except RouteError as error:
-            return error
+            if isinstance(found, RouteError):
+                await self._unroutable(parcel, found, asked_at)
+            else:
+                self._plan(parcel, found)
 
     async def _unroutable(self, parcel: Parcel, error: RouteError, started: int) -> None:
         attempt = Attempt(
@@ -281,31 +413,29 @@ class Dispatcher:
             started_at=started,
             ended_at=clock.now_ms(),
         )
-        if self.sender is not None:
-            await self.sender.no_route(parcel, attempt)
+        if self.results is not None:
+            await self.results.no_route(parcel, attempt)
 
-    def _enter(self, parcel: Parcel, site: Site) -> None:
-        place = (self._egress.name, site.key)
-        lane = self.lanes.get(place)
-        if lane is None:
-            lane = self.lanes[place] = Lane(self._egress, site, self.weight_of)
+    def _enter(self, parcel: Parcel, site: Site, option: Option) -> None:
+        egress = option.egress
+        lane = self.lanes.of(egress, site)
         recipients, held = parcel.recipients, parcel.held_bytes
         carrier = lane.push(parcel)
         if carrier is not parcel:
             self._window.joined(recipients, carrier, held)
-        if lane.is_full:
-            self.backlog.park(parcel.key)
-            lane.parked.add(parcel.key)
+        carrier.warms = option.warms
+        if option.warms:
+            carrier.promised += len(recipients)
+            self._regulator.ledger.promise(egress.name, option.warms, len(recipients))
+        self._regulator.unreachable.probe(egress.name, site.key, clock.now_ms())
         self._kick(lane)
 
     def lane_drained(self, lane: Lane) -> None:
         """A full lane has room again, or an empty one can be forgotten."""
-        if lane.parked:
-            parked, lane.parked = lane.parked, set()
-            self.backlog.unpark(lambda key: key in parked)
+        if self.lanes.has_room_again(lane):
+            self.backlog.open_place(("lane", lane.site.key), clock.now_ms())
             self._news.set()
-        if lane.is_empty:
-            self.lanes.pop((lane.egress.name, lane.site.key), None)
+        self.lanes.forget_empty(lane)
 
     def _kick(self, lane: Lane) -> None:
         if self.sender is not None:
@@ -328,13 +458,13 @@ class _Page:
         self.more = later is None  # the page was full: read on behind its last recipient
 
 
-def _read_page(store: SpoolStore, state: KeyState, cursor: Cursor, now: int) -> _Page:
-    recipients = store.due(state.key, now, cursor, PAGE)
+def _read_page(store: SpoolStore, state: KeyState, cursor: Cursor, now: int, size: int) -> _Page:
+    recipients = store.due(state.key, now, cursor, size)
     messages: dict[int, Message] = {}
     for recipient in recipients:
         if recipient.message_id not in messages:
             message = store.message(recipient.message_id)
             if message is not None:
                 messages[recipient.message_id] = message
-    later = store.later(state.key, now) if len(recipients) < PAGE else None
+    later = store.later(state.key, now) if len(recipients) < size else None
     return _Page(state, recipients, messages, later)

@@ -17,33 +17,57 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mta.message import Egress
+    from mta.scheduling.flow import Flow
     from mta.scheduling.parcel import Parcel
-    from mta.spool.store import QueueKey
+    from mta.shaping.model import Zone
     from mta.transport.base import Site
 
 LANE_LIMIT = 1000
-"""Parcels a lane holds; above that their keys are parked until it drains."""
+"""Parcels a lane holds at most; above that their keys are parked until it drains."""
+
+LANE_LEAST = 20
+"""Parcels a lane may always hold."""
+
+LANE_SHARE = 4
+"""A lane may hold a quarter of the room that is left: many slow sites never take all of it
+(dynamic thresholds for shared buffers: Choudhury & Hahne, 1998)."""
 
 
 class Lane:
     """Work for one site from one egress address."""
 
-    def __init__(self, egress: Egress, site: Site, weight_of: Callable[[int], int]) -> None:
-        self.egress, self.site = egress, site
+    def __init__(
+        self, egress: Egress, site: Site, flow: Flow, weight_of: Callable[[int], int]
+    ) -> None:
+        self.egress, self.site, self.flow = egress, site, flow
+        flow.lanes += 1
         self._weight_of = weight_of
         self._queue: FairQueue[Parcel] = FairQueue()
         self._shared: dict[int, Parcel] = {}  # by message: parcels that others may still join
         self._idle: list[asyncio.Future[bool]] = []
         self.connections = 0
-        self.parked: set[QueueKey] = set()  # keys that wait until this lane has room
+        self.is_retired = False  # its egress is not what it was: it takes and gives nothing more
+        self.keeps_back = False  # keys wait until this lane has room
+        self.timer: asyncio.TimerHandle | None = None  # when it may go on
+        self.last_words = ""  # what the receiver said last, where that was not yes
 
     def __len__(self) -> int:
         return len(self._queue)
 
     @property
-    def is_full(self) -> bool:
-        """No more should be put in."""
-        return len(self._queue) >= LANE_LIMIT
+    def zone(self) -> Zone:
+        """What limits and throttles apply to."""
+        return self.flow.zone
+
+    def is_full(self, room: int) -> bool:
+        """Whether no more should be put in, when so many recipients have room in memory."""
+        held = len(self._queue)
+        return held >= LANE_LEAST and held >= min(LANE_LIMIT, room // LANE_SHARE)
+
+    @property
+    def idles(self) -> int:
+        """Connections that wait for work."""
+        return len(self._idle)
 
     @property
     def is_empty(self) -> bool:
@@ -77,6 +101,15 @@ class Lane:
         """Wake every waiting connection, to look at the state of the world."""
         while self.wake_idle():
             pass
+
+    def dismiss_idle(self) -> bool:
+        """Let one connection that waits for work end; False when there is none."""
+        while self._idle:
+            waiter = self._idle.pop(0)
+            if not waiter.done():
+                waiter.set_result(False)
+                return True
+        return False
 
     def pop(self) -> Parcel | None:
         """The next parcel, by class and tenant."""
@@ -114,7 +147,8 @@ class Lane:
         if parcel.message.return_path_mode is not ReturnPathMode.MESSAGE:
             return None
         other = self._shared.get(parcel.message.id)
-        if other is None or len(other.recipients) + len(parcel.recipients) > MAX_RECIPIENTS:
+        most = min(MAX_RECIPIENTS, self.zone.provider.limits.recipients_per_message)
+        if other is None or len(other.recipients) + len(parcel.recipients) > most:
             self._shared[parcel.message.id] = parcel
             return None
         other.recipients.extend(parcel.recipients)

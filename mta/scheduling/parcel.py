@@ -17,7 +17,16 @@ MAX_RECIPIENTS = 100
 class Parcel:
     """Mutable on purpose: recipients join before it is sent, and people may take some out."""
 
-    __slots__ = ("content", "key", "message", "recipients", "retried", "sending")
+    __slots__ = (
+        "content",
+        "key",
+        "message",
+        "promised",
+        "recipients",
+        "retried",
+        "sending",
+        "warms",
+    )
 
     def __init__(
         self, message: Message, recipients: list[Recipient], content: bytes | None
@@ -27,6 +36,8 @@ class Parcel:
         self.key = key_of(recipients[0])
         self.sending = False
         self.retried = False  # put back once because a kept connection had gone
+        self.warms = ""  # the provider whose warmup it counts for
+        self.promised = 0  # recipients that the warmup of its lane's egress was told of
 
     @property
     def shared(self) -> bool:
@@ -42,6 +53,11 @@ class Parcel:
         return [
             Parcel(self.message, group, None) for key, group in by_key.items() if key != self.key
         ]
+
+    def cut(self, size: int) -> list[Parcel]:
+        """Keep the first `size` recipients; the others, in parcels of that size."""
+        rest, self.recipients = self.recipients[size:], self.recipients[:size]
+        return [Parcel(self.message, rest[i : i + size], None) for i in range(0, len(rest), size)]
 
     @property
     def held_bytes(self) -> int:

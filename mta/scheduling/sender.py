@@ -1,7 +1,8 @@
 """Sender: serves lanes. Takes the next parcel, sends it on a kept connection, records what was said.
 
-Promises: no new transaction begins while the kill switch is on or a pause covers it; suppression is
-looked at once more before sending; at most OUTSTANDING outcomes are not durable yet, which bounds
+Promises: no new transaction begins while the kill switch is on or a pause covers it, nor faster or over
+more connections than the flow of its (egress, zone) allows, nor without a reservation where the egress
+is warming; suppression is looked at once more before sending; at most OUTSTANDING outcomes are not durable yet, which bounds
 the doubles a crash can make. Never judges an answer and never writes: that is `mta.outcome`.
 """
 
@@ -9,36 +10,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from appliance.core import clock, ids, tasks
 from appliance.core.errors import StoreError
 from mta.message import Attempt, Envelope, EnvelopeRecipient, ReturnPathMode
-from mta.outcome.record import Recorded, Recorder, plain, without_connection
+from mta.outcome.record import plain, without_connection
+from mta.scheduling.blocked import Blocked
 from mta.scheduling.gate import key_closed, parcel_pause
-from mta.scheduling.lane import LANE_LIMIT, Lane
 from mta.scheduling.parcel import key_of
-from mta.spool.committer import BATCH_JOBS
+from mta.scheduling.places import PATIENCE, Places
 from mta.status import EventKind, Phase, Scope, Status
 from mta.transport.base import ConnectFailed
+from mta.warmup.model import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from mta.directory import Directory
-    from mta.message import Admitted, Message, Recipient
+    from mta.message import Message
     from mta.scheduling.dispatcher import Dispatcher
+    from mta.scheduling.lane import Lane
     from mta.scheduling.parcel import Parcel
+    from mta.scheduling.regulator import Regulator
+    from mta.scheduling.results import Results
     from mta.scheduling.window import Window
-    from mta.spool.batch import Settlement
     from mta.spool.shard import Shard
     from mta.transport.base import Connection, Transport
+    from mta.warmup.portion import Reservation
 
 log = logging.getLogger(__name__)
-
-OUTSTANDING = BATCH_JOBS
-"""Outcomes that may wait for the disk at once: the documented bound of doubles after a crash."""
 
 STORE_PAUSE = clock.SECOND
 """How long a parcel rests whose content the store could not read just now."""
@@ -47,27 +49,10 @@ SHELF_LIMIT = 1000
 """Parcels kept in memory while a pause covers them; above that their keys wait at rest."""
 
 
-class Notices(Protocol):
-    """Words failure notices to senders (mta.bounce.notices)."""
-
-    def for_outcomes(
-        self, message: Message, outcomes: Sequence[Recorded], content: bytes
-    ) -> list[Admitted]:
-        """Notices that follow from these outcomes; stored in the same commit."""
-
-
-class Observer(Protocol):
-    """Told of every outcome (metrics)."""
-
-    def outcome(self, message: Message, outcome: Recorded, attempt: Attempt) -> None:
-        """One recipient of one attempt."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Fixed for every site for now; shaping gives each its own."""
+    """Of the process; what holds for a receiver is in config/shaping.toml."""
 
-    connections_per_site: int
     max_connections: int
     idle_timeout: float
 
@@ -81,23 +66,20 @@ class Sender:
         shard: Shard,
         dispatcher: Dispatcher,
         transport: Transport,
-        recorder: Recorder,
+        results: Results,
         window: Window,
         directory: Callable[[], Directory],
         return_path: Callable[[Message, int | None], str],
         signature: Callable[[Message, bytes], bytes],
-        notices: Notices,
-        observer: Observer,
+        regulator: Regulator,
         limits: Limits,
     ) -> None:
         self._shard, self._dispatcher, self._transport = shard, dispatcher, transport
-        self._recorder, self._window, self._directory = recorder, window, directory
+        self._results, self._window, self._directory = results, window, directory
         self._return_path, self._signature = return_path, signature
-        self._notices, self._observer, self._limits = notices, observer, limits
-        self._outstanding = 0
-        self._settled = asyncio.Event()
-        self._connections = 0
-        self._hungry: dict[Lane, None] = {}  # lanes that wait for a connection, in order
+        self._limits = limits
+        self._regulator, self._ledger = regulator, regulator.ledger
+        self._places = Places(limits.max_connections, regulator.share, self.kick, self.rouse)
         self._shelf: list[tuple[Lane, Parcel]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
@@ -105,34 +87,33 @@ class Sender:
     @property
     def connections(self) -> int:
         """Open or opening connections."""
-        return self._connections
-
-    @property
-    def outstanding(self) -> int:
-        """Outcomes that are not durable yet."""
-        return self._outstanding
+        return self._places.taken
 
     # -- lanes -------------------------------------------------------------
 
-    def kick(self, lane: Lane) -> None:
-        """There is work in the lane: wake a connection or open another."""
+    def kick(self, lane: Lane) -> bool:
+        """There is work in the lane: wake a connection or open another; whether that was done."""
         if self._draining or not len(lane) or self._directory().kill_switch is not None:
-            return
-        if lane.wake_idle() or lane.connections >= self._limits.connections_per_site:
-            return
-        if self._connections >= self._limits.max_connections:
-            self._hungry.setdefault(lane)
-            return
-        lane.connections += 1
-        self._connections += 1
+            return False
+        if lane.wake_idle():
+            return True
+        if not self._places.take(lane):
+            return False
         task = tasks.spawn(self._serve(lane), name=f"lane {lane.site.key}")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return True
+
+    def rouse(self, lane: Lane) -> None:
+        """Look at the lane as if all its work had just come in."""
+        for _ in range(len(lane)):
+            if not self.kick(lane):
+                break
 
     async def drain(self) -> None:
         """Finish the transactions that run, begin no others, close all connections."""
         self._draining = True
-        for lane in list(self._dispatcher.lanes.values()):
+        for lane in self._dispatcher.lanes:
             lane.wake_all()
         while self._tasks:
             await asyncio.wait(self._tasks)
@@ -142,57 +123,99 @@ class Sender:
         shelf, self._shelf = self._shelf, []
         for _, parcel in shelf:
             self._dispatcher.route(parcel)
+        self.rouse_all()
+
+    def rouse_all(self) -> None:
+        """Look at every lane anew."""
+        for lane in self._dispatcher.lanes:
+            self.rouse(lane)
 
     async def _serve(self, lane: Lane) -> None:
         connection: Connection | None = None
         try:
-            while not self._draining:
+            while not (self._draining or lane.is_retired):
+                if not await self._in_step(lane):
+                    break
                 parcel = self._next(lane)
                 if parcel is not None:
                     connection = await self._deliver(lane, parcel, connection)
-                    if connection is None and self._hungry:
+                    if connection is None and self._places.wanted_by_others(lane):
                         break  # its turn is over: a lane that always has work starves no other
-                elif self._hungry or not await lane.work(self._limits.idle_timeout):
+                elif self._places.wanted_by_others(lane) or not await self._idle(lane):
                     break
         finally:
-            lane.connections -= 1
-            self._connections -= 1
+            self._places.release(lane)
             if connection is not None:
                 await connection.close()
             self._dispatcher.lane_drained(lane)
-            self._feed_hungry()
+            self._places.hand_on(lane)
             self.kick(lane)
 
-    def _feed_hungry(self) -> None:
-        while self._hungry and self._connections < self._limits.max_connections:
-            lane = next(iter(self._hungry))
-            del self._hungry[lane]
-            self.kick(lane)
+    async def _idle(self, lane: Lane) -> bool:
+        seconds = lane.zone.provider.limits.idle_timeout or self._limits.idle_timeout
+        with self._places.idling(lane):
+            return await lane.work(seconds)
+
+    async def _in_step(self, lane: Lane) -> bool:
+        """Wait for the flow's next turn; False when it is too far away to keep a connection for."""
+        while len(lane) and not self._draining:
+            now = clock.now_ms()
+            at = lane.flow.sends_at(now)
+            if at <= now:
+                return True
+            if at > now + PATIENCE:
+                self._places.later(lane, at - PATIENCE // 2, now)
+                return False
+            await asyncio.sleep((at - now) / 1000)
+        return True
 
     # -- one parcel ----------------------------------------------------------
 
     def _next(self, lane: Lane) -> Parcel | None:
         while self._directory().kill_switch is None and not self._draining:
             parcel = lane.pop()
-            if lane.parked and len(lane) < LANE_LIMIT // 2:
+            if lane.keeps_back:
                 self._dispatcher.lane_drained(lane)
-            if parcel is None or self._may_go(lane, parcel):
+            if parcel is None:
+                return None
+            self._dispatcher.left(lane, parcel)
+            if self._may_go(lane, parcel):
+                lane.flow.sent(parcel.message.tenant_id, clock.now_ms())
                 return parcel
         return None
 
     def _may_go(self, lane: Lane, parcel: Parcel) -> bool:
-        directory = self._directory()
+        directory, now = self._directory(), clock.now_ms()
         self._drop_suppressed(parcel, directory)
         if not parcel.recipients:
             return False
         if directory.pauses and parcel.shared:
             self._part(lane, parcel)
-        if key_closed(directory, parcel.key):
-            self._dispatcher.backlog.park(parcel.key)
+        if key_closed(directory, parcel.key, now):
             self._to_rest(parcel, parcel.recipients[0].due_at)
             return False
-        if directory.pauses and parcel_pause(directory, parcel, lane.site.key) is not None:
+        if directory.pauses and self._paused(lane, parcel, directory, now):
             self._shelve(lane, parcel)
+            return False
+        return self._is_not_throttled(lane, parcel, now)
+
+    def _paused(self, lane: Lane, parcel: Parcel, directory: Directory, now: int) -> bool:
+        provider, egress = lane.zone.provider.name, lane.egress.name
+        return parcel_pause(directory, parcel, lane.site.key, provider, now, egress) is not None
+
+    def _is_not_throttled(self, lane: Lane, parcel: Parcel, now: int) -> bool:
+        key, flow = parcel.key, lane.flow
+        wait = self._regulator.throttles.wait(
+            flow.egress, flow.zone, key.tenant_id, key.domain, now
+        )
+        if wait is not None:
+            self._dispatcher.route(parcel)  # another address may go there
+            return False
+        at = flow.tenant_sends_at(key.tenant_id, now)
+        if at > now:
+            place = ("pace", flow.egress, flow.zone.key, str(key.tenant_id))
+            why = f"{flow.zone.title} asked for less of this tenant's mail: it goes slowly"
+            self._dispatcher.put_aside(parcel, Blocked(place, at, why))
             return False
         return True
 
@@ -205,9 +228,8 @@ class Sender:
         parcel.recipients = [r for r in parcel.recipients if r not in hit]
         now = clock.now_ms()
         words = "the address is on the suppression list"
-        self._write(
-            hit, [plain(r, Status.SUPPRESSED, EventKind.SUPPRESSED, words, now) for r in hit], []
-        )
+        ends = [plain(r, Status.SUPPRESSED, EventKind.SUPPRESSED, words, now) for r in hit]
+        self._results.settle(hit, ends)
 
     def _part(self, lane: Lane, parcel: Parcel) -> None:
         """While anything is paused each domain travels alone: a pause keeps what it covers, no more."""
@@ -227,8 +249,7 @@ class Sender:
             self._window.drop_content(parcel)
             self._shelf.append((lane, parcel))
         else:
-            self._dispatcher.backlog.park(parcel.key)
-            self._to_rest(parcel, parcel.recipients[0].due_at)
+            self._to_rest(parcel, parcel.recipients[0].due_at + clock.SECOND)
 
     async def _deliver(
         self, lane: Lane, parcel: Parcel, connection: Connection | None
@@ -248,49 +269,86 @@ class Sender:
             connection = await self._open(lane, parcel, connection)
         if connection is None:
             return None
+        reservation = await self._reserve(lane, parcel) if parcel.warms else None
+        if parcel.warms and reservation is None:
+            return connection
         started = clock.now_ms()
         attempt = await connection.send(self._envelope(parcel, content))
+        if reservation is not None:
+            unsent = reservation.count - attempt.rcpt_sent
+            self._ledger.give_back(reservation, unsent, clock.now_ms())
         if kept and not parcel.retried and _connection_was_gone(attempt):
             parcel.retried, parcel.sending = True, False
             lane.put_back(parcel)
         else:
-            await self._record(parcel, attempt, content)
+            await self._results.record(parcel, attempt, content, lane)
         log.debug("sent %s in %d ms", ids.to_text(parcel.message.id), clock.now_ms() - started)
         if connection.usable:
             return connection
         await connection.close()
         return None
 
+    async def _reserve(self, lane: Lane, parcel: Parcel) -> Reservation | None:
+        """A part of today's budget for those who are sent to now; None when none of it is left."""
+        now, wanted = clock.now_ms(), len(parcel.recipients)
+        egress, key = lane.egress.name, parcel.key
+        traffic_class = parcel.message.traffic_class
+        try:
+            found = await self._ledger.reserve(egress, parcel.warms, traffic_class, wanted, now)
+        except StoreError as error:
+            log.warning("the warmup budget of %s cannot be read: %s", egress, error)
+            self._to_rest(parcel, now + STORE_PAUSE)
+            return None
+        parcel.sending = not isinstance(found, Wait)
+        if isinstance(found, Wait):
+            self._dispatcher.plan_again(parcel, lane, found)
+            return None
+        if found.count < wanted:
+            for other in parcel.cut(found.count):
+                self._window.joined(other.recipients, other, 0)
+                self._dispatcher.route(other)
+            parcel.recipients = parcel.recipients[: found.count]
+        log.debug("%s: %d reserved for %s", egress, found.count, key.domain)
+        return found
+
     async def _open(self, lane: Lane, parcel: Parcel, old: Connection | None) -> Connection | None:
         if old is not None:
             await old.close()
         started = clock.now_ms()
+        limits = lane.zone.provider.limits
         try:
-            return await self._transport.open(lane.egress, lane.site)
+            connection = await self._transport.open(lane.egress, lane.site, limits=limits)
         except ConnectFailed as failure:
             await self._unreachable(lane, parcel, failure, started)
             return None
+        if self._regulator.unreachable.worked(lane.egress.name, lane.site.key):
+            zone = lane.zone.key
+            self._dispatcher.reopen(lambda place: place[0] == "zone" and place[2] == zone)
+        return connection
 
     async def _unreachable(
         self, lane: Lane, parcel: Parcel, failure: ConnectFailed, started: int
     ) -> None:
-        """Nobody answers: everything in the lane waits, unless another connection still lives."""
-        parcels = [parcel] if lane.connections > 1 else [parcel, *lane.take_all()]
-        for each in parcels:
-            results = without_connection(
-                each.recipients, failure.reply, failure.phase, failure.scope
-            )
-            attempt = Attempt(
-                results=results,
-                host=failure.host,
-                address=failure.address,
-                egress=lane.egress.name,
-                tls="",
-                steps=failure.steps,
-                started_at=started,
-                ended_at=clock.now_ms(),
-            )
-            await self._record(each, attempt, each.content or b"")
+        """Nobody answers: the others in the lane go another way or wait, unless a connection lives."""
+        now = clock.now_ms()
+        attempt = Attempt(
+            results=without_connection(
+                parcel.recipients, failure.reply, failure.phase, failure.scope
+            ),
+            host=failure.host,
+            address=failure.address,
+            egress=lane.egress.name,
+            tls="",
+            steps=failure.steps,
+            started_at=started,
+            ended_at=now,
+        )
+        if lane.connections <= 1:
+            words = failure.reply.line()
+            self._regulator.unreachable.failed(lane.egress.name, lane.site, words, now)
+        await self._results.record(parcel, attempt, parcel.content or b"", lane)
+        if lane.connections <= 1:
+            self._dispatcher.replan(lambda other, _: other is lane)
 
     async def _content(self, parcel: Parcel) -> bytes | None:
         if parcel.content is not None:
@@ -304,7 +362,7 @@ class Sender:
             lost = [
                 plain(r, Status.CORRUPT, EventKind.CORRUPT, words, now) for r in parcel.recipients
             ]
-            self._write(parcel.recipients, lost, [])
+            self._results.settle(parcel.recipients, lost)
         return content
 
     def _envelope(self, parcel: Parcel, content: bytes) -> Envelope:
@@ -327,47 +385,6 @@ class Sender:
             ret=message.ret,
             envid=message.envid,
         )
-
-    # -- outcomes ------------------------------------------------------------
-
-    async def no_route(self, parcel: Parcel, attempt: Attempt) -> None:
-        """The parcel could not even be routed."""
-        await self._record(parcel, attempt, parcel.content or b"")
-
-    async def _record(self, parcel: Parcel, attempt: Attempt, content: bytes) -> None:
-        message = parcel.message
-        outcomes = self._recorder.attempt(message, parcel.recipients, attempt, clock.now_ms())
-        for outcome in outcomes:
-            self._observer.outcome(message, outcome, attempt)
-        notices: list[Admitted] = []
-        if any(outcome.decision.event is not EventKind.DELIVERED for outcome in outcomes) or any(
-            r.notify for r in parcel.recipients
-        ):
-            notices = self._notices.for_outcomes(message, outcomes, content)
-        self._window.drop_content(parcel)
-        self._write(parcel.recipients, [o.settlement for o in outcomes], notices)
-        while self._outstanding >= OUTSTANDING:
-            self._settled.clear()
-            await self._settled.wait()
-
-    def _write(
-        self, recipients: list[Recipient], settlements: list[Settlement], notices: list[Admitted]
-    ) -> None:
-        self._outstanding += len(settlements)
-
-        def durable(signatures: list[bytes]) -> None:
-            self._outstanding -= len(settlements)
-            self._settled.set()
-            self._dispatcher.released(recipients)
-            for settlement in settlements:
-                if settlement.status is Status.DEFERRED:
-                    key = key_of(settlement.recipient)
-                    self._dispatcher.rest(key, settlement.due_at)
-            for notice, signature in zip(notices, signatures, strict=False):
-                message = replace(notice.message, signature=signature)
-                self._dispatcher.fresh(message, list(notice.recipients), notice.content)
-
-        self._shard.settle(settlements, notices, durable)
 
 
 def _connection_was_gone(attempt: Attempt) -> bool:

@@ -1,7 +1,10 @@
 """Shaping: how fast each receiver is written to, and what its answers change; pure.
 
 model.py      the values: provider, limits, rule, action, zone
-book.py       config/shaping.toml as compiled values; which provider a site belongs to, which rules match
+book.py       config/shaping.toml read and compiled, or every fault of it with its line
+written.py    its tables as they are written      compiled.py   and as values
+quantity.py   "90 min", "10/min"
+matching.py   which provider a site belongs to, which rules hear an answer
 throttle.py   what answers have changed: slower, suspended, and the way back
 pace.py       when the next message or connection may go at a rate
 """

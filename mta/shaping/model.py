@@ -125,7 +125,7 @@ class Rule:
     within: float = 3600.0  # seconds in which `times` answers must come
     codes: re.Pattern[str] | None = None  # on "421 4.7.28"
     phases: frozenset[Phase] = frozenset()  # empty = any
-    phrases: tuple[str, ...] = ()  # as mta.outcome.rules.searchable writes them; any of them
+    phrases: tuple[str, ...] = ()  # as mta.answer_text.searchable writes them; any of them
     pattern: re.Pattern[str] | None = None
     note: str = ""  # why, for people
     line: int = field(default=0, compare=False)  # where it stands in the file

@@ -1,17 +1,42 @@
-"""Questions people ask of a queue, as statements: what waits, held or deferred, and where."""
+"""Questions people ask of a queue: who waits, held or not, and how many where.
+
+A queue may hold a million recipients, and the thread that answers also commits the mail. So no
+question reads it at once: `find` and the tallies look at one slice of at most SLICE rows, in the
+order of an index, and say where to go on. Counting reads an index alone.
+Never: a sort or a join over the whole queue.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, or_, select, tuple_
+import msgspec
+from sqlalchemy import ColumnElement, Integer, bindparam, case, func, literal_column, select, tuple_
 
 from mta.spool import tables as t
-from mta.spool.statements import HELD, WAITING
+from mta.spool.rows import recipient_of
+from mta.spool.statements import HELD, WAITING, Statement
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy import Select
+    from sqlalchemy.sql import ClauseElement
+
+    from mta.message import Recipient
+
+SLICE: Final = 5_000
+SLOW_SLICE: Final = 1_000
+"""Rows that one question looks at before the mail has its turn again: 10 to 20 ms. The slow ones look
+at the message of each row, or fetch them all."""
+
+Place = tuple[int, int]
+"""Message and n of a recipient."""
+
+FIRST: Final[Place] = (-1, -1)
+_LAST: Final[Place] = (1 << 62, 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,27 +50,245 @@ class QueueFilter:
     domain: str = ""
     address: str = ""
     status: str = ""
-    expired_at: int = 0  # only those whose life was over at this time (ms)
+    tag: str = ""
+    site: str = ""
+    provider: str = ""
+    egress: str = ""  # tried from there last, or ready to be sent from there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What a filter means as the scheduler's memory has it at this moment."""
+
+    domains: frozenset[str] | None = None  # of the site or provider; None = any
+    places: frozenset[Place] = frozenset()  # recipients that are ready at the egress
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """What waits for one domain."""
+class Found:
+    """Recipients of one slice, in order; `after` is where the next begins, None at the end."""
 
-    domain: str
-    status: str
-    count: int
-    oldest: int  # accepted at, of the oldest message
-    next_due: int
-    reason: str  # of one of them
+    recipients: list[Recipient]
+    after: Place | None
+
+
+Tally = tuple[int, str, str, int, int, int]
+"""How many of a slice wait alike: tenant, domain or egress, state, number, next due, oldest message.
+
+A plain tuple: of hundreds of thousands of anything else the garbage collector looks at each.
+"""
+
+
+class Kind(StrEnum):
+    """What is counted by one index."""
+
+    WAITING = "waiting"  # by tenant and domain
+    HELD = "held"  # the same
+    EGRESS = "egress"  # waiting and held, by the egress that was tried last; "" where none was
+
+
+_r, _m = t.recipient.c, t.message.c
+_WAITS: ColumnElement[bool] = literal_column("status IN ('queued', 'deferred', 'held')")
+_ONE: ColumnElement[int] = literal_column("1")
+_ZERO: ColumnElement[int] = literal_column("0")
+_PLACE = (_r.message_id, _r.n)
+_KEY = (_r.tenant_id, _r.traffic_class, _r.domain, _r.pool, _r.due_at, _r.message_id, _r.n)
+_GROUP = (_r.tenant_id, _r.domain, _r.traffic_class, _r.pool)
+_STATES: Final = {
+    Kind.WAITING: ("queued", "deferred"),
+    Kind.HELD: ("held",),
+    Kind.EGRESS: ("queued", "deferred", "held"),
+}
+_KEY_SPAN: Final = ((-1, "", "", "", -1, -1, -1), (1 << 62, "", "", "", 0, 0, 0))
+_SPANS: Final = {Kind.WAITING: _KEY_SPAN, Kind.HELD: _KEY_SPAN, Kind.EGRESS: (FIRST, _LAST)}
+_tags = msgspec.json.Decoder(tuple[str, ...])
+p = bindparam
+
+
+def _names(prefix: str, width: int) -> tuple[str, ...]:
+    return tuple(f"b_{prefix}{i}" for i in range(width))
+
+
+def _end(columns: tuple[Any, ...], *conditions: ColumnElement[bool]) -> Statement:
+    """Where the slice behind a place ends."""
+    after = _names("after", len(columns))
+    statement = (
+        select(*columns)
+        .where(_r.shard == p("b_shard"), tuple_(*columns) > tuple_(*map(p, after)), *conditions)
+        .order_by(*columns)
+        .limit(_ONE)
+        .offset(p("b_rows", type_=Integer()))
+    )
+    return statement, ("b_shard", *after, "b_rows")
+
+
+def _of_state(state: str) -> tuple[ColumnElement[int], ...]:
+    """How many of a state, when the first is due, and the id of the oldest message."""
+    there: ColumnElement[bool] = literal_column(f"status = '{state}'")
+    return (
+        func.count(case((there, _ONE))),
+        func.min(case((there, _r.due_at))),
+        func.min(case((there, _r.message_id))),
+    )
+
+
+def _counts(
+    columns: tuple[Any, ...],
+    group: tuple[Any, ...],
+    condition: ColumnElement[bool],
+    states: tuple[str, ...],
+) -> Statement:
+    """Counts of the rows between two places. Grouped as the index is ordered: nothing is sorted."""
+    after, upto = _names("after", len(columns)), _names("upto", len(columns))
+    statement = select(*group, *(column for state in states for column in _of_state(state))).where(
+        _r.shard == p("b_shard"),
+        tuple_(*columns) > tuple_(*map(p, after)),
+        tuple_(*columns) <= tuple_(*map(p, upto)),
+        condition,
+    )
+    grouped = (column for column in group if column is not _ZERO)
+    return statement.group_by(*grouped), ("b_shard", *after, *upto)
+
+
+def _sample(column: Any) -> Statement:
+    statement = (
+        select(*t.recipient.columns)
+        .where(_r.message_id == p("b_message"), column == p("b_name"), _r.status == p("b_status"))
+        .order_by(_r.n)
+        .limit(_ONE)
+        .offset(_ZERO)
+    )
+    return statement, ("b_message", "b_name", "b_status")
+
+
+QUESTIONS: Final[dict[str, Statement]] = {
+    "end": _end(_PLACE),
+    "end_waiting": _end(_KEY, WAITING),
+    "end_held": _end(_KEY, HELD),
+    "end_egress": _end(_PLACE),
+    "count_waiting": _counts(_KEY, _GROUP, WAITING, _STATES[Kind.WAITING]),
+    "count_held": _counts(_KEY, _GROUP, HELD, _STATES[Kind.HELD]),
+    "count_egress": _counts(_PLACE, (_ZERO, _r.last_egress), _WAITS, _STATES[Kind.EGRESS]),
+    "sample_domain": _sample(_r.domain),
+    "sample_egress": _sample(_r.last_egress),
+    "held_expired": (
+        select(_r.message_id, _r.n)
+        .where(_r.shard == p("b_shard"), HELD, _r.expires_at <= p("b_now"))
+        .limit(p("b_limit", type_=Integer()))
+        .offset(_ZERO),
+        ("b_shard", "b_now", "b_limit"),
+    ),
+    "one": (
+        select(*t.recipient.columns).where(_r.message_id == p("b_message"), _r.n == p("b_n")),
+        ("b_message", "b_n"),
+    ),
+}
+
+
+class Questions:
+    """Asks one shard's store, in the committing thread."""
+
+    def __init__(
+        self,
+        shard: int,
+        rows: Callable[[str, tuple[Any, ...]], list[Any]],
+        run: Callable[[ClauseElement], list[Any]],
+    ) -> None:
+        self._shard, self._rows, self._run = shard, rows, run
+
+    def find(
+        self, wanted: QueueFilter, after: Place, limit: int, known: Known | None = None
+    ) -> Found:
+        """Waiting and held recipients that match, of one slice, in the order of (message, n)."""
+        known = known or Known()
+        slow = _is_slow(wanted, known)
+        size = SLOW_SLICE if slow else SLICE
+        start = max(after, (wanted.message_id, -1)) if wanted.message_id else after
+        statement = select_recipients(wanted, self._shard, start, size)
+        rows = self._run(statement.limit(size if slow else limit))
+        if slow:
+            rows = self._narrowed(rows, wanted, known)
+        if len(rows) >= limit:
+            end: Place | None = (rows[limit - 1][0], rows[limit - 1][1])
+        else:
+            end = self._end("end", start, size)
+            end = None if end and 0 < wanted.message_id < end[0] else end
+        return Found([recipient_of(row) for row in rows[:limit]], end)
+
+    def tally(
+        self, kind: Kind, after: tuple[Any, ...] | None
+    ) -> tuple[list[Tally], tuple[Any, ...] | None]:
+        """The counts of one slice, and where the next begins; None is the start, and the end."""
+        first, last = _SPANS[kind]
+        start = after or first
+        end = self._end(f"end_{kind}", start, SLICE)
+        rows = self._rows(f"count_{kind}", (self._shard, *start, *(end or last)))
+        return _tallies(rows, _STATES[kind], len(rows[0]) if rows else 0), end
+
+    def samples(self, of: list[Tally], kind: Kind) -> list[Recipient | None]:
+        """The oldest recipient of each, as it stands; None where it has gone meanwhile."""
+        statement = "sample_egress" if kind is Kind.EGRESS else "sample_domain"
+        asked = [self._rows(statement, (one[5], one[1], one[2])) for one in of]
+        return [recipient_of(rows[0]) if rows else None for rows in asked]
+
+    def held_expired(self, now: int, limit: int) -> list[Recipient]:
+        """Held recipients whose life is over."""
+        return [recipient_of(row) for row in self._rows("held_expired", (self._shard, now, limit))]
+
+    def _end(self, name: str, after: tuple[Any, ...], size: int) -> Any:
+        """The last place of the slice behind `after`; None when it is the last slice."""
+        ends = self._rows(name, (self._shard, *after, size - 1))
+        return tuple(ends[0]) if ends else None
+
+    def _narrowed(self, rows: list[Any], wanted: QueueFilter, known: Known) -> list[Any]:
+        """What SQL cannot say, or not alike in both databases."""
+        if known.domains is not None:
+            rows = [row for row in rows if row[6] in known.domains]
+        if wanted.egress:
+            here = known.places
+            rows = [row for row in rows if row[15] == wanted.egress or (row[0], row[1]) in here]
+        if wanted.tag and rows:
+            tagged = self._tagged(wanted.tag, rows[0][0], rows[-1][0])
+            rows = [row for row in rows if row[0] in tagged]
+        return rows
+
+    def _tagged(self, tag: str, first: int, last: int) -> set[int]:
+        quoted = msgspec.json.encode(tag).decode()
+        statement = select(_m.id, _m.tags).where(
+            _m.id >= first, _m.id <= last, _m.tags.contains(quoted, autoescape=True)
+        )
+        return {row[0] for row in self._run(statement) if tag in _tags.decode(row[1])}
+
+
+def _tallies(rows: list[Any], states: tuple[str, ...], width: int) -> list[Tally]:
+    """Rows begin with tenant and name, and end with three columns for each state."""
+    starts = range(width - 3 * len(states), width, 3)
+    return [
+        (row[0], row[1], state, row[start], row[start + 1], row[start + 2])
+        for start, state in zip(starts, states, strict=False)
+        for row in rows
+        if row[start]
+    ]
+
+
+def _is_slow(wanted: QueueFilter, known: Known) -> bool:
+    """Whether the message must be looked at too, or every row be fetched."""
+    return bool(known.domains is not None or wanted.egress or wanted.tag or wanted.credential_id)
 
 
 def select_recipients(
-    wanted: QueueFilter, shard: int, after: tuple[int, int], limit: int
+    wanted: QueueFilter, shard: int, after: Place, size: int
 ) -> Select[tuple[object, ...]]:
-    """Waiting and held recipients, keyset-paged by (message, n)."""
-    r = t.recipient.c
-    statement = select(*t.recipient.columns).where(r.shard == shard, or_(WAITING, HELD))
+    """Those of the next `size` rows that match, as far as SQL can tell."""
+    slice_ = (
+        select(*t.recipient.columns)
+        .where(_r.shard == shard, tuple_(*_PLACE) > tuple_(*after))
+        .order_by(*_PLACE)
+        .limit(size)
+        .subquery()
+    )
+    r = slice_.c
+    statement = select(*r).where(_WAITS)
     exact = (
         (r.message_id, wanted.message_id, 0),
         (r.n, wanted.n, -1),
@@ -57,35 +300,9 @@ def select_recipients(
     for column, value, nothing in exact:
         if value != nothing:
             statement = statement.where(column == value)
-    if wanted.expired_at:
-        statement = statement.where(r.expires_at <= wanted.expired_at)
     if wanted.credential_id:
-        of_credential = select(t.message.c.id).where(
-            t.message.c.credential_id == wanted.credential_id
+        of_credential = _m.credential_id == wanted.credential_id
+        statement = statement.where(
+            select(_m.id).where(_m.id == r.message_id, of_credential).exists()
         )
-        statement = statement.where(r.message_id.in_(of_credential))
-    return (
-        statement.where(tuple_(r.message_id, r.n) > tuple_(*after))
-        .order_by(r.message_id, r.n)
-        .limit(limit)
-    )
-
-
-def select_destinations(shard: int, limit: int) -> Select[tuple[object, ...]]:
-    """Counts by domain and state."""
-    r, m = t.recipient.c, t.message.c
-    return (
-        select(
-            r.domain,
-            r.status,
-            func.count(),
-            func.min(m.accepted_at),
-            func.min(r.due_at),
-            func.max(r.reason),
-        )
-        .join_from(t.recipient, t.message, m.id == r.message_id)
-        .where(r.shard == shard, or_(WAITING, HELD))
-        .group_by(r.domain, r.status)
-        .order_by(func.count().desc(), r.domain)
-        .limit(limit)
-    )
+    return statement.order_by(r.message_id, r.n)

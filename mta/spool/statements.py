@@ -29,6 +29,8 @@ from mta.spool import tables as t
 from mta.spool.backend import compile_text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.engine import Dialect
     from sqlalchemy.sql import ClauseElement
 
@@ -40,6 +42,9 @@ _DONE: ColumnElement[bool] = literal_column("open = 0")
 _ZERO: ColumnElement[int] = literal_column("0")
 
 p = bindparam
+
+Statement = tuple["ClauseElement", tuple[str, ...]]
+"""A statement, and its parameters in the order in which they are given."""
 
 
 def _all(table: Table) -> tuple[Insert, tuple[str, ...]]:
@@ -56,7 +61,7 @@ _m, _r, _o, _s, _c, _k = (
 )
 _one_recipient = and_(_r.message_id == p("b_message"), _r.n == p("b_n"))
 
-STATEMENTS: dict[str, tuple[ClauseElement, tuple[str, ...]]] = {
+STATEMENTS: dict[str, Statement] = {
     "insert_message": _all(t.message),
     "insert_content": _all(t.content),
     "insert_recipient": _all(t.recipient),
@@ -98,6 +103,16 @@ STATEMENTS: dict[str, tuple[ClauseElement, tuple[str, ...]]] = {
         .values(status=p("b_status"), due_at=p("b_due"), reason=p("b_reason"))
         .where(_one_recipient, HELD),
         ("b_status", "b_due", "b_reason", "b_message", "b_n"),
+    ),
+    "reroute": (
+        update(t.recipient)
+        .values(pool=p("b_pool"))
+        .where(
+            _one_recipient,
+            _r.pool != p("b_other"),
+            literal_column("status IN ('queued', 'deferred', 'held')"),
+        ),
+        ("b_pool", "b_message", "b_n", "b_other"),
     ),
     "close": (
         update(t.message)
@@ -276,7 +291,8 @@ class Compiled:
         return found
 
 
-def compile_all(dialect: Dialect) -> Compiled:
+def compile_all(dialect: Dialect, *more: Mapping[str, Statement]) -> Compiled:
     """Compile every statement; a parameter out of order fails here, at start-up."""
-    texts = {name: compile_text(stmt, dialect, order) for name, (stmt, order) in STATEMENTS.items()}
+    every = [item for statements in (STATEMENTS, *more) for item in statements.items()]
+    texts = {name: compile_text(stmt, dialect, order) for name, (stmt, order) in every}
     return Compiled(texts, dialect)

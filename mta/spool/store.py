@@ -14,12 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.core.errors import FencedError
 from mta.spool.batch import Batch, Event, Settlement
-from mta.spool.questions import (
-    Destination,
-    QueueFilter,
-    select_destinations,
-    select_recipients,
-)
+from mta.spool.questions import QUESTIONS, Questions
 from mta.spool.rows import message_of, recipient_of
 from mta.spool.statements import Compiled, compile_all
 
@@ -88,13 +83,24 @@ class Move:
     event: Event
 
 
+@dataclass(frozen=True, slots=True)
+class Reroute:
+    """A person's choice of another egress pool for a recipient."""
+
+    message_id: int
+    n: int
+    pool: str
+    event: Event
+
+
 class SpoolStore:
     """One shard of the spool."""
 
     def __init__(self, backend: Backend, shard: int) -> None:
         self.shard = shard
         self._backend = backend
-        self._sql: Compiled = compile_all(backend.dialect)
+        self._sql: Compiled = compile_all(backend.dialect, QUESTIONS)
+        self.questions = Questions(shard, self._rows, self._select)  # what people ask
         self._epoch = 0
         self._last_id = 0
         self._next_seq = 1
@@ -223,6 +229,13 @@ class SpoolStore:
         self._close(closed, batch.now)
         return done
 
+    def reroute(self, routes: Sequence[Reroute], batch: Batch) -> list[Reroute]:
+        """Send waiting mail by other pools; return what was changed. Call inside `transaction()`."""
+        done = [r for r in routes if self._change("reroute", (r.pool, r.message_id, r.n, r.pool))]
+        for one in done:
+            batch.add_event(one.event)
+        return done
+
     def resign(self, message_id: int, domain: str, signature: bytes) -> None:
         """Replace the signature of a waiting message: one update, its content is untouched."""
         self._change("sign", (domain, signature, message_id))
@@ -263,15 +276,6 @@ class SpoolStore:
         """The message an idempotency key stands for, if it is still remembered."""
         row = self._row("key", (tenant_id, key, now))
         return None if row is None else int(row[0])
-
-    def find(self, wanted: QueueFilter, after: tuple[int, int], limit: int) -> list[Recipient]:
-        """Waiting and held recipients that match, in the order of (message, n), after a place."""
-        found = self._select(select_recipients(wanted, self.shard, after, limit))
-        return [recipient_of(row) for row in found]
-
-    def destinations(self, limit: int) -> list[Destination]:
-        """What waits, by domain, fullest first."""
-        return [Destination(*row) for row in self._select(select_destinations(self.shard, limit))]
 
     # -- outbox and tidying ----------------------------------------------
 

@@ -7,21 +7,37 @@ scheduler knowing. Transports never write to the store and never decide what an 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from mta.message import Attempt, Egress, Envelope, Step
     from mta.reply import Reply
+    from mta.shaping.model import Limits
     from mta.status import Phase, Scope
+    from mta.transport.dane import Tlsa
+
+
+class TlsDemand(StrEnum):
+    """What the receiver's published policy (MTA-STS) asks of TLS with its hosts."""
+
+    OPPORTUNISTIC = "opportunistic"  # nothing is published
+    TESTING = "testing"  # told to the receiver, never enforced
+    VERIFIED = "verified"  # a valid certificate for the host's name, or no mail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MxHost:
-    """One host to try, with its addresses in the order to try them."""
+    """One host to try, with its addresses in the order to try them.
+
+    `dane`: the TLSA records that DNSSEC vouches for, which go before every other policy; () when none
+    of them can be used (encrypted, the certificate not judged: RFC 7672 section 2.2), None without.
+    """
 
     name: str
     preference: int
     addresses: tuple[str, ...]
+    dane: tuple[Tlsa, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +45,9 @@ class Site:
     """The set of MX hosts a domain resolves to. Domains with the same hosts share one site.
 
     `key` is made of the host names (or names the smarthost, or the box's own inbound listener), so
-    that thousands of domains at one provider share its connections and limits.
+    that thousands of domains at one provider share its connections and limits. What is demanded of
+    TLS is a part of it, behind a bar ("mx.example.net:25|sts"): a connection that was opened for a
+    domain without a policy must never carry mail for one that has a policy.
     """
 
     key: str
@@ -37,6 +55,13 @@ class Site:
     port: int
     is_smarthost: bool = False
     expires_at: int = 0  # ms: when DNS must be asked again
+    tls: TlsDemand = TlsDemand.OPPORTUNISTIC
+    sts_id: str = ""  # what the domain's _mta-sts record names, for who applies the policy
+
+    @property
+    def hosts_key(self) -> str:
+        """The key without the demand: all lanes to the same hosts."""
+        return self.key.partition("|")[0]
 
 
 class RouteError(Exception):
@@ -89,5 +114,11 @@ class Connection(Protocol):
 class Transport(Protocol):
     """Opens connections to the hosts of a site from an egress address."""
 
-    async def open(self, egress: Egress, site: Site) -> Connection:
-        """Try the hosts in order. Raises ConnectFailed when none can be used."""
+    async def open(
+        self, egress: Egress, site: Site, *, limits: Limits | None = None, domain: str = ""
+    ) -> Connection:
+        """Try the hosts in order. Raises ConnectFailed when none can be used.
+
+        `limits`: time-outs, TLS and messages of the receiver's provider, else the box's own. `domain`:
+        the recipient's for whom the connection is made, to whom TLS reports are due.
+        """

@@ -1,10 +1,14 @@
 """Opens connections to the hosts of a site: in MX order, the next one when one fails.
 
-TLS is opportunistic (RFC 7435): used where it is offered, whatever the certificate says, TLS 1.2 or
-newer; when the handshake fails, the same address is tried again in the clear on a new connection.
-A host that takes no connection, greets with 4yz or 5yz, or refuses EHLO and HELO is left for the
+TLS (1.2 or newer) is opportunistic (RFC 7435) where nobody demands more: used where it is offered,
+whatever the certificate says; when the handshake fails, the same address is tried again in the clear on
+a new connection. What policies demand is in tls_policy.py. A host that takes no connection, greets with 4yz or 5yz, or refuses EHLO and HELO is left for the
 next one. ConnectFailed carries every step of every host, and of the hosts' replies a temporary one if
 any was: one host that says "no" for good never bounces what another may take later.
+
+Each connection is bound to the address that the egress has in the family of the host's; hosts of a
+family that it lacks are left out. A source that this machine cannot bind is not tried again for the
+other hosts: an egress with IPv6 falls back to IPv4.
 
 At most MAX_TRIES addresses are tried, within `delivery.session_timeout` in all.
 """
@@ -13,25 +17,29 @@ from __future__ import annotations
 
 import asyncio
 import random
-import ssl
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from mta.message import Step
 from mta.reply import Reply
+from mta.shaping.model import TlsNeed
 from mta.status import Phase, Scope
 from mta.transport.base import ConnectFailed
 from mta.transport.content import Framer
 from mta.transport.hosts import HostMemory
 from mta.transport.mx import in_order
 from mta.transport.replies import Timeouts
+from mta.transport.route import INBOUND_KEY
 from mta.transport.session import Session
 from mta.transport.smtp_conversation import OpenFailed, Patience, Target, TlsMode, converse
+from mta.transport.tls_policy import Approach, ByPolicy, TlsTools
 
 if TYPE_CHECKING:
     from appliance.core.settings import Delivery
     from mta.message import Egress
+    from mta.shaping.model import Limits
     from mta.transport.base import Connection, Site
+    from mta.transport.smtp_conversation import Conversation
 
 MAX_TRIES: Final = 10
 
@@ -45,14 +53,15 @@ class DirectTransport:
         *,
         hosts: HostMemory | None = None,
         dice: random.Random | None = None,
+        tls: TlsTools | None = None,
     ) -> None:
-        self._delivery = delivery
         self._dice = dice or random.Random()  # noqa: S311 - spreads load, guards nothing
         self._opener = Opener(delivery, hosts or HostMemory())
-        self._tls = TlsMode.OPPORTUNISTIC if delivery.starttls else TlsMode.NONE
-        self._context = lenient_context()
+        self._tls = tls or TlsTools(starttls=delivery.starttls)
 
-    async def open(self, egress: Egress, site: Site) -> Connection:
+    async def open(
+        self, egress: Egress, site: Site, *, limits: Limits | None = None, domain: str = ""
+    ) -> Connection:
         """A connection to the first host that takes one. Raises ConnectFailed."""
         hosts = in_order(site.hosts, self._dice)
         named = [(host.name, address) for host in hosts for address in host.addresses]
@@ -60,12 +69,16 @@ class DirectTransport:
             host="",
             address="",
             port=site.port,
-            source=egress.address,
+            source="",
             helo=egress.helo,
-            tls=self._tls,
-            context=self._context,
+            tls=TlsMode.NONE,  # the approach knows better
+            context=None,
         )
-        return await self._opener.open(egress, named, pattern)
+        if site.key == INBOUND_KEY:  # our own listener on this machine, whatever its family
+            egress = replace(egress, address="", address6="", ipv6=True)
+        need = limits.tls if limits is not None else TlsNeed.OPPORTUNISTIC
+        approach = ByPolicy(self._tls, site, need, domain)
+        return await self._opener.open(egress, named, pattern, approach, limits)
 
 
 class Opener:
@@ -74,65 +87,104 @@ class Opener:
     def __init__(self, delivery: Delivery, hosts: HostMemory) -> None:
         self._hosts = hosts
         self._framer = Framer()
-        self._max_messages = delivery.messages_per_connection
-        times = Timeouts(
-            command=delivery.command_timeout,
-            data=delivery.data_timeout,
-            dot=delivery.dot_timeout,
-            session=delivery.session_timeout,
-        )
-        self._patience = Patience(
-            connect=delivery.connect_timeout,
-            greeting=delivery.greeting_timeout,
-            transaction=times,
-        )
+        self._delivery = delivery
 
     async def open(
-        self, egress: Egress, named: list[tuple[str, str]], pattern: Target
+        self,
+        egress: Egress,
+        named: list[tuple[str, str]],
+        pattern: Target,
+        approach: Approach,
+        limits: Limits | None = None,
     ) -> Connection:
         """`pattern` becomes a target for each host name and address. Raises ConnectFailed."""
-        reachable = [n for n in named if egress.ipv6 or ":" not in n[1]]
+        terms = Terms.of(self._delivery, limits)
+        reachable = [n for n in named if (egress.ipv6 if ":" in n[1] else egress.ipv4)]
         failure = _Failures()
         try:
-            async with asyncio.timeout(self._patience.transaction.session):
+            async with asyncio.timeout(terms.patience.transaction.session):
                 for host, address in self._hosts.good_first(reachable, pattern.port)[:MAX_TRIES]:
-                    target = replace(pattern, host=host, address=address)
-                    session = await self._try(egress, target, failure)
+                    source = egress.source_for(address)
+                    if source in failure.unusable:
+                        continue
+                    target = replace(pattern, host=host, address=address, source=source)
+                    session = await self._try(target, approach, terms, failure)
                     if session is not None:
-                        return session
-                    if failure.is_ours:
-                        break
+                        return self._session(session, target, egress, terms, failure)
         except TimeoutError:
             failure.note_time_out()
         raise failure.as_error()
 
-    async def _try(self, egress: Egress, target: Target, failure: _Failures) -> Session | None:
+    async def _try(
+        self, target: Target, approach: Approach, terms: Terms, failure: _Failures
+    ) -> Conversation | None:
+        """One address, on a new connection each time that only TLS fails."""
         place = (target.address, target.port)
-        try:
+        targets = approach.targets(target)
+        for n, each in enumerate(targets, 1):
             try:
-                session = await self._converse(egress, target)
+                conversation = await converse(each, terms.patience)
             except OpenFailed as failed:
-                if not failed.is_tls or target.tls is not TlsMode.OPPORTUNISTIC:
-                    raise
-                failure.note(target, failed)
-                session = await self._converse(egress, replace(target, tls=TlsMode.NONE))
-        except OpenFailed as failed:
-            failure.note(target, failed)
-            if not failed.is_ours:
-                self._hosts.failed(place)
-            return None
-        self._hosts.worked(place)
+                failure.note(each, failed)
+                approach.failed(targets[:n], failed)
+                if failed.failure is not None and n < len(targets):
+                    continue
+                if not failed.is_ours:
+                    self._hosts.failed(place)
+                return None
+            self._hosts.worked(place)
+            approach.opened(targets[:n], conversation)
+            return conversation
+        return None
+
+    def _session(
+        self,
+        conversation: Conversation,
+        target: Target,
+        egress: Egress,
+        terms: Terms,
+        failure: _Failures,
+    ) -> Session:
+        session = Session(
+            conversation,
+            place=(target.host, target.address, egress.name),
+            times=terms.patience.transaction,
+            framer=self._framer,
+            max_messages=terms.max_messages,
+        )
         session.precede(failure.steps)
         return session
 
-    async def _converse(self, egress: Egress, target: Target) -> Session:
-        return Session(
-            await converse(target, self._patience),
-            place=(target.host, target.address, egress.name),
-            times=self._patience.transaction,
-            framer=self._framer,
-            max_messages=self._max_messages,
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How long each step may take, and how many messages a connection may carry."""
+
+    patience: Patience
+    max_messages: int
+
+    @classmethod
+    def of(cls, delivery: Delivery, limits: Limits | None) -> Terms:
+        """The box's own, where the provider's limits say nothing."""
+
+        def either(name: str) -> float:
+            theirs: float | None = getattr(limits, name, None)
+            ours: float = getattr(delivery, name)
+            return ours if theirs is None else theirs
+
+        times = Timeouts(
+            command=either("command_timeout"),
+            data=either("data_timeout"),
+            dot=either("dot_timeout"),
+            session=delivery.session_timeout,
         )
+        patience = Patience(
+            connect=either("connect_timeout"),
+            greeting=either("greeting_timeout"),
+            transaction=times,
+        )
+        messages = delivery.smarthost.messages_per_connection
+        return cls(patience, messages if limits is None else limits.messages_per_connection)
 
 
 @dataclass(slots=True)
@@ -145,13 +197,16 @@ class _Failures:
     host: str = ""
     address: str = ""
     is_ours: bool = False
+    unusable: set[str] = field(default_factory=set)  # sources that this machine cannot bind
 
     def note(self, target: Target, failed: OpenFailed) -> None:
         """Remember the steps, and the reply unless a temporary one would give way to a refusal."""
         self.steps += failed.steps
-        self.is_ours = failed.is_ours
+        if failed.is_ours:
+            self.unusable.add(target.source)
         if self.reply is None or failed.reply.is_transient or self.reply.is_permanent:
             self.reply, self.phase = failed.reply, failed.phase
+            self.is_ours = failed.is_ours
             self.host, self.address = target.host, target.address
 
     def note_time_out(self) -> None:
@@ -175,17 +230,3 @@ class _Failures:
 def _scope(reply: Reply | None, *, is_ours: bool) -> Scope:
     """421 and faults of this box are about the session; all else is about the hosts."""
     return Scope.SESSION if is_ours or (reply is not None and reply.code == 421) else Scope.HOST
-
-
-def lenient_context() -> ssl.SSLContext:
-    """Encrypts with whoever answers: against listeners on the line, not against impostors.
-
-    Security level 1 admits 1024-bit keys, which many receivers still have: their mail would else go
-    in the clear, which is worse.
-    """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers("DEFAULT@SECLEVEL=1")
-    return context

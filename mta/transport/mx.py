@@ -7,7 +7,9 @@ Rules: RFC 5321 section 5.1 (order, implicit MX, ourselves), RFC 7505 (null MX).
 address instead of a name is left out. Addresses of loopback, private, link-local, multicast and
 reserved networks are left out unless allowed; a domain that has only such addresses is refused for
 good (5.4.4): "MX 127.0.0.1" is how people say that a domain takes no mail, and waiting four days
-would not change it. When a host could not be looked up and no other is left, it is temporary.
+would not change it. When a host could not be looked up and no other is left, it is temporary. So it
+is for a host whose TLSA records DNSSEC calls bogus: it may demand DANE, so it is left out (RFC 7672
+section 2.1.2), and mail never falls back to less.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from msgspec import Struct
 
 from mta.reply import Reply
 from mta.transport.base import MxHost, RouteError, Site
+from mta.transport.dane import Tlsa  # noqa: TC001 - msgspec reads the annotation
 
 if TYPE_CHECKING:
     import random
@@ -53,6 +56,11 @@ class MxFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     failed: tuple[str, ...] = ()  # hosts whose addresses could not be asked
     failure: str = ""  # what the resolver said, in words
     ipv6: bool = False  # whether AAAA were asked for too
+    dane: bool = False  # whether TLSA records were asked for
+    sts: bool = False  # whether the _mta-sts record was asked for
+    tlsa: dict[str, tuple[Tlsa, ...]] = {}  # of hosts that DNSSEC vouches for; () = unusable ones
+    bogus: tuple[str, ...] = ()  # hosts whose TLSA records could not be asked
+    sts_id: str = ""  # of the domain's _mta-sts record
 
 
 def refused(code: int, enhanced: str, text: str) -> RouteError:
@@ -105,14 +113,27 @@ def decide(
         missing = "MX, A or AAAA" if facts.ipv6 else "MX or A"
         raise refused(550, "5.1.2", f"{domain} takes no mail: it has no {missing} record")
     found = tuple(
-        MxHost(name=mx.host, preference=mx.preference, addresses=addresses)
+        MxHost(
+            name=mx.host,
+            preference=mx.preference,
+            addresses=addresses,
+            dane=facts.tlsa.get(mx.host),
+        )
         for mx in hosts
         if (addresses := reachable(facts.addresses.get(mx.host, ()), allow_private=allow_private))
     )
-    if not found:
-        raise _unreachable(domain, hosts, facts)
+    trusty = tuple(host for host in found if host.name not in facts.bogus)
+    if not trusty:
+        raise _bogus(domain, facts) if found else _unreachable(domain, hosts, facts)
     key = site_key([mx.host for mx in hosts], port)
-    return Site(key=key, hosts=found, port=port, expires_at=facts.expires_at)
+    if any(host.dane is not None for host in trusty):
+        key += "|dane"
+    return Site(key=key, hosts=trusty, port=port, expires_at=facts.expires_at, sts_id=facts.sts_id)
+
+
+def _bogus(domain: str, facts: MxFacts) -> RouteError:
+    text = f"the mail hosts of {domain} may demand DANE, and their TLSA records cannot be had: "
+    return refused(451, "4.7.5", text + (facts.failure or ", ".join(facts.bogus[:4])))
 
 
 def _unreachable(domain: str, hosts: Sequence[Mx], facts: MxFacts) -> RouteError:

@@ -1,28 +1,34 @@
-"""What DNS said of destination domains, kept in `cache.db` over restarts and shared by processes.
+"""What is known of domains until some time, in a file that outlives restarts and that processes share.
 
-A cache: it may be deleted at any time. Reads are point look-ups in the caller's thread (about 20 us,
-WAL readers wait for nobody); writes are collected and done by one thread once a second, without
-fsync. A file that is corrupt or of another version is removed and started anew; when the disk is full
-or the directory is gone, the cache silently remembers nothing. Never raises for its file.
+    MxCache     `cache.db`: what DNS said; may be deleted at any time
+    StsCache    `sts.db`: MTA-STS policies; deleting it gives up, until each was fetched again, the
+                protection of those whose hosts an attacker could pretend to be just then
+
+Reads are point look-ups in the caller's thread (about 20 us, WAL readers wait for nobody); writes are
+collected and done by one thread once a second: without fsync in `cache.db`, while `sts.db` survives a
+power cut whole. A file that is corrupt or of another version is removed and started anew; when the disk
+is full or the directory is gone, the cache silently remembers nothing. Never raises for its file.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, Self, TypeVar
 
 import msgspec
 from pysqlite3 import dbapi2 as sqlite
 
 from appliance.core import clock
 from mta.transport.mx import MxFacts
+from mta.transport.sts_policy import KeptPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-_VERSION: Final = 1
+_MX_VERSION: Final = 2
+_STS_VERSION: Final = 1
 _MAX_ROWS: Final = 500_000
 _PRUNE_EVERY: Final = 600  # flushes
 _SCHEMA: Final = (
@@ -31,27 +37,42 @@ _SCHEMA: Final = (
 )
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(MxFacts).decode
 
 
-class MxCache:
-    """One per process; `get` and `put` are called from the event loop."""
+class Expiring(Protocol):
+    """What can be kept: a msgspec value that holds until a time (ms)."""
+
+    @property
+    def expires_at(self) -> int:
+        """From then on it is not given out any more."""
+
+
+T = TypeVar("T", bound=Expiring)
+
+
+class DomainCache(Generic[T]):
+    """One per process and file; `get` and `put` are called from the event loop."""
 
     def __init__(
-        self, path: Path, *, now: Callable[[], int] = clock.now_ms, flush_every: float = 1.0
+        self,
+        kind: type[T],
+        file: Callable[[], _File],
+        *,
+        now: Callable[[], int] = clock.now_ms,
+        flush_every: float = 1.0,
     ) -> None:
+        self._decode = msgspec.json.Decoder(kind).decode
         self._now = now
         self._every = flush_every
         self._lock = threading.Lock()  # guards _waiting
-        self._waiting: dict[str, MxFacts] = {}
+        self._waiting: dict[str, T] = {}
         self._stop = threading.Event()
-        self._reader = _File(path)
-        self._writer = _File(path)
+        self._reader, self._writer = file(), file()
         self._flushes = 0
-        self._thread = threading.Thread(target=self._write_loop, name="mx-cache", daemon=True)
+        self._thread = threading.Thread(target=self._write_loop, name="domain-cache", daemon=True)
         self._thread.start()
 
-    def get(self, domain: str) -> MxFacts | None:
+    def get(self, domain: str) -> T | None:
         """What is known and still holds."""
         with self._lock:
             facts = self._waiting.get(domain)
@@ -59,7 +80,7 @@ class MxCache:
             facts = self._read(domain)
         return facts if facts is not None and facts.expires_at > self._now() else None
 
-    def put(self, domain: str, facts: MxFacts) -> None:
+    def put(self, domain: str, facts: T) -> None:
         """Remember; on disk within about a second."""
         with self._lock:
             self._waiting[domain] = facts
@@ -76,14 +97,14 @@ class MxCache:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self, domain: str) -> MxFacts | None:
+    def _read(self, domain: str) -> T | None:
         try:
             connection = self._reader.connection()
             if connection is None:
                 return None
             query = "SELECT facts FROM facts WHERE domain = ?"
             row = connection.execute(query, (domain,)).fetchone()
-            return _decode(row[0]) if row is not None else None
+            return self._decode(row[0]) if row is not None else None
         except (sqlite.Error, msgspec.DecodeError) as error:
             self._reader.failed(error)
             return None
@@ -106,7 +127,7 @@ class MxCache:
                 if self._waiting.get(domain) is facts:
                     del self._waiting[domain]
 
-    def _write(self, batch: dict[str, MxFacts]) -> None:
+    def _write(self, batch: dict[str, T]) -> None:
         rows = [(domain, _encode(facts), facts.expires_at) for domain, facts in batch.items()]
         for _ in range(2):  # once more on a file that was started anew
             try:
@@ -138,11 +159,26 @@ class MxCache:
             )
 
 
+class MxCache(DomainCache[MxFacts]):
+    """What DNS said of destination domains."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        super().__init__(MxFacts, lambda: _File(path, _MX_VERSION), **options)
+
+
+class StsCache(DomainCache[KeptPolicy]):
+    """MTA-STS policies."""
+
+    def __init__(self, path: Path, **options: Any) -> None:
+        super().__init__(KeptPolicy, lambda: _File(path, _STS_VERSION, is_durable=True), **options)
+
+
 class _File:
     """One connection to the file, opened when needed and opened anew after a failure."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, version: int, *, is_durable: bool = False) -> None:
+        self._path, self._version = path, version
+        self._synchronous = "NORMAL" if is_durable else "OFF"  # OFF: a torn file is thrown away
         self._connection: Any = None
         self._inode = 0
 
@@ -154,7 +190,7 @@ class _File:
         self.close()  # another thread or process has started the file anew
         if not self._path.parent.is_dir():
             return None
-        self._connection = _open(self._path)
+        self._connection = self._open()
         self._inode = self._inode_on_disk()
         return self._connection
 
@@ -177,28 +213,29 @@ class _File:
             self._connection.close()
         self._connection, self._inode = None, 0
 
+    def _open(self) -> Any:
+        # check_same_thread: a connection is used by one thread, but may be closed by another.
+        connection = sqlite.connect(
+            str(self._path), timeout=2, isolation_level=None, check_same_thread=False
+        )
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute(f"PRAGMA synchronous={self._synchronous}")
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, self._version):
+                raise sqlite.DatabaseError(f"version {version} is not {self._version}")
+            connection.execute(_SCHEMA)
+            connection.execute(f"PRAGMA user_version={self._version}")
+        except sqlite.Error:
+            connection.close()
+            raise
+        return connection
+
     def _inode_on_disk(self) -> int:
         try:
             return self._path.stat().st_ino
         except OSError:
             return 0
-
-
-def _open(path: Path) -> Any:
-    # check_same_thread: a connection is used by one thread, but may be closed by another.
-    connection = sqlite.connect(str(path), timeout=2, isolation_level=None, check_same_thread=False)
-    try:
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=OFF")  # a cache: a torn file is thrown away
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, _VERSION):
-            raise sqlite.DatabaseError(f"version {version} is not {_VERSION}")
-        connection.execute(_SCHEMA)
-        connection.execute(f"PRAGMA user_version={_VERSION}")
-    except sqlite.Error:
-        connection.close()
-        raise
-    return connection
 
 
 def _is_file_sound(error: Exception) -> bool:

@@ -2,12 +2,13 @@
 
     InboundFirst      our own bounce and reply domains go to the box's own inbound listener
     DirectRouter      the receivers' MX hosts: memory, then `cache.db`, then DNS
+    SecuredRouter     around it: what the receivers' policies demand of TLS (secured.py)
     SmarthostRouter   one next hop for everything
     router_for()      the chain that the settings ask for
 
 Promises: a domain that is cached costs a dictionary look-up; questions under way are shared; the
 number of hosts and addresses is bounded before anything is asked. A failure of DNS is a temporary
-RouteError (4.4.3) and never removes what is cached. The rules themselves are in mx.py.
+RouteError (4.4.3) and never removes what is cached. The questions are in facts.py, the rules in mx.py.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock, tasks
-from appliance.core.dns import DnsTemporaryError, NoRecordError, NoSuchNameError
 from mta.transport import mx
 from mta.transport.base import MxHost, Site
-from mta.transport.mx import Mx, MxFacts
+from mta.transport.facts import FactFinder, one_family
+from mta.transport.secured import SecuredRouter
+from mta.transport.tls_results import AppliedPolicy, Failure, PolicyType, TlsResults
 
 if TYPE_CHECKING:
     from appliance.core.dns import Resolver
     from appliance.core.settings import Delivery
     from mta.transport.base import Router
+    from mta.transport.mta_sts import StsPolicies
+    from mta.transport.mx import MxFacts
     from mta.transport.mx_cache import MxCache
 
 Names = Callable[[], Collection[str]]
@@ -35,6 +38,8 @@ Now = Callable[[], int]
 _MAX_DOMAINS: Final = 20_000  # about 3 KB each; cache.db holds the rest
 INBOUND_KEY: Final = "inbound"
 SMARTHOST_KEY: Final = "smarthost"
+OVERFLOW: Final = "*smarthost"
+"""Instead of a domain: the smarthost, for what no warmup has room for (delivery.smarthost.use)."""
 
 
 class DirectRouter:
@@ -47,12 +52,14 @@ class DirectRouter:
         *,
         own_names: Names,
         cache: MxCache | None = None,
+        results: TlsResults | None = None,
         now: Now = clock.now_ms,
     ) -> None:
-        self._resolver = resolver
+        self._finder = FactFinder(resolver, delivery)
         self._delivery = delivery
         self._own_names = own_names
         self._cache = cache
+        self._results = results or TlsResults()
         self._now = now
         self._known: OrderedDict[str, MxFacts] = OrderedDict()
         # Deciding anew costs 26 us for five hosts; it is asked for each recipient.
@@ -100,7 +107,7 @@ class DirectRouter:
             self._known.move_to_end(name)
             return facts
         facts = self._cache.get(name) if self._cache is not None else None
-        if facts is None or facts.ipv6 != self._delivery.ipv6:
+        if facts is None or not self._finder.would_ask(facts):
             return None
         self._remember(name, facts)
         return facts
@@ -120,75 +127,15 @@ class DirectRouter:
         return await asyncio.shield(task)
 
     async def _find(self, name: str) -> MxFacts:
-        facts = await self._ask(name)
+        facts = await self._finder.find(name)
+        for host in facts.bogus:
+            policy = AppliedPolicy(type=PolicyType.TLSA, domain=host)
+            self._results.failed(policy, Failure.DNSSEC_INVALID, facts.failure, place=(host, ""))
         if any(facts.addresses.values()) or not facts.failed:
             self._remember(name, facts)
-        if self._cache is not None and not facts.failed:
+        if self._cache is not None and not facts.failed and not facts.bogus:
             self._cache.put(name, facts)
         return facts
-
-    async def _ask(self, name: str) -> MxFacts:
-        """MX first; a domain without MX is its own host (RFC 5321 section 5.1)."""
-        ipv6 = self._delivery.ipv6
-        try:
-            answer = await self._resolver.mx(name)
-        except NoSuchNameError as error:
-            return MxFacts(expires_at=error.expires_at, exists=False, ipv6=ipv6)
-        except NoRecordError as error:
-            return await self._with_addresses((Mx(0, name),), error.expires_at, implicit=True)
-        except DnsTemporaryError as error:
-            here = (Mx(0, name),)
-            return MxFacts(expires_at=0, records=here, failed=(name,), failure=str(error))
-        records = tuple(Mx(record.preference, record.exchange) for record in answer.records)
-        return await self._with_addresses(records, answer.expires_at, implicit=False)
-
-    async def _with_addresses(
-        self, records: tuple[Mx, ...], expires_at: int, *, implicit: bool
-    ) -> MxFacts:
-        best = sorted(records, key=lambda record: (record.preference, record.host))
-        names = (record.host for record in best if record.host and not mx.is_address(record.host))
-        hosts = list(dict.fromkeys(names))[: mx.MAX_HOSTS]
-        found = await asyncio.gather(*(self._addresses(host) for host in hosts))
-        return MxFacts(
-            expires_at=min([expires_at, *(f.expires_at for f in found)]),
-            implicit=implicit,
-            records=tuple(best[: 2 * mx.MAX_HOSTS]),
-            addresses={host: f.values for host, f in zip(hosts, found, strict=True)},
-            failed=tuple(
-                host for host, f in zip(hosts, found, strict=True) if f.why and not f.values
-            ),
-            failure=next((f.why for f in found if f.why), ""),
-            ipv6=self._delivery.ipv6,
-        )
-
-    async def _addresses(self, host: str) -> _Found:
-        found = await _one_family(self._resolver, host, ipv6=False)
-        if not self._delivery.ipv6:
-            return found
-        return found.joined(await _one_family(self._resolver, host, ipv6=True))
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """The addresses of a host, until when they hold, and what could not be asked."""
-
-    values: tuple[str, ...]
-    expires_at: int
-    why: str = ""
-
-    def joined(self, other: _Found) -> _Found:
-        until = min(self.expires_at, other.expires_at)
-        return _Found(self.values + other.values, until, self.why or other.why)
-
-
-async def _one_family(resolver: Resolver, host: str, *, ipv6: bool) -> _Found:
-    try:
-        answer = await resolver.addresses(host, ipv6=ipv6)
-    except (NoSuchNameError, NoRecordError) as error:
-        return _Found((), error.expires_at)
-    except DnsTemporaryError as error:
-        return _Found((), error.expires_at, str(error))
-    return _Found(answer.values, answer.expires_at)
 
 
 class InboundFirst:
@@ -230,16 +177,28 @@ class SmarthostRouter:
     async def _addresses(self, host: str) -> tuple[tuple[str, ...], int]:
         if mx.is_address(host):
             return (host,), 0
-        found = await _one_family(self._resolver, host, ipv6=False)
+        found = await one_family(self._resolver, host, ipv6=False)
         if self._delivery.ipv6:
-            found = found.joined(await _one_family(self._resolver, host, ipv6=True))
+            found = found.joined(await one_family(self._resolver, host, ipv6=True))
         if not found.values:
             why = found.why or f"{host} has no address"
             raise mx.refused(451, "4.4.3", f"the smarthost cannot be found: {why}")
         return found.values[: mx.MAX_ADDRESSES], found.expires_at
 
 
-def router_for(
+class WithOverflow:
+    """The receivers' MX hosts, and the smarthost when it is asked for by OVERFLOW."""
+
+    def __init__(self, inner: Router, smarthost: Router) -> None:
+        self._inner, self._smarthost = inner, smarthost
+
+    async def site_of(self, domain: str) -> Site:
+        """The smarthost for OVERFLOW, else what the inner router finds."""
+        router = self._smarthost if domain == OVERFLOW else self._inner
+        return await router.site_of(domain)
+
+
+def router_for(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
     resolver: Resolver,
     delivery: Delivery,
     *,
@@ -247,12 +206,19 @@ def router_for(
     bounce_domains: Names,
     inbound: tuple[str, int],
     cache: MxCache | None = None,
+    results: TlsResults | None = None,
+    sts: StsPolicies | None = None,
 ) -> Router:
-    """The router that the settings ask for."""
+    """The router that the settings ask for. Without `sts` nobody asks for MTA-STS policies."""
     inner: Router
-    if delivery.smarthost.host:
-        inner = SmarthostRouter(resolver, delivery)
+    smarthost = SmarthostRouter(resolver, delivery)
+    if delivery.smarthost.host and delivery.smarthost.use == "always":
+        inner = smarthost
     else:
-        inner = DirectRouter(resolver, delivery, own_names=own_names, cache=cache)
+        results = results or TlsResults()
+        direct = DirectRouter(resolver, delivery, own_names=own_names, cache=cache, results=results)
+        inner = SecuredRouter(direct, results, policies=sts)
+    if delivery.smarthost.host and delivery.smarthost.use == "overflow":
+        inner = WithOverflow(inner, smarthost)
     address, port = inbound
     return InboundFirst(inner, bounce_domains=bounce_domains, address=address, port=port)

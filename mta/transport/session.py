@@ -70,14 +70,19 @@ class Session:
         transaction = Transaction(self._link, self._offer, self._times, envelope, self._framer)
         results = await transaction.run(started, reset=self._needs_reset)
         self._needs_reset = transaction.needs_reset
-        return self._attempt(results, (*before, *transaction.steps), started_at)
+        steps = (*before, *transaction.steps)
+        return self._attempt(results, steps, started_at, transaction.rcpt_sent)
 
     async def close(self) -> None:
         """QUIT, wait a second at most for its answer, and close."""
         await self._link.close(_QUIT_SECONDS)
 
     def _attempt(
-        self, results: tuple[RecipientResult, ...], steps: tuple[Step, ...], started_at: int
+        self,
+        results: tuple[RecipientResult, ...],
+        steps: tuple[Step, ...],
+        started_at: int,
+        rcpt_sent: int = 0,
     ) -> Attempt:
         return Attempt(
             results=results,
@@ -89,6 +94,7 @@ class Session:
             started_at=started_at,
             ended_at=clock.now_ms(),
             dsn_passed=self._offer.dsn,
+            rcpt_sent=rcpt_sent,
         )
 
 

@@ -17,6 +17,7 @@ import contextlib
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -27,7 +28,9 @@ from appliance.core import clock
 from mta.message import Step
 from mta.reply import Reply
 from mta.status import Phase
+from mta.transport.dane import Distrusted
 from mta.transport.replies import Replies, Timeouts, shown
+from mta.transport.tls_results import Failure
 from mta.transport.transaction import Offer
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
 SUPPORTED: Final = "5.1."
 PRIVATE: Final = ("SMTP.protocol", "SMTP.transport", "SMTPProtocol._buffer")
+_BIND_ADDRESS_NO_PORT: Final = 24  # IP_BIND_ADDRESS_NO_PORT (Linux 4.2); `socket` has it from 3.12
 if not aiosmtplib.__version__.startswith(SUPPORTED):
     raise ImportError(
         f"aiosmtplib {aiosmtplib.__version__} is installed, {SUPPORTED}x is needed: "
@@ -42,13 +46,19 @@ if not aiosmtplib.__version__.startswith(SUPPORTED):
     )
 
 
+Judge = Callable[[ssl.SSLObject], str]
+"""Says how far the certificate of a fresh TLS session can be trusted; raises Distrusted."""
+
+_EXPIRED, _NOT_FOR_HOST = 10, frozenset({62, 64})  # X509_V_ERR_*
+
+
 class TlsMode(StrEnum):
     """What TLS a host must offer."""
 
     NONE = "none"  # never
     OPPORTUNISTIC = "opportunistic"  # when offered, whomever the certificate names
-    REQUIRED = "required"  # STARTTLS with a valid certificate, or nothing
-    IMPLICIT = "implicit"  # TLS from the first byte, with a valid certificate
+    REQUIRED = "required"  # STARTTLS or nothing; the context says which certificate will do
+    IMPLICIT = "implicit"  # TLS from the first byte
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,23 +85,29 @@ class Target:
     host: str
     address: str
     port: int
-    source: str  # address to send from, "" lets the machine choose
+    source: str  # address to send from, of the family of `address`; "" lets the machine choose
     helo: str
     tls: TlsMode
     context: ssl.SSLContext | None
     login: Login | None = None
+    judge: Judge = lambda _: "unverified"
+    why: str = ""  # who demands this TLS, for the words of a failure
 
 
 class OpenFailed(Exception):  # noqa: N818 - the field's word, as ConnectFailed
-    """This address cannot be used now. `is_tls`: only TLS failed; `is_ours`: this box is at fault."""
+    """This address cannot be used now.
+
+    `failure` says that only TLS failed, and how; `is_ours`: this box is at fault.
+    """
 
     def __init__(
-        self, reply: Reply, phase: Phase, *, is_tls: bool = False, is_ours: bool = False
+        self, reply: Reply, phase: Phase, *, failure: Failure | None = None, is_ours: bool = False
     ) -> None:
         super().__init__(reply.line())
         self.reply, self.phase = reply, phase
-        self.is_tls, self.is_ours = is_tls, is_ours
+        self.failure, self.is_ours = failure, is_ours
         self.steps: tuple[Step, ...] = ()
+        self.source = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +118,7 @@ class Conversation:
     offer: Offer
     tls: str
     steps: tuple[Step, ...]
+    source: str  # our address
     started: float  # the loop's time that the steps count from
     started_at: int  # the same moment, ms since the epoch
 
@@ -112,7 +129,7 @@ async def converse(target: Target, patience: Patience) -> Conversation:
     try:
         return await handshake.run()
     except OpenFailed as failed:
-        failed.steps = tuple(handshake.steps)
+        failed.steps, failed.source = tuple(handshake.steps), handshake.source
         raise
     finally:
         handshake.clear_away()
@@ -123,6 +140,7 @@ class _Handshake:
 
     def __init__(self, target: Target, patience: Patience) -> None:
         self.steps: list[Step] = []
+        self.source = ""
         self._target, self._patience = target, patience
         self._loop = asyncio.get_running_loop()
         self._started, self._started_at = self._loop.time(), clock.now_ms()
@@ -166,6 +184,7 @@ class _Handshake:
             self._bind(sock)
             async with asyncio.timeout(self._patience.connect):
                 await self._loop.sock_connect(sock, (target.address, target.port))
+            self.source = sock.getsockname()[0]
         except OSError as error:  # TimeoutError is one
             sock.close()
             why = os.strerror(error.errno) if error.errno else "no answer in time"
@@ -179,8 +198,11 @@ class _Handshake:
 
     def _bind(self, sock: socket.socket) -> None:
         source = self._target.source
-        if not source or _family(source) is not sock.family:
+        if not source:
             return
+        # The port is chosen at connect: so one source has 28,000 ports a receiver, not in all.
+        with contextlib.suppress(OSError):  # a kernel that does not know it goes without
+            sock.setsockopt(socket.SOL_IP, _BIND_ADDRESS_NO_PORT, 1)
         try:
             sock.bind((source, 0))
         except OSError as error:
@@ -222,7 +244,8 @@ class _Handshake:
         if not client.supports_extension("starttls"):
             if is_required:
                 text = f"{self._target.host} does not offer STARTTLS, which is required"
-                raise OpenFailed(Reply(451, "4.7.4", text), Phase.STARTTLS, is_tls=True)
+                reply = self._demanded(Reply(451, "4.7.4", text))
+                raise OpenFailed(reply, Phase.STARTTLS, failure=Failure.NO_STARTTLS)
             return
         self._is_tls = True
         try:
@@ -231,7 +254,10 @@ class _Handshake:
                     tls_context=self._target.context, timeout=self._patience.connect
                 )
         except OpenFailed as failed:
-            if is_required or not _is_refusal(failed.__cause__):
+            if not _is_refusal(failed.__cause__):
+                raise
+            if is_required:
+                failed.reply, failed.failure = self._demanded(failed.reply), Failure.NO_STARTTLS
                 raise
             self._is_tls = False  # refused in words: the conversation goes on in the clear
             return
@@ -279,6 +305,7 @@ class _Handshake:
             offer=Offer.of(client.esmtp_extensions),
             tls=self._tls,
             steps=tuple(self.steps),
+            source=self.source,
             started=self._started,
             started_at=self._started_at,
         )
@@ -295,7 +322,13 @@ class _Handshake:
         assert self._transport is not None
         tls: ssl.SSLObject = self._transport.get_extra_info("ssl_object")
         cipher = tls.cipher()
-        self._tls = f"{tls.version()} {cipher[0] if cipher else ''}"
+        spoken = f"{tls.version()} {cipher[0] if cipher else ''}"
+        try:
+            self._tls = f"{spoken} ({self._target.judge(tls)})"
+        except Distrusted as error:
+            self._note("TLS", f"{spoken} ({error})")
+            reply = self._demanded(Reply(451, "4.7.5", str(error)))
+            raise OpenFailed(reply, Phase.STARTTLS, failure=error.failure) from error
         self._note("TLS", self._tls)
 
     @contextlib.contextmanager
@@ -309,13 +342,24 @@ class _Handshake:
             raise OpenFailed(reply, phase) from error
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
             reply = self._trouble(error)
-            phase = Phase.STARTTLS if self._is_tls else phase
             self._note(command, f"({reply.text})")
-            raise OpenFailed(reply, phase, is_tls=self._is_tls) from error
+            if not self._is_tls:
+                raise OpenFailed(reply, phase) from error
+            failure = _tls_failure(error)
+            raise OpenFailed(self._demanded(reply), Phase.STARTTLS, failure=failure) from error
+
+    def _demanded(self, reply: Reply) -> Reply:
+        """The reply, and who demands what was missing."""
+        why = self._target.why
+        return Reply(reply.code, reply.enhanced, f"{reply.text}; {why}") if why else reply
 
     def _trouble(self, error: Exception) -> Reply:
         """A failure without words of the receiver."""
         cause = error if isinstance(error, ssl.SSLError) else error.__cause__
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            words = cause.verify_message.rstrip(".")
+            text = f"the certificate of {self._target.host} is not valid: {words}"
+            return Reply(451, "4.7.5", text)
         if isinstance(cause, ssl.SSLError):
             return Reply(451, "4.7.5", f"TLS failed: {cause.reason or cause}")
         if isinstance(error, TimeoutError):
@@ -323,6 +367,17 @@ class _Handshake:
         if isinstance(error, ConnectionError):
             return Reply(451, "4.4.2", "the receiver closed the connection")
         return Reply(451, "4.5.0", f"the conversation failed: {error}")
+
+
+def _tls_failure(error: Exception) -> Failure:
+    """What a report calls it."""
+    cause = error if isinstance(error, ssl.SSLError) else error.__cause__
+    if not isinstance(cause, ssl.SSLCertVerificationError):
+        return Failure.VALIDATION
+    if cause.verify_code == _EXPIRED:
+        return Failure.EXPIRED
+    is_name = cause.verify_code in _NOT_FOR_HOST
+    return Failure.HOST_MISMATCH if is_name else Failure.NOT_TRUSTED
 
 
 def _is_refusal(error: BaseException | None) -> bool:

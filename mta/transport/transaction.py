@@ -73,6 +73,7 @@ class Transaction:
         "_times",
         "_utf8",
         "needs_reset",
+        "rcpt_sent",
         "steps",
     )
 
@@ -80,6 +81,7 @@ class Transaction:
         self, link: Replies, offer: Offer, times: Timeouts, envelope: Envelope, framer: Framer
     ) -> None:
         self.needs_reset = False
+        self.rcpt_sent = 0  # recipients whose RCPT went out, or may have
         self.steps: list[Step] = []
         self._link, self._offer, self._times = link, offer, times
         self._envelope, self._framer = envelope, framer
@@ -189,6 +191,7 @@ class Transaction:
         return bool(answers) and _is_yes(answers[0])
 
     async def _pipeline(self, commands: list[str]) -> None:
+        self.rcpt_sent = len(self._sent)
         answers = await self._ask(commands)
         if commands[0] == "RSET":
             answers = answers[1:] if self._is_reset(answers) else []
@@ -198,6 +201,7 @@ class Transaction:
 
     async def _step_by_step(self, commands: list[str]) -> None:
         for n, command in enumerate(commands[:-1]):
+            self.rcpt_sent = n  # the first command is MAIL
             answers = await self._ask([command])
             if n == 0:
                 self._mail = answers[0] if answers else None

@@ -8,10 +8,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 OTHER: Final = "other"
 """Every receiver that belongs to no named provider."""
+
+BUDGETS: Final = "warmup:"
+"""How the names of all budgets of warmup begin."""
+
+
+def warmup_provider(name: str, known: Container[str]) -> str:
+    """Under which provider the mail to a receiver counts: its own if that is warmed up, else OTHER.
+
+    `name` is a section of config/shaping.toml, "" for a receiver without one; `known` are the
+    providers of the egress that have a warmup.
+    """
+    return name if name in known else OTHER
+
+
+def budget_key(egress: str, provider: str, *, is_hourly: bool) -> str:
+    """The name of the shared record of what was used (appliance.limits); days and hours apart."""
+    return f"{BUDGETS}{egress}:{provider}{':hour' if is_hourly else ''}"
 
 
 class WarmupState(StrEnum):
@@ -24,7 +44,10 @@ class WarmupState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmupPlan:
-    """What the mta must know of one (egress, provider) that is not warm."""
+    """What the mta must know of one (egress, provider) that has, or had, a warmup.
+
+    One that is warm is named all the same: its mail must not count under OTHER.
+    """
 
     egress: str  # its name
     provider: str

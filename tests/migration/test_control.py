@@ -49,6 +49,7 @@ async def test_tenants_and_their_credentials_are_kept(upgraded):
         ("10.0.0.0/8",),
     )
     assert len(app.logins) == 2
+    assert (acme.pool, app.policy.pool) == ("", "")
     assert len(await AuditLog(upgraded).list(ADMIN)) == 10
 
 

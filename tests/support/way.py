@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from appliance.core.migrate import upgrade
 from appliance.core.settings import Delivery
 from mta.bounce.notices import Notices
 from mta.directory import Credential, Directory, DkimKey, SendingDomain, Tenant
+from mta.egress import EgressEntry, EgressPlan, Pool
 from mta.intake import Intake
 from mta.message import Admitted, Attempt, Egress, Message
 from mta.outcome.decide import RetrySchedule
@@ -22,18 +24,66 @@ from mta.outcome.record import Recorded, Recorder
 from mta.policy.limits import Quota
 from mta.scheduling.dispatcher import Dispatcher
 from mta.scheduling.operations import Operations
+from mta.scheduling.regulator import Regulator
+from mta.scheduling.results import Results
 from mta.scheduling.sender import Limits, Sender
+from mta.scheduling.share import Share
+from mta.scheduling.unreachable import Unreachable
 from mta.scheduling.window import Window
+from mta.shaping.book import parse_book
+from mta.shaping.throttles import Throttles
 from mta.signing.keys import make_ed25519
 from mta.signing.signer import Resigner, sign_admitted
 from mta.spool.backend import Backend, PostgresBackend, SqliteBackend
 from mta.spool.shard import Shard
 from mta.transport.base import MxHost, RouteError, Site
 from mta.transport.smarthost import transport_for
+from mta.warmup.ledger import Ledger, Names
 from tests.support.submissions import submission
 
 SCHEDULE = RetrySchedule(waits=(200, 400), jitter=0.0, lifetime=60_000, bulk_lifetime=30_000)
 LETTER = b"From: orders@shop.example.com\r\nTo: jane@example.net\r\nSubject: hello\r\n\r\nhi\r\n"
+
+
+EGRESS = Egress(name="default", address="", helo="box.lab", ipv6=False)
+FAST = """
+[default]
+connections = 4
+messages_per_connection = 100
+tls = "opportunistic"
+"""
+
+
+def egress_plan(
+    *egresses: Egress, pools: Iterable[Pool] = (), default_pool: str = ""
+) -> EgressPlan:
+    """Enabled addresses and pools."""
+    return EgressPlan(
+        entries={one.name: EgressEntry(egress=one) for one in egresses},
+        pools={pool.name: pool for pool in pools},
+        default_pool=default_pool,
+    )
+
+
+def regulator(way: Way, **options: Any) -> Regulator:
+    """Shaping as the options say: `shaping` (TOML), `store` (budgets), `share`."""
+    book = parse_book(options.get("shaping", FAST), "test")
+    ledger = Ledger(
+        store=options.get("store"),
+        plans=lambda: way.directory.warmup,
+        steady=clock.now_ms,
+        zone=UTC,
+        portion=options.get("portion", 5),
+        processes=options.get("processes", 1),
+        names=Names(address=str, provider=str),
+    )
+    return Regulator(
+        book=lambda: book,
+        throttles=Throttles(lambda: book),
+        ledger=ledger,
+        unreachable=Unreachable(first_wait=SCHEDULE.waits[0]),
+        share=options.get("share", Share()),
+    )
 
 
 def backend_at(location: Path | str, shard: int = 0) -> Backend:
@@ -71,6 +121,7 @@ def directory(**changes: Any) -> Directory:
         "generation": 1,
         "tenants": {7: Tenant(id=7, name="acme")},
         "domains": {domain.name: domain},
+        "egress": egress_plan(EGRESS),
     }
     return Directory(**(values | changes))
 
@@ -123,13 +174,14 @@ class Way:
         self.witness = Witness()
         self.has_space = True
         self.window = Window(max_recipients=options.get("max_recipients", 1000), max_bytes=1 << 20)
-        egress = Egress(name="default", address="", helo="box.lab", ipv6=False)
+        self.regulator = regulator(self, **options)
         self.dispatcher = Dispatcher(
             shard=shard,
             router=router,
-            egress=egress,
+            regulator=self.regulator,
             directory=lambda: self.directory,
             window=self.window,
+            overflows=options.get("overflows", False),
         )
         self.notices = Notices(
             shard=shard,
@@ -139,19 +191,28 @@ class Way:
             per_hour=options.get("notices_per_hour", 50),
         )
         self.resigned: list[Message] = []
+        self.results = Results(
+            shard=shard,
+            dispatcher=self.dispatcher,
+            recorder=Recorder(options.get("schedule", SCHEDULE), lambda: 0.5),
+            window=self.window,
+            notices=self.notices,
+            observer=self.witness,
+            regulator=self.regulator,
+        )
         self.sender = Sender(
             shard=shard,
             dispatcher=self.dispatcher,
             transport=transport_for(delivery),
-            recorder=Recorder(options.get("schedule", SCHEDULE), lambda: 0.5),
+            results=self.results,
             window=self.window,
             directory=lambda: self.directory,
             return_path=lambda m, n: f"b{m.id}-{n}@bounces.box.lab" if m.envelope_from else "",
             signature=Resigner(lambda: self.directory, lambda m, _: self.resigned.append(m)),
-            notices=self.notices,
-            observer=self.witness,
-            limits=Limits(connections_per_site=4, max_connections=8, idle_timeout=0.2),
+            regulator=self.regulator,
+            limits=Limits(max_connections=options.get("max_connections", 8), idle_timeout=0.2),
         )
+        self.dispatcher.results = self.results
         self.dispatcher.sender = self.sender
         self.operations = Operations(
             shard=shard,

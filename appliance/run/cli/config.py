@@ -20,13 +20,15 @@ command = group("config", "Check and show the configuration.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @pass_session
 def check(session: Session, *, file: Path | None) -> None:
-    """Tell every mistake in FILE (else the box's own) and the environment, with its line."""
+    """Tell every mistake in FILE (else the box's own), the environment and the shaping file, with its line."""
     from appliance.core.settings_file import load
+    from appliance.shaping.file import ShapingFile, places
 
     path = file or session.config or session.home.config_file
     errors: list[str] = []
     try:
-        load(path, session.environ)
+        settings = load(path, session.environ)
+        ShapingFile(places(settings, session.home)).load()
     except ConfigError as error:
         errors = str(error).splitlines()
     session.out.show(

@@ -10,6 +10,7 @@ import click
 from appliance.core import clock
 from appliance.core.errors import NotRunningError, UsageError
 from appliance.run.cli.output import Table, ago, when
+from appliance.run.cli.policy_options import policy_of, policy_options
 from appliance.run.cli.session import Session, group, pass_session
 
 if TYPE_CHECKING:
@@ -21,52 +22,13 @@ if TYPE_CHECKING:
 
 command = group("credential", "SMTP logins, and what each may do.")
 
-_GATES = ("off", "warn", "refuse")
-_MODES = ("recipient", "message")
 _tenant = click.option("--tenant", metavar="NAME", help="Whose, when several have the name.")
 
 
 @command.command()
 @click.option("--tenant", required=True, metavar="NAME", help="Whose login it is.")
 @click.option("--name", required=True, help="What it is for, such as web-app.")
-@click.option(
-    "--from",
-    "from_policy",
-    type=click.Choice(["verified", "any"]),
-    default="verified",
-    show_default=True,
-    help="From domains it may use; any is for forwarders.",
-)
-@click.option("--allowed-from", multiple=True, metavar="DOMAIN", help="Only these From domains.")
-@click.option("--envelope-sender-verified", is_flag=True, help="MAIL FROM must be verified too.")
-@click.option(
-    "--class",
-    "traffic_class",
-    type=click.Choice(["transactional", "bulk"]),
-    help="Class of what does not say; else found by its headers.",
-)
-@click.option("--tag", "tags", multiple=True, help="Added to every message.")
-@click.option("--network", "networks", multiple=True, metavar="CIDR", help="Only from here.")
-@click.option(
-    "--return-path",
-    "return_path_mode",
-    type=click.Choice(_MODES),
-    help="One return path a recipient, or a message.",
-)
-@click.option("--dsn/--no-dsn", default=True, show_default=True, help="Failure notices to senders.")
-@click.option("--compliance", type=click.Choice(_GATES), default="off", show_default=True)
-@click.option("--recipients-per-hour", default=0, help="Limit; 0 is none.")
-@click.option("--recipients-per-day", default=0, help="Limit; 0 is none.")
-@click.option("--refuse-suppressed", is_flag=True, help="550 instead of accepting and dropping.")
-@click.option("--accept-8bit-headers", is_flag=True, help="Take raw 8-bit headers as they are.")
-@click.option("--normalise-line-ends", is_flag=True, help="Repair bare CR and LF, do not refuse.")
-@click.option("--hide-client", is_flag=True, help="Leave the client's address out of Received.")
-@click.option(
-    "--surge-hold/--no-surge-hold",
-    default=True,
-    show_default=True,
-    help="Hold what is five times the usual rate.",
-)
+@policy_options
 @pass_session
 def create(session: Session, /, *, tenant: str, name: str, **given: Any) -> None:
     """Make a login and show its password, this once."""
@@ -74,6 +36,7 @@ def create(session: Session, /, *, tenant: str, name: str, **given: Any) -> None
 
     async def work(rooms: Rooms) -> tuple[IssuedLogin, str]:
         owner = await rooms.tenants.get(rooms.scope, tenant)
+        await _check_pool(rooms, policy, owner.id)
         made = await rooms.credentials.create(rooms.scope, owner, name=name, policy=policy)
         return made, await _sender(rooms, owner.id)
 
@@ -81,14 +44,10 @@ def create(session: Session, /, *, tenant: str, name: str, **given: Any) -> None
     _show_issued(session, issued, tenant, sender)
 
 
-def policy_of(given: dict[str, Any]) -> Policy:
-    """The policy that the options describe."""
-    import msgspec
-
-    from appliance.credentials import Policy
-
-    # Choices and lists arrive as plain texts and tuples; the types of Policy say what they become.
-    return msgspec.convert(given, Policy)
+async def _check_pool(rooms: Rooms, policy: Policy, tenant_id: int) -> None:
+    """A pool that is misspelt would be passed over in silence when mail is sent."""
+    if policy.pool:
+        await rooms.pools.usable(rooms.scope, policy.pool, tenant_id)
 
 
 async def _sender(rooms: Rooms, tenant_id: int) -> str:
@@ -211,6 +170,26 @@ def _last_used(one: CredentialRecord, now: int) -> str:
     if not one.last_used_at:
         return "never"
     return f"{ago(one.last_used_at, now)} from {one.last_used_from}"
+
+
+@command.command()
+@click.argument("name")
+@_tenant
+@policy_options
+@pass_session
+def update(session: Session, /, *, name: str, tenant: str | None, **given: Any) -> None:
+    """Change what a login (name, user name or id) may do; what is not said stays as it is."""
+
+    async def work(rooms: Rooms) -> tuple[CredentialRecord, dict[int, str]]:
+        found = await rooms.credential(name, tenant)
+        policy = policy_of(given, found.policy)
+        if policy.pool != found.policy.pool:
+            await _check_pool(rooms, policy, found.tenant_id)
+        done = await rooms.credentials.set_policy(rooms.scope, found.id, policy)
+        return done, await rooms.tenant_names()
+
+    done, names = session.box.ask(work)
+    session.out.show(_row(done, names), [f"credential {done.id} ({done.name}) is changed"])
 
 
 @command.command()

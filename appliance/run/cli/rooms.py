@@ -18,12 +18,19 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from appliance.blocklists import Blocklists
     from appliance.core.secrets import MasterKeys
     from appliance.credentials import CredentialRecord, Credentials
     from appliance.domains import BoxNames, DomainRecord, Domains
+    from appliance.egress import Egresses, Pools
+    from appliance.limits import Budgets
+    from appliance.notices import Notices
     from appliance.operations import Operations
+    from appliance.run.blocklist_checks import BlocklistChecks
     from appliance.run.cli.box import Box
+    from appliance.run.egress_drainer import BoxDrainer
     from appliance.suppressions import SuppressionList
+    from appliance.warmup import Warmups
 
 
 class Rooms:
@@ -60,6 +67,65 @@ class Rooms:
         from appliance.suppressions import SuppressionList
 
         return SuppressionList(self._engine)
+
+    @cached_property
+    def egresses(self) -> Egresses:
+        """Addresses that mail leaves from."""
+        from appliance.egress import Egresses
+
+        return Egresses(self._engine, hostname=self.box_names.hostname)
+
+    @cached_property
+    def pools(self) -> Pools:
+        """Groups of such addresses."""
+        from appliance.egress import Pools
+
+        return Pools(self._engine, self.tenants, self.credentials)
+
+    @cached_property
+    def warmups(self) -> Warmups:
+        """How far addresses are warmed up."""
+        from appliance.warmup import Warmups
+        from mta.warmup.day import zone_of
+
+        return Warmups(self._engine, zone_of(self._box.settings.warmup.timezone))
+
+    @cached_property
+    def budgets(self) -> Budgets:
+        """What all processes together have used."""
+        from appliance.limits import Budgets
+
+        return Budgets(self._engine)
+
+    @cached_property
+    def blocklists(self) -> Blocklists:
+        """Who is listed where."""
+        from appliance.blocklists import Blocklists
+
+        return Blocklists(self._engine)
+
+    @cached_property
+    def blocklist_checks(self) -> BlocklistChecks:
+        """The look at blocklists that the worker takes every hour."""
+        from appliance.run.blocklist_checks import box_checks
+
+        return box_checks(self._box.settings, self._box.home, self._engine, self.drainer)
+
+    @cached_property
+    def drainer(self) -> BoxDrainer:
+        """Holds egresses back for a check, as the person at the terminal."""
+        from appliance.egress import default_egress
+        from appliance.run.egress_drainer import BoxDrainer
+
+        default = default_egress(self._box.settings)
+        return BoxDrainer(self.egresses, self.pools, default, self.scope)
+
+    @cached_property
+    def notices(self) -> Notices:
+        """What somebody should know."""
+        from appliance.notices import Notices
+
+        return Notices(self._engine)
 
     @cached_property
     def operations(self) -> Operations:

@@ -12,6 +12,7 @@ from appliance.core import clock
 from appliance.core.errors import StoreError, StoreFullError
 from appliance.lab.receiver import Receiver
 from mta.directory import DkimKey, KillSwitch, Tenant
+from mta.egress import EgressPlan, Pool
 from mta.message import RecipientRequest
 from mta.policy.limits import Quota
 from mta.policy.refusal import Refused
@@ -120,6 +121,32 @@ async def test_every_recipient_keeps_what_was_asked_for_it(way):
     assert (one.address, one.domain) == ("Jane@example.net", "example.net")
     assert (one.notify, one.orcpt) == ("NEVER", "rfc822;j@example.net")
     assert (other.n, other.notify) == (1, "")
+
+
+async def test_every_recipient_knows_the_pool_that_header_or_credential_named(way):
+    pools = {name: Pool(name=name) for name in ("fast", "slow")}
+    way.change(egress=EgressPlan(pools=pools))
+    people = ("ann@example.net", "joe@example.org")
+    asked = b"X-Pillarbox-Pool: Fast\r\n" + LETTER
+    for letter, who, expected in (
+        (asked, credential(pool="slow"), "fast"),
+        (LETTER, credential(pool="slow"), "slow"),
+        (LETTER, credential(pool="gone"), ""),
+        (LETTER, credential(), ""),
+    ):
+        number = await way.send(letter, credential=who, recipients=people)
+        found = await way.shard.call(lambda store, _, number=number: store.recipients(number))
+        assert [one.pool for one in found] == [expected] * 2
+
+
+async def test_a_header_that_names_no_pool_is_refused_and_costs_no_quota(way):
+    way.intake._quota = Quota(Ledger())
+    way.change(egress=EgressPlan(pools={"theirs": Pool(name="theirs", tenant_id=8)}))
+    who = credential(recipients_per_hour=1)
+    with pytest.raises(Refused, match="X-Pillarbox-Pool: no pool theirs is open"):
+        await way.send(b"X-Pillarbox-Pool: theirs\r\n" + LETTER, credential=who)
+    assert await way.events() == []
+    await way.send(credential=who)
 
 
 async def test_a_refused_message_leaves_nothing(way):

@@ -13,6 +13,7 @@ from appliance.core.dns import (
     NoRecordError,
     NoSuchNameError,
     Resolver,
+    TlsaRecord,
     nameserver,
 )
 from appliance.core.errors import ConfigError
@@ -217,3 +218,45 @@ def test_name_servers_are_written_with_or_without_port(text: str, address: str, 
 def test_a_name_server_that_is_no_address_is_refused_in_words(text: str) -> None:
     with pytest.raises(ConfigError, match=r"dns\.nameservers"):
         nameserver(text)
+
+
+SIGNED = {
+    "signed.test": {"MX": ["10 mx.signed.test."], "A": ["192.0.2.1"]},
+    "_25._tcp.mx.signed.test": {"TLSA": [f"3 1 1 {'ab' * 32}", "2 0 0 3003020101"]},
+    "here.signed.test": {"CNAME": ["there.plain.test."]},
+    "inside.signed.test": {"CNAME": ["signed.test."]},
+    "there.plain.test": {"A": ["192.0.2.2"]},
+}
+
+
+async def test_tlsa_records_come_as_values() -> None:
+    async with LabDns(SIGNED, signed=["signed.test"]) as server:
+        found = await Resolver(dns_settings(server)).tlsa("_25._tcp.mx.signed.test")
+        assert found.is_secure
+        assert set(found.records) == {
+            TlsaRecord(3, 1, 1, b"\xab" * 32),
+            TlsaRecord(2, 0, 0, bytes.fromhex("3003020101")),
+        }
+
+
+async def test_an_answer_is_secure_when_every_part_of_it_is() -> None:
+    async with LabDns(SIGNED, signed=["signed.test"]) as server:
+        resolver = Resolver(dns_settings(server))
+        assert (await resolver.mx("signed.test")).is_secure
+        assert (await resolver.addresses("inside.signed.test", ipv6=False)).is_secure
+        assert not (await resolver.addresses("here.signed.test", ipv6=False)).is_secure
+        assert not (await resolver.addresses("there.plain.test", ipv6=False)).is_secure
+        with pytest.raises(NoRecordError) as absent:
+            await resolver.txt("signed.test")
+        assert absent.value.is_secure
+        assert (await resolver.mx("signed.test")).is_secure  # from the cache, too
+
+
+async def test_a_name_server_elsewhere_is_believed_only_when_it_is_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("appliance.core.dns._is_loopback", lambda _: False)
+    async with LabDns(SIGNED, signed=["signed.test"]) as server:
+        for trusted, expected in (((), False), (("192.0.2.53",), False), (("127.0.0.1",), True)):
+            resolver = Resolver(dns_settings(server, trusted=trusted))
+            assert (await resolver.mx("signed.test")).is_secure is expected

@@ -92,6 +92,80 @@ async def test_processes_that_lease_at_once_never_pass_the_limit(engine, control
     assert await Budgets(engine).used("k", 0) == 1000
 
 
+async def test_a_lease_of_several_windows_takes_what_the_fullest_has_left(engine):
+    budgets = Budgets(engine)
+    await budgets.lease("k", 1, 95, 100)
+    assert await budgets.lease_all("k", {0: 100, 1: 100}, 3) == (3, {0: 3, 1: 98})
+    assert await budgets.lease_all("k", {1: 100, 0: 100}, 9) == (2, {0: 5, 1: 100})
+    assert await budgets.lease_all("k", {0: 100, 1: 100}, 9) == (0, {0: 5, 1: 100})
+    assert await budgets.lease_all("k", {0: 6}, 9) == (1, {0: 6})
+    assert await budgets.lease_all("k", {0: 3}, 9) == (0, {0: 6})
+
+
+async def test_what_is_used_is_told_by_key_and_window(engine):
+    budgets = Budgets(engine)
+    for key in ("warmup:a:x", "warmup:b:x", "warmupper", "tenant:1:day"):
+        await budgets.lease_all(key, {0: 9, 1: 9, 2: 9}, 4)
+    assert await budgets.used_of("warmup:", {0, 2}) == {
+        ("warmup:a:x", 0): 4,
+        ("warmup:a:x", 2): 4,
+        ("warmup:b:x", 0): 4,
+        ("warmup:b:x", 2): 4,
+    }
+    assert await budgets.used_of("warmup:", set()) == {}
+
+
+async def test_budgets_of_warmup_are_forgotten_only_by_name(engine):
+    budgets = Budgets(engine)
+    for key in ("warmup:a:x", "tenant:1:day"):
+        await budgets.lease_all(key, {10: 9, 20: 9}, 4)
+    await budgets.forget(20)
+    assert await budgets.used("tenant:1:day", 10) == 0
+    assert await budgets.used("warmup:a:x", 10) == 4
+    await budgets.forget(20, prefix="warmup:")
+    assert await budgets.used("warmup:a:x", 10) == 0
+    assert await budgets.used("warmup:a:x", 20) == 4
+
+
+OVERLAPPING = """
+import asyncio, sys
+from pathlib import Path
+from appliance.core.database import open_engine
+from appliance.limits import Budgets
+
+async def main():
+    where = sys.argv[1]
+    engine = open_engine(where if "://" in where else Path(where))
+    budgets = Budgets(engine)
+    async def take(windows):
+        total = 0
+        while granted := (await budgets.lease_all("k", dict.fromkeys(windows, 300), 7))[0]:
+            total += granted
+        return total
+    print(*await asyncio.gather(take([0]), take([0, 1]), take([2, 1])))
+    await engine.dispose()
+
+asyncio.run(main())
+"""
+
+
+async def test_processes_that_lease_overlapping_windows_pass_no_limit_and_block_nobody(
+    engine, control_location
+):
+    workers = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", OVERLAPPING, str(control_location), stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    said = [(await worker.communicate())[0].split() for worker in workers]
+    only_0, both, late = (sum(int(numbers[place]) for numbers in said) for place in range(3))
+    assert only_0 + both == 300
+    assert both + late == 300
+    used = [await Budgets(engine).used("k", window) for window in range(3)]
+    assert used == [only_0 + both, both + late, late]
+
+
 async def test_failures_are_summed_over_processes(engine, control_location, now):
     fresh = open_engine(control_location)
     one, two = LoginFailures(engine, now), LoginFailures(fresh, now)

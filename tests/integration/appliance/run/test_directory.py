@@ -13,11 +13,13 @@ from appliance.core.settings import Box, Delivery, Settings, Submission, Trusted
 from appliance.credentials import Credentials, Policy
 from appliance.domains import Domains, KeyState
 from appliance.domains import service as domains_service
+from appliance.egress import Egresses, EgressRequest, PoolChange, Pools
 from appliance.operations import Operations, Target
 from appliance.run.directory import POLL_SECONDS, DirectoryReader, box_names, queue_life_ms
 from appliance.suppressions import SuppressionList
 from appliance.tenancy import Tenants
 from mta.directory import FromPolicy
+from mta.egress import EgressState, Member, TenantPools
 from mta.signing import keys as signing_keys
 
 ADMIN = Scope.system(by="ann")
@@ -180,6 +182,47 @@ async def test_suppressions_come_as_what_changed(engine, reader, acme):
     assert changed is not None
     assert not changed.suppressions.match(acme.id, "a@example.com")
     assert changed.suppressions.match(acme.id, "b@example.com")
+
+
+async def test_a_box_without_addresses_has_the_default_egress(reader):
+    directory = await reader.load()
+    (entry,) = directory.egress.entries.values()
+    assert (entry.egress.name, entry.egress.address) == ("default", "")
+    assert (entry.egress.helo, entry.egress.ipv6) == ("out.box.example", False)
+
+
+async def test_addresses_pools_and_choices_are_seen_at_the_next_poll(engine, reader, acme):
+    await reader.load()
+    egresses = Egresses(engine, hostname="mail.box.example")
+    request = EgressRequest(name="out1", address="127.0.0.11", helo="out1.example.com")
+    await egresses.create(ADMIN, request)
+    pools = Pools(engine, Tenants(engine), Credentials(engine, KEYS))
+    change = PoolChange(members=(Member(egress="out1"),), is_default=True)
+    await pools.set(ADMIN, "main", change)
+    await Tenants(engine).set_pools(ADMIN, "acme", bulk_pool="main")
+    directory = await reader.poll()
+    assert directory is not None
+    assert set(directory.egress.entries) == {"out1"}  # the default is not there any more
+    assert directory.egress.default_pool == "main"
+    assert directory.egress.tenants == {acme.id: TenantPools(bulk="main")}
+    assert "out1.example.com" in directory.own_names
+    await egresses.drain(ADMIN, "out1", why="listed")
+    changed = await reader.poll()
+    assert changed is not None
+    entry = changed.egress.entries["out1"]
+    assert (entry.state, entry.why) == (EgressState.DRAINING, "listed")
+
+
+async def test_the_helo_names_stay_own_names_when_only_domains_change(
+    engine, reader, domains, acme
+):
+    request = EgressRequest(name="out1", address="127.0.0.11", helo="out1.example.com")
+    await Egresses(engine, hostname="mail.box.example").create(ADMIN, request)
+    await reader.load()
+    await domains.create(ADMIN, tenant_id=acme.id, name="example.com")
+    changed = await reader.poll()
+    assert changed is not None
+    assert "out1.example.com" in changed.own_names
 
 
 async def test_a_verified_claim_hides_another_tenants_unverified_one(engine, reader, domains, acme):

@@ -49,6 +49,25 @@ async def test_limits_change_alone(engine):
         await tenants.set_limits(ADMIN, "acme")
 
 
+async def test_pools_are_chosen_one_by_one_and_taken_back(engine):
+    tenants = Tenants(engine)
+    assert (await tenants.create(ADMIN, name="acme")).pool == ""
+    await tenants.set_pools(ADMIN, "acme", pool=" Main ", bulk_pool="bulk")
+    changed = await tenants.set_pools(ADMIN, "acme", transactional_pool="fast", bulk_pool="")
+    assert (changed.pool, changed.bulk_pool, changed.transactional_pool) == ("main", "", "fast")
+    assert await tenants.get(ADMIN, "acme") == changed
+    newest, *_ = await AuditLog(engine).list(ADMIN)
+    assert (newest.action, newest.detail) == (
+        "tenant.pools",
+        "bulk_pool=none, transactional_pool=fast",
+    )
+    async with reading(engine) as connection:
+        found = await generations(connection)
+    assert (found[Part.TENANTS], found[Part.EGRESS]) == (1, 2)
+    with pytest.raises(UsageError, match="name a pool"):
+        await tenants.set_pools(ADMIN, "acme")
+
+
 async def test_a_tenant_sees_itself_only_and_changes_nothing(engine):
     tenants = Tenants(engine)
     acme = await tenants.create(ADMIN, name="acme")

@@ -143,7 +143,7 @@ def test_without_its_directory_the_cache_remembers_nothing_and_harms_nobody(
 
 
 def test_who_notices_the_fault_late_does_not_remove_the_new_file(path: Path) -> None:
-    one, other = _File(path), _File(path)
+    one, other = _File(path, 1), _File(path, 1)
     one.connection()
     other.connection()
     one.failed(sqlite.DatabaseError("malformed"))

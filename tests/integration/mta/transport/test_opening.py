@@ -14,6 +14,7 @@ from appliance.lab.script import Action, Point, Script, Starttls
 from mta.transport.base import ConnectFailed, MxHost, Site
 from mta.transport.direct import DirectTransport
 from mta.transport.hosts import HostMemory
+from mta.transport.route import INBOUND_KEY
 from tests.support.delivery import (
     EGRESS,
     connected,
@@ -132,6 +133,51 @@ async def test_the_egress_address_is_the_source_of_the_connection() -> None:
         (session,) = mx._live
         assert session._transport is not None
         assert session._transport.get_extra_info("peername")[0] == "127.0.0.7"
+        await connection.close()
+
+
+async def test_each_family_has_a_source_of_its_own() -> None:
+    egress = replace(EGRESS, address="127.0.0.7", address6="::1", ipv6=True)
+    for address, source in (("127.0.0.1", "127.0.0.7"), ("::1", "::1")):
+        async with Receiver() as mx:
+            await mx.stop()
+            await mx.start(address, mx.port)
+            place = Site(
+                key="x",
+                hosts=(MxHost(name="mx.lab", preference=0, addresses=(address,)),),
+                port=mx.port,
+            )
+            connection = await transport().open(egress, place)
+            (session,) = mx._live
+            assert session._transport is not None
+            assert session._transport.get_extra_info("peername")[0] == source
+            await connection.close()
+
+
+async def test_an_ipv6_source_the_machine_lacks_falls_back_to_ipv4() -> None:
+    hosts = (MxHost(name="mx.lab", preference=0, addresses=("::1", "::1", "127.0.0.1")),)
+    egress = replace(EGRESS, address="127.0.0.7", address6="2001:db8::7", ipv6=True)
+    async with Receiver() as mx:
+        place = Site(key="six", hosts=hosts, port=mx.port)
+        connection = await transport().open(egress, place)
+        attempt = await connection.send(envelope())
+        assert attempt.address == "127.0.0.1"
+        # The other IPv6 address was not tried: the fault is ours.
+        assert sum("2001:db8::7" in step.reply for step in attempt.steps) == 1
+        await connection.close()
+        with pytest.raises(ConnectFailed) as caught:
+            await transport().open(replace(egress, address=""), place)
+        assert (caught.value.reply.enhanced, caught.value.scope.value) == ("4.3.5", "session")
+
+
+async def test_an_egress_without_ipv4_reaches_no_ipv4_host_but_the_box_itself() -> None:
+    egress = replace(EGRESS, address6="2001:db8::7", ipv6=True)
+    async with Receiver() as mx:
+        with pytest.raises(ConnectFailed) as caught:
+            await transport().open(egress, site(mx))
+        assert caught.value.reply.enhanced == "4.4.4"
+        connection = await transport().open(egress, replace(site(mx), key=INBOUND_KEY))
+        assert only(await connection.send(envelope())).reply.is_success
         await connection.close()
 
 

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.core.errors import ConfigError
+from mta.answer_text import searchable
 from mta.outcome.category import Category
-from mta.outcome.rules import RuleBook, faults, parse_rules, searchable
+from mta.outcome.rules import RuleBook, faults, parse_rules
 from mta.reply import Reply
 from mta.status import Phase
 

@@ -26,6 +26,7 @@ GOOD = Prepared(
     metadata="",
     send_at=0,
     idempotency_key="",
+    pool="",
     has_list_unsubscribe=True,
     has_list_unsubscribe_post=True,
 )

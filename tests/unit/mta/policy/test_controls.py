@@ -37,6 +37,7 @@ def test_all_controls_are_read():
         b'Metadata: {"order": "1234",\r\n "items": [1, 2]}',
         b"Send-At: Mon, 21 Sep 2026 16:13:21 +0100",
         b"Idempotency-Key: order-1234",
+        b"Pool: Warm-1",
     )
     assert controls == Controls(
         traffic_class=TrafficClass.BULK,
@@ -44,6 +45,7 @@ def test_all_controls_are_read():
         metadata='{"order": "1234", "items": [1, 2]}',
         send_at=NOW + clock.HOUR + clock.SECOND,
         idempotency_key="order-1234",
+        pool="warm-1",
     )
 
 
@@ -122,7 +124,7 @@ def test_a_time_that_is_past_means_now(text: str):
         ),
         (b"Idempotency-Key: " + b"x" * 256, "X-Pillarbox-Idempotency-Key: 256 characters"),
         (b"Idempotency-Key: \xc3\xa9", "X-Pillarbox-Idempotency-Key: it holds something else"),
-        (b"Pool: warm", "X-Pillarbox-Pool: choosing a pool is not available"),
+        (b"Pool:", "X-Pillarbox-Pool: it is empty"),
         (b"Track: yes", "X-Pillarbox-Track: tracking is not available"),
         (b"Send-Later: x", "X-Pillarbox-Send-Later: no such control header"),
     ],
@@ -132,7 +134,7 @@ def test_a_wrong_control_is_refused_with_its_name(line: bytes, answer: str):
 
 
 @pytest.mark.parametrize(
-    "line", [b"Class: bulk", b"Metadata: {}", b"Send-At: 2026-09-22T14:13:25Z"]
+    "line", [b"Class: bulk", b"Pool: a", b"Metadata: {}", b"Send-At: 2026-09-22T14:13:25Z"]
 )
 def test_a_control_that_may_stand_once_stands_once(line: bytes):
     assert "it stands 2 times" in _refusal(line, line)

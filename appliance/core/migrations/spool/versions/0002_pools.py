@@ -1,4 +1,7 @@
-"""The egress pool that a recipient asked for; it is part of the key under which it waits."""
+"""The egress pool that a recipient asked for; it is part of the key under which it waits.
+
+Both indexes take in what counting needs: a question about a deep queue reads them alone.
+"""
 
 from __future__ import annotations
 
@@ -10,21 +13,20 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-WAITING = "status IN ('queued', 'deferred')"
-KEY = ["shard", "tenant_id", "traffic_class", "domain", "pool", "due_at"]
+KEY = ["shard", "tenant_id", "traffic_class", "domain", "pool", "due_at", "message_id", "n", "status"]
+INDEXES = {
+    "recipient_waiting": (KEY, sa.text("status IN ('queued', 'deferred')")),
+    "recipient_held": ([*KEY, "expires_at"], sa.text("status = 'held'")),
+}
 
 
 def upgrade() -> None:
     op.add_column("recipient", sa.Column("pool", sa.Text, nullable=False, server_default=""))
-    op.drop_index("recipient_waiting", "recipient")
-    condition = sa.text(WAITING)
-    op.create_index(
-        "recipient_waiting",
-        "recipient",
-        KEY,
-        sqlite_where=condition,
-        postgresql_where=condition,
-    )
+    for name, (columns, condition) in INDEXES.items():
+        op.drop_index(name, "recipient")
+        op.create_index(
+            name, "recipient", columns, sqlite_where=condition, postgresql_where=condition
+        )
 
 
 def downgrade() -> None:

@@ -35,15 +35,20 @@ def test_the_names_people_script_against_are_all_there():
     names = {" ".join(path) for path in LEAVES}
     assert names >= {
         *("init", "serve", "lab", "migrate", "send-test", "events", "completion"),
-        *("config check", "config show"),
+        *("config check", "config show", "shaping check"),
         *(f"tenant {verb}" for verb in ("create", "list", "suspend", "resume")),
         *(f"domain {verb}" for verb in ("create", "list", "check", "records", "rotate")),
         "domain import-key",
-        *(f"credential {verb}" for verb in ("create", "list", "revoke", "rotate")),
+        *(f"credential {verb}" for verb in ("create", "list", "update", "revoke", "rotate")),
+        *(f"egress {verb}" for verb in ("create", "list", "check", "drain", "disable", "enable")),
+        *("egress update", "egress delete", "tenant pools"),
+        *(f"pool {verb}" for verb in ("list", "set", "add", "remove", "delete")),
         *(f"queue {verb}" for verb in ("list", "show", "retry", "hold", "release", "cancel")),
         *("queue pause", "queue resume", "messages list", "messages show"),
         *(f"suppression {verb}" for verb in ("list", "add", "remove", "import", "export")),
         *(f"kill-switch {verb}" for verb in ("on", "off", "status")),
+        *(f"warmup {verb}" for verb in ("list", "show", "start", "pause", "resume", "skip")),
+        *(f"warmup {verb}" for verb in ("finish", "restart", "history", "eta", "check")),
     }
     assert set(FILES) == {path[0] for path in LEAVES}
 

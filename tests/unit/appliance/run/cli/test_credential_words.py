@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 from appliance.credentials import Policy
-from appliance.run.cli.credential import policy_of, swaks
+from appliance.run.cli.credential import swaks
+from appliance.run.cli.policy_options import policy_of
 from mta.directory import FromPolicy, Gate
 from mta.message import ReturnPathMode
 from mta.status import TrafficClass
@@ -37,7 +39,24 @@ def test_options_become_a_policy():
 
 
 def test_what_was_not_said_stays_at_its_default():
-    assert policy_of({"traffic_class": None, "return_path_mode": None}) == Policy()
+    assert policy_of({"traffic_class": None, "tags": ()}) == Policy()
+
+
+def test_a_change_leaves_alone_what_was_not_said():
+    standing = Policy(tags=("a",), networks=("10.0.0.0/8",), dsn=False, pool="old")
+    given = {"pool": "new", "tags": (), "dsn": None, "networks": None}
+    assert policy_of(given, standing) == replace(standing, pool="new")
+
+
+def test_choices_lists_and_pools_can_be_taken_back():
+    standing = Policy(
+        tags=("a",),
+        traffic_class=TrafficClass.BULK,
+        return_path_mode=ReturnPathMode.MESSAGE,
+        pool="old",
+    )
+    given = {"tags": ("",), "traffic_class": "auto", "return_path_mode": "auto", "pool": ""}
+    assert policy_of(given, standing) == Policy()
 
 
 def test_the_example_survives_a_shell_and_brackets_ipv6():

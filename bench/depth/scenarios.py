@@ -1,0 +1,71 @@
+"""Scenarios: one tenant's flood beside another's receipt, and a dead destination beside all others.
+
+Flood: the tenant `flood` has bulk mail due now, half of it to one large provider, all of it to receivers
+who take DELAY seconds for each message; `urgent` sends a transactional message every now and then,
+to that same provider in turns with a fast one. Beside it: the same urgent mail with the flood not due.
+
+Dead: mail due now for one destination that refuses connections, or takes them and never greets; the
+live tenant sends at full speed, then at a modest rate, from the moment the box is healthy on. Beside it:
+the same with the dead mail not due.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Final
+
+from depth import trial as looks
+from depth.box import RunningBox
+from depth.home import SOURCES, URGENT, sending_domain
+
+if TYPE_CHECKING:
+    from appliance.core.home import Home
+    from depth.trial import World
+
+DELAY: Final = 0.1
+URGENT_SECONDS: Final = 25.0
+_URGENT_RATE: Final = 10.0
+_SAME = "d0.s1.slow.test"
+_OTHER = "d0.s1.fast.test"
+
+
+def flood(home: Home, world: World) -> dict[str, float]:
+    """Latencies of the urgent tenant's messages, by where they go."""
+    with RunningBox(home) as box:
+        found = {"start_s": box.healthy_after()}
+        world.sink.ask("reset")
+        time.sleep(2.0)
+        flooded = world.sink.ask("count", label="flood")[0]
+        began = time.monotonic()
+        for label, domain in (("same", _SAME), ("other", _OTHER)):
+            looks.begin(
+                box,
+                world,
+                label,
+                source=SOURCES[URGENT],
+                sender=f"app@{sending_domain(URGENT)}",
+                domains=[domain],
+                clients=2,
+                rate=_URGENT_RATE,
+                count=int(_URGENT_RATE * URGENT_SECONDS),
+            )
+        for label in ("same", "other"):
+            looks.arrived(world, label, looks.finished(world, label)["accepted"])
+        stand = world.sink.ask("stand")
+        took = time.monotonic() - began
+        found["flood_s"] = (stand.get("flood", {"count": 0})["count"] - flooded) / took
+        for label in ("same", "other"):
+            found |= {f"{label}_{n}_ms": stand[label][n] for n in ("p50", "p99", "max")}
+        found["pss_mb"] = box.memory()
+    return found
+
+
+def dead(home: Home, world: World, messages: int) -> dict[str, float]:
+    """What the living get of the box."""
+    with RunningBox(home) as box:
+        found = {"start_s": box.healthy_after()}
+        looks.warm_up(box, world)
+        found |= looks.burst(box, world, messages)
+        found |= looks.paced(box, world, rate=100.0, count=1000)
+        found["pss_mb"] = box.memory()
+    return found

@@ -1,0 +1,233 @@
+"""Census: what waits, counted by domain, site, provider, egress or tenant, and why.
+
+Counts slice by slice (mta/spool/questions.py), so that mail is committed in between: a million
+recipients take some seconds, and delay nobody by more than one slice. Site and provider are as the
+dispatcher knows them this moment; a domain whose MX hosts it has not looked up yet has none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from appliance.core import clock, ids, tasks
+from mta.spool.questions import Kind
+from mta.warmup.model import OTHER
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from mta.directory import Directory
+    from mta.message import Recipient
+    from mta.scheduling.dispatcher import Dispatcher
+    from mta.spool.batch import Batch
+    from mta.spool.questions import Tally
+    from mta.spool.shard import Shard
+    from mta.spool.store import SpoolStore
+
+MOST_ROWS: Final = 500
+_SAMPLES: Final = 50
+"""Rows whose words are read at once."""
+
+FRESH_SECONDS: Final = 5.0
+_REST: Final = 20
+"""A live view is counted anew after 20 times as long as counting takes: at most 5 % of the work."""
+
+
+class By(StrEnum):
+    """How what waits may be grouped."""
+
+    DOMAIN = "domain"
+    SITE = "site"
+    PROVIDER = "provider"
+    EGRESS = "egress"  # from which it was tried last; "" = not tried yet
+    TENANT = "tenant"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What waits alike."""
+
+    name: str
+    provider: str  # of its oldest recipient; "" when that is not known
+    status: str
+    count: int
+    oldest: int  # accepted at, in ms
+    next_due: int
+    reason: str  # why its oldest recipient waits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A queue in numbers; `groups` are the fullest."""
+
+    at: int
+    counts: dict[str, int] = field(default_factory=dict)  # recipients by state
+    oldest: int = 0  # accepted at, in ms; 0 = nothing waits
+    total: int = 0  # groups that there are
+    groups: tuple[Group, ...] = ()
+
+
+_Heap = tuple[int, int, int, str]
+"""A group while it is counted: number, next due, oldest message, domain (or egress) of that one."""
+
+_Heaps = dict[tuple[str, str], _Heap]
+"""By name and state."""
+
+
+class Census:
+    """Counts one shard."""
+
+    def __init__(
+        self, shard: Shard, dispatcher: Dispatcher, directory: Callable[[], Directory]
+    ) -> None:
+        self._shard, self._dispatcher, self._directory = shard, dispatcher, directory
+        self._latest: Summary | None = None
+        self._fresh_until = 0.0
+        self._counting: asyncio.Task[None] | None = None
+
+    async def summary(self, by: By = By.DOMAIN, limit: int = MOST_ROWS) -> Summary:
+        """Count now."""
+        heaps: _Heaps = {}
+        name_of = self._namer(by)
+        async for tallies in self._slices(by):
+            _add(heaps, tallies, name_of)
+        # In a thread, because choosing among a hundred thousand takes a while.
+        order = await asyncio.to_thread(_fullest, heaps, min(limit, MOST_ROWS))
+        oldest = min((heap[2] for heap in heaps.values()), default=0)
+        counts: Counter[str] = Counter()
+        for (_, status), heap in heaps.items():
+            counts[status] += heap[0]
+        return Summary(
+            at=clock.now_ms(),
+            counts=dict(counts),
+            oldest=ids.time_of(oldest) if oldest else 0,
+            total=len(heaps),
+            groups=tuple(await self._groups(order, by)),
+        )
+
+    async def latest(self, limit: int) -> Summary:
+        """The last count, for who looks again and again; a new one is begun when it is old."""
+        if self._latest is None:
+            await self._count(limit)
+        elif clock.monotonic() >= self._fresh_until and self._counting is None:
+            self._counting = tasks.spawn(self._count(limit), name="census")
+        assert self._latest is not None, "it was counted"
+        return self._latest
+
+    async def domains(self, *, site: str, provider: str) -> frozenset[str]:
+        """Domains of a site or provider for which mail waits."""
+        found: set[str] = set()
+        async for tallies in self._slices(By.DOMAIN):
+            names = {tally[1] for tally in tallies}
+            found.update(name for name in names if self._is_at(name, site, provider))
+        return frozenset(found)
+
+    def provider_of(self, domain: str) -> str:
+        """The provider of a domain, OTHER for one without a name; "" while its site is not known."""
+        site = self._dispatcher.site_known(domain)
+        if site is None:
+            return ""
+        return self._dispatcher.zone_of(site).provider.name or OTHER
+
+    def why(self, recipient: Recipient) -> str:
+        """Why a recipient waits: what keeps it back this moment, else the remote's last words."""
+        live = self._dispatcher.why_waiting(recipient) if recipient.status.is_waiting else ""
+        return live or recipient.reason
+
+    # -- counting ------------------------------------------------------------
+
+    async def _count(self, limit: int) -> None:
+        started = clock.monotonic()
+        try:
+            self._latest = await self.summary(By.DOMAIN, limit)
+        finally:
+            now = clock.monotonic()
+            self._fresh_until = now + max(FRESH_SECONDS, _REST * (now - started))
+            self._counting = None
+
+    async def _slices(self, by: By) -> AsyncIterator[list[Tally]]:
+        for kind in (Kind.EGRESS,) if by is By.EGRESS else (Kind.WAITING, Kind.HELD):
+            after = None
+            while True:
+                tallies, after = await self._shard.call(partial(_tally, kind, after))
+                yield tallies
+                if after is None:
+                    break
+
+    def _namer(self, by: By) -> Callable[[Tally], str]:
+        match by:
+            case By.DOMAIN | By.EGRESS:
+                return lambda tally: tally[1]
+            case By.PROVIDER:
+                return lambda tally: self.provider_of(tally[1])
+            case By.SITE:
+                return lambda tally: self._site_of(tally[1])
+            case By.TENANT:
+                names = {number: one.name for number, one in self._directory().tenants.items()}
+                return lambda tally: names.get(tally[0], str(tally[0]))
+
+    def _site_of(self, domain: str) -> str:
+        site = self._dispatcher.site_known(domain)
+        return site.key if site is not None else ""
+
+    def _is_at(self, domain: str, site: str, provider: str) -> bool:
+        if site and self._site_of(domain) != site:
+            return False
+        return not provider or self.provider_of(domain) == provider
+
+    # -- words ---------------------------------------------------------------
+
+    async def _groups(self, order: list[tuple[tuple[str, str], _Heap]], by: By) -> list[Group]:
+        found: list[Group] = []
+        for start in range(0, len(order), _SAMPLES):
+            page = order[start : start + _SAMPLES]
+            samples = await self._samples(page, by)
+            found += [
+                self._group(*place, heap, sample)
+                for (place, heap), sample in zip(page, samples, strict=True)
+            ]
+        return found
+
+    async def _samples(
+        self, page: list[tuple[tuple[str, str], _Heap]], by: By
+    ) -> list[Recipient | None]:
+        kind = Kind.EGRESS if by is By.EGRESS else Kind.WAITING
+        oldest = [(0, heap[3], status, *heap[:3]) for (_, status), heap in page]
+        return await self._shard.call(lambda store, _: store.questions.samples(oldest, kind))
+
+    def _group(self, name: str, status: str, heap: _Heap, sample: Recipient | None) -> Group:
+        return Group(
+            name=name,
+            provider=self.provider_of(sample.domain) if sample else "",
+            status=status,
+            count=heap[0],
+            oldest=ids.time_of(heap[2]),
+            next_due=heap[1],
+            reason=self.why(sample) if sample else "",
+        )
+
+
+def _tally(kind: Kind, after: Any, store: SpoolStore, _: Batch) -> tuple[list[Tally], Any]:
+    return store.questions.tally(kind, after)
+
+
+def _add(heaps: _Heaps, tallies: list[Tally], name_of: Callable[[Tally], str]) -> None:
+    for tally in tallies:
+        place = name_of(tally), tally[2]
+        number, due, oldest, at = tally[3], tally[4], tally[5], tally[1]
+        heap = heaps.get(place)
+        if heap is not None:
+            number, due = number + heap[0], min(due, heap[1])
+            if heap[2] < oldest:
+                oldest, at = heap[2], heap[3]
+        heaps[place] = (number, due, oldest, at)
+
+
+def _fullest(heaps: _Heaps, limit: int) -> list[tuple[tuple[str, str], _Heap]]:
+    return heapq.nsmallest(limit, heaps.items(), key=lambda one: (-one[1][0], one[0]))

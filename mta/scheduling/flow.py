@@ -1,0 +1,112 @@
+"""Flow: connections and pace of one egress at one zone, whatever the number of its sites.
+
+A lane serves one site; a provider with ten thousand sites is still one receiver, so what holds for the
+provider is kept here and shared by its lanes. `limits` are the configured ones, `throttles` what the
+receiver's answers have made of them, `share` the part of this process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mta.shaping.pace import Pace
+
+if TYPE_CHECKING:
+    from mta.scheduling.lane import Lane
+    from mta.scheduling.share import Share
+    from mta.shaping.model import Limits, Rate, Zone
+    from mta.shaping.throttles import Throttles
+
+
+class Flow:
+    """Mutable on purpose: asked before every message."""
+
+    __slots__ = (
+        "_connection_pace",
+        "_message_pace",
+        "_rates",
+        "_share",
+        "_tenants",
+        "_throttles",
+        "connections",
+        "egress",
+        "hungry",
+        "lanes",
+        "zone",
+    )
+
+    def __init__(self, egress: str, zone: Zone, throttles: Throttles, share: Share) -> None:
+        self.egress, self.zone = egress, zone
+        self.connections = 0  # open or opening, of this process
+        self.lanes = 0  # that belong to it
+        self.hungry: dict[Lane, None] = {}  # lanes that wait for one of the zone's connections
+        self._throttles, self._share = throttles, share
+        self._message_pace, self._connection_pace = Pace(), Pace()
+        self._rates: tuple[Rate | None, Rate | None] = (None, None)
+        self._tenants: dict[int, tuple[Pace, Rate | None]] = {}
+
+    @property
+    def limits(self) -> Limits:
+        """As configured."""
+        return self.zone.provider.limits
+
+    def room_at_site(self, connections: int, now: int) -> bool:
+        """Whether a site with so many connections may have another."""
+        return connections < self._share.connections(self.limits.connections, now)
+
+    def room_in_zone(self, now: int) -> bool:
+        """Whether all sites of the zone together may have another connection."""
+        allowed = self._throttles.connections(self.egress, self.zone)
+        return not allowed or self.connections < self._share.connections(allowed, now)
+
+    def connects_at(self, now: int) -> int:
+        """When a connection may be opened: `now` if at once."""
+        self._follow(now)
+        return self._connection_pace.ready_at(now)
+
+    def connected(self, now: int) -> None:
+        """A connection is being opened."""
+        self._connection_pace.take(now)
+
+    def sends_at(self, now: int) -> int:
+        """When the next message may go, whose ever: `now` if at once."""
+        self._follow(now)
+        return self._message_pace.ready_at(now)
+
+    def tenant_sends_at(self, tenant_id: int, now: int) -> int:
+        """When the next message of this tenant may go."""
+        pace = self._tenant_pace(tenant_id, now)
+        return now if pace is None else pace.ready_at(now)
+
+    def sent(self, tenant_id: int, now: int) -> None:
+        """A transaction begins."""
+        self._message_pace.take(now)
+        if self._tenants and tenant_id in self._tenants:
+            self._tenants[tenant_id][0].take(now)
+
+    def is_at_rest(self, now: int) -> bool:
+        """Whether nothing is open and nothing is owed: it may be made anew when needed."""
+        owes = self._message_pace.ready_at(now) > now or self._connection_pace.ready_at(now) > now
+        return not (self.lanes or self.connections or owes or self._tenants)
+
+    def _follow(self, now: int) -> None:
+        """Take over what was configured or has been learned since."""
+        rates = (self._throttles.rate(self.egress, self.zone), self.limits.connection_rate)
+        if rates != self._rates:
+            self._rates = rates
+            self._message_pace.set_rate(rates[0], now, self._share.of_rates)
+            self._connection_pace.set_rate(rates[1], now, self._share.of_rates)
+
+    def _tenant_pace(self, tenant_id: int, now: int) -> Pace | None:
+        """The pace of a tenant that is slower than the others; None when it is not."""
+        rate = self._throttles.rate(self.egress, self.zone, tenant_id)
+        if rate == self._rates[0]:
+            self._tenants.pop(tenant_id, None)
+            return None
+        known = self._tenants.get(tenant_id)
+        if known is None:
+            known = self._tenants[tenant_id] = (Pace(rate, self._share.of_rates), rate)
+        elif known[1] != rate:
+            known[0].set_rate(rate, now, self._share.of_rates)
+            self._tenants[tenant_id] = (known[0], rate)
+        return known[0]

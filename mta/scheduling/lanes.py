@@ -1,0 +1,71 @@
+"""Lanes: the lanes of a shard by (egress, site); made when mail goes there, forgotten when they are empty."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from appliance.core import clock
+from mta.scheduling.lane import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mta.message import Egress
+    from mta.scheduling.regulator import Regulator
+    from mta.scheduling.window import Window
+    from mta.transport.base import Site
+
+
+class Lanes:
+    """Mutable on purpose: the ready work of a shard."""
+
+    def __init__(
+        self, regulator: Regulator, window: Window, weight_of: Callable[[int], int]
+    ) -> None:
+        self._regulator, self._window, self._weight_of = regulator, window, weight_of
+        self._lanes: dict[tuple[str, str], Lane] = {}
+
+    def __iter__(self) -> Iterator[Lane]:
+        """A copy: lanes come and go meanwhile."""
+        return iter(list(self._lanes.values()))
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    def of(self, egress: Egress, site: Site) -> Lane:
+        """The lane of an egress to a site."""
+        lane = self._lanes.get((egress.name, site.key))
+        if lane is None:
+            flow = self._regulator.flow(egress.name, self._regulator.zone_of(site))
+            lane = self._lanes[egress.name, site.key] = Lane(egress, site, flow, self._weight_of)
+        return lane
+
+    def is_full(self, egress: str, site_key: str) -> bool:
+        """Whether a lane takes no more; it will say when it does again."""
+        lane = self._lanes.get((egress, site_key))
+        if lane is None or not lane.is_full(self._window.room):
+            return False
+        lane.keeps_back = True
+        return True
+
+    def has_room_again(self, lane: Lane) -> bool:
+        """Whether a lane that kept mail back need not any more; said once."""
+        if not lane.keeps_back or lane.is_full(self._window.room // 2):
+            return False
+        lane.keeps_back = False
+        return True
+
+    def forget_empty(self, lane: Lane) -> None:
+        """Let a lane go that has neither work nor connections."""
+        if lane.is_empty and self._lanes.get((lane.egress.name, lane.site.key)) is lane:
+            self._remove(lane)
+
+    def retire(self, lane: Lane) -> None:
+        """The egress is gone or another now: the lane's connections end with what they are at."""
+        lane.is_retired = True
+        self._remove(lane)
+
+    def _remove(self, lane: Lane) -> None:
+        del self._lanes[lane.egress.name, lane.site.key]
+        lane.flow.lanes -= 1
+        self._regulator.forget(lane.flow, clock.now_ms())

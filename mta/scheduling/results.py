@@ -1,0 +1,150 @@
+"""Results: what attempts led to, on its way to the disk.
+
+Lets shaping hear the receiver's answers, has the outcome worded (mta.outcome), the sender told, and
+hands all of it to the shard in one job. Promises: at most OUTSTANDING outcomes are not durable yet,
+which bounds the doubles a crash can make; a recipient leaves memory only once its outcome is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from appliance.core import clock
+from mta.outcome.decide import Treatment
+from mta.scheduling.parcel import key_of
+from mta.shaping.throttles import Treat
+from mta.spool.committer import BATCH_JOBS
+from mta.status import EventKind, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mta.message import Admitted, Attempt, Message, Recipient
+    from mta.outcome.record import Recorded, Recorder
+    from mta.scheduling.dispatcher import Dispatcher
+    from mta.scheduling.lane import Lane
+    from mta.scheduling.parcel import Parcel
+    from mta.scheduling.regulator import Regulator
+    from mta.scheduling.window import Window
+    from mta.shaping.throttles import Heard
+    from mta.spool.batch import Settlement
+    from mta.spool.shard import Shard
+
+OUTSTANDING = BATCH_JOBS
+"""Outcomes that may wait for the disk at once: the documented bound of doubles after a crash."""
+
+ANOTHER_ADDRESS = 5 * clock.SECOND
+"""Until the next attempt, where a receiver's answer asks for another egress."""
+
+
+class Notices(Protocol):
+    """Words failure notices to senders (mta.bounce.notices)."""
+
+    def for_outcomes(
+        self, message: Message, outcomes: Sequence[Recorded], content: bytes
+    ) -> list[Admitted]:
+        """Notices that follow from these outcomes; stored in the same commit."""
+
+
+class Observer(Protocol):
+    """Told of every outcome (metrics)."""
+
+    def outcome(self, message: Message, outcome: Recorded, attempt: Attempt) -> None:
+        """One recipient of one attempt."""
+
+
+class Results:
+    """Outcomes of one shard."""
+
+    def __init__(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
+        self,
+        *,
+        shard: Shard,
+        dispatcher: Dispatcher,
+        recorder: Recorder,
+        window: Window,
+        notices: Notices,
+        observer: Observer,
+        regulator: Regulator,
+    ) -> None:
+        self._shard, self._dispatcher, self._recorder = shard, dispatcher, recorder
+        self._window, self._notices, self._observer = window, notices, observer
+        self._regulator = regulator
+        self._settled = asyncio.Event()
+        self.outstanding = 0  # outcomes that are not durable yet
+
+    async def no_route(self, parcel: Parcel, attempt: Attempt) -> None:
+        """The parcel could not even be routed."""
+        await self.record(parcel, attempt, parcel.content or b"", None)
+
+    def settle(self, recipients: list[Recipient], settlements: list[Settlement]) -> None:
+        """Record what was decided without an attempt."""
+        self._write(recipients, settlements, [])
+
+    async def record(
+        self, parcel: Parcel, attempt: Attempt, content: bytes, lane: Lane | None
+    ) -> None:
+        """What an attempt led to; `lane` None when there was not even a route."""
+        message, now = parcel.message, clock.now_ms()
+        treatments: dict[int, Treatment] = {}
+        if lane is not None:
+            if lane.zone.provider.name:
+                attempt = replace(attempt, provider=lane.zone.provider.name)
+            if not all(result.reply.is_success for result in attempt.results):
+                treatments = self._heard(lane, parcel, attempt, now)
+        outcomes = self._recorder.attempt(message, parcel.recipients, attempt, now, treatments)
+        for outcome in outcomes:
+            self._observer.outcome(message, outcome, attempt)
+        notices: list[Admitted] = []
+        if any(outcome.decision.event is not EventKind.DELIVERED for outcome in outcomes) or any(
+            r.notify for r in parcel.recipients
+        ):
+            notices = self._notices.for_outcomes(message, outcomes, content)
+        self._window.drop_content(parcel)
+        self._write(parcel.recipients, [o.settlement for o in outcomes], notices)
+        while self.outstanding >= OUTSTANDING:
+            self._settled.clear()
+            await self._settled.wait()
+
+    def _heard(
+        self, lane: Lane, parcel: Parcel, attempt: Attempt, now: int
+    ) -> dict[int, Treatment]:
+        """Let shaping hear the answers; how they are to be treated, by recipient."""
+        heard = self._regulator.heard(lane, parcel.message, parcel.recipients, attempt, now)
+        refused = [result for result in attempt.results if not result.reply.is_success]
+        lane.last_words = refused[-1].reply.line()
+        for recipient in parcel.recipients:
+            if recipient.n in heard and heard[recipient.n].next_address:
+                self._dispatcher.planner.avoid(recipient, lane.egress.name)
+        waits = lane.zone.provider.retry
+        return {result.n: _treatment(heard.get(result.n), waits) for result in refused}
+
+    def _write(
+        self, recipients: list[Recipient], settlements: list[Settlement], notices: list[Admitted]
+    ) -> None:
+        self.outstanding += len(settlements)
+
+        def durable(signatures: list[bytes]) -> None:
+            self.outstanding -= len(settlements)
+            self._settled.set()
+            self._dispatcher.released(recipients)
+            for settlement in settlements:
+                if settlement.status is Status.DEFERRED:
+                    key = key_of(settlement.recipient)
+                    self._dispatcher.rest(key, settlement.due_at)
+            for notice, signature in zip(notices, signatures, strict=False):
+                message = replace(notice.message, signature=signature)
+                self._dispatcher.fresh(message, list(notice.recipients), notice.content)
+
+        self._shard.settle(settlements, notices, durable)
+
+
+def _treatment(heard: Heard | None, waits: tuple[float, ...]) -> Treatment:
+    retry = tuple(round(seconds * clock.SECOND) for seconds in waits)
+    if heard is None:
+        return Treatment(waits=retry)
+    permanent = None if heard.treat is None else heard.treat is Treat.BOUNCE
+    at = ANOTHER_ADDRESS if heard.next_address else 0
+    return Treatment(permanent=permanent, at_least=heard.wait, at=at, waits=retry)

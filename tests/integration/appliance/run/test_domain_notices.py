@@ -1,0 +1,84 @@
+"""A DNS record that broke stands as a notice until it is right, or nobody needs it any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from appliance.core.scope import BOX, Scope
+from appliance.domains import CheckState, DomainRecord
+from appliance.domains.model import Check, Report
+from appliance.notices import Notices
+from appliance.run.domain_notices import KIND, tell, tidy
+from appliance.tenancy import Tenants
+from mta.signing.dns_records import RecordKind
+
+ADMIN = Scope.system()
+
+
+def check(kind=RecordKind.DKIM, state=CheckState.OK, name="s1._domainkey.shop.example"):
+    return Check(kind=kind, name=name, state=state, problem="it is not there")
+
+
+def domain(tenant_id, *checks, name="shop.example"):
+    values = dict.fromkeys(DomainRecord.__dataclass_fields__, 0)
+    report = Report(at=1, checks=checks)
+    return DomainRecord(**values | {"tenant_id": tenant_id, "name": name, "report": report})
+
+
+@pytest.fixture
+def notices(engine, now):
+    return Notices(engine, now)
+
+
+@pytest.fixture
+async def acme(engine):
+    return (await Tenants(engine).create(ADMIN, name="acme")).id
+
+
+async def test_what_broke_is_told_to_admin_and_tenant_until_it_is_right(notices, acme):
+    broken = check(state=CheckState.MISSING)
+    after = domain(acme, broken, check(RecordKind.DMARC, name="_dmarc.shop.example"))
+    await tell(notices, after, [broken])
+    (notice,) = await notices.list(Scope.tenant(acme))
+    assert (notice.kind, notice.tenant_id) == (KIND, acme)
+    assert notice.subject == "shop.example: dkim s1._domainkey.shop.example"
+    assert "was right and is missing now: it is not there" in notice.text
+    assert "pillarbox domain records shop.example" in notice.next_step
+    await tell(notices, after, [])  # the day after: still wrong, not broken anew
+    assert len(await notices.list(ADMIN)) == 1
+    await tell(notices, domain(acme, check()), [])
+    assert await notices.list(ADMIN) == ()
+
+
+async def test_dns_trouble_does_not_make_it_right(notices, acme):
+    broken = check(state=CheckState.MISSING)
+    await tell(notices, domain(acme, broken), [broken])
+    await tell(notices, domain(acme, replace(broken, state=CheckState.UNKNOWN)), [])
+    assert len(await notices.list(ADMIN)) == 1
+
+
+async def test_a_record_that_nobody_needs_any_more_is_over(notices, acme):
+    broken = check(state=CheckState.DIFFERENT)
+    await tell(notices, domain(acme, broken), [broken])
+    await tell(notices, domain(acme, check(name="s2._domainkey.shop.example")), [])
+    assert await notices.list(ADMIN) == ()
+
+
+async def test_a_check_of_one_domain_leaves_the_notices_of_others(notices, acme):
+    broken = check(state=CheckState.MISSING)
+    await tell(notices, domain(acme, broken), [broken])
+    await tell(notices, domain(BOX, broken), [broken])
+    await tell(notices, domain(acme, check(), name="other.example"), [])
+    assert len(await notices.list(ADMIN)) == 2
+
+
+async def test_a_domain_that_was_given_up_troubles_nobody(notices, acme):
+    broken = check(state=CheckState.MISSING)
+    kept, gone = domain(BOX, broken), domain(acme, broken)
+    for after in (kept, gone):
+        await tell(notices, after, [broken])
+    await tidy(notices, [kept])
+    (left,) = await notices.list(ADMIN)
+    assert left.tenant_id == BOX
