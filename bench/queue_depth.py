@@ -28,6 +28,7 @@ import signal
 import sys
 import tempfile
 import time
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -110,14 +111,12 @@ class Job:
             "machine": machine(),
             "disk_us": probe(work),
             "rounds": options.rounds,
-            "notes": [],
             "errors": [],
         }
         self._tables: list[str] = []
         ports = home.Ports(dns=free_port(), sink=free_port())
         note("making the home: a hundred tenants with their keys")
         self._made = asyncio.run(home.make(work / "template", ports))
-        self._result["notes"] += self._made.notes
         server = zone.start(self._made.zone, ports.dns)
         running.callback(_close, server)
         sink = Child(_HERE / "depth" / "sink.py", str(ports.sink), str(scenarios.DELAY))
@@ -168,7 +167,7 @@ class Job:
             first = number % len(order)
             for depth in (*order[first:], *order[:first]):
                 words = f"{state}, {depth:,}, round {number + 1}"
-                look = self._look(words, lambda depth=depth: self._trial(homes[depth]))
+                look = self._look(words, partial(self._trial, homes[depth]))
                 if look is not None:
                     found[depth].append(look)
         return found
@@ -286,7 +285,7 @@ class Job:
     def _write(self) -> None:
         text = "\n\n".join(self._tables) + "\n"
         print(text)
-        for words in (*self._result["notes"], *self._result["errors"]):
+        for words in self._result["errors"]:
             print(words)
         options, cells = self._options, self._result.get("depths", [])
         if options.json:

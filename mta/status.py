@@ -87,6 +87,7 @@ class EventKind(StrEnum):
     HELD = "held"
     RELEASED = "released"
     RETRIED = "retried"  # a person asked for the next attempt now
+    REROUTED = "rerouted"  # a person chose another egress pool
     BOUNCED_LATE = "bounced_late"  # a bounce came back after the receiver had said 250
     DELAYED_LATE = "delayed_late"  # the receiver reports that it is still trying
     COMPLAINED = "complained"  # a feedback loop reported the message as unwanted

@@ -7,7 +7,8 @@ measured with the monotonic clock, which a clock step does not move.
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 SECOND = 1000
 MINUTE = 60 * SECOND
@@ -42,3 +43,15 @@ def from_datetime(value: datetime) -> int:
             "the time has no zone: write it with an offset, as 2026-11-20T10:00:00+01:00"
         )
     return int(value.timestamp() * 1000)
+
+
+def zone(name: str) -> tzinfo:
+    """A time zone by its name, such as Europe/Berlin. Raises ValueError."""
+    if name == "UTC":
+        return UTC  # also on a machine without a time zone database
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, OSError, ValueError) as error:
+        raise ValueError(
+            f"no time zone is named {name!r}: write it as in Europe/Berlin, or UTC"
+        ) from error

@@ -9,6 +9,8 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
+from appliance.core import clock
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -43,6 +45,7 @@ def _texts(settings: Settings) -> Iterator[Problem]:
         (("delivery", "source_address"), delivery.source_address, wrong_ipv4),
         (("delivery", "smarthost", "host"), delivery.smarthost.host, wrong_host),
         (("tls_reports", "contact"), settings.tls_reports.contact, wrong_mailbox),
+        (("warmup", "timezone"), settings.warmup.timezone or " ", wrong_zone),
         (("database", "url"), settings.database.url, wrong_database),
     )
     for path, text, wrong in texts:
@@ -141,6 +144,15 @@ def wrong_network(text: str) -> str | None:
         ipaddress.ip_network(text)
     except ValueError as error:
         return f'"{text}" is not a network, such as 10.1.0.0/16 ({error})'
+    return None
+
+
+def wrong_zone(text: str) -> str | None:
+    """Why a text is no time zone."""
+    try:
+        clock.zone(text)
+    except ValueError as error:
+        return str(error)
     return None
 
 

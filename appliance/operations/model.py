@@ -23,3 +23,6 @@ class Target:
     domain: str = ""
     credential_id: int = 0
     site: str = ""
+    provider: str = ""  # a section of shaping.toml; "other" = every receiver that has none
+    egress: str = ""  # alone: the address itself, whose mail then leaves from others
+    tag: str = ""

@@ -1,21 +1,22 @@
-"""Use cases of operations: kill switch on, off, status; pause, resume, list.
+"""Use cases of operations: kill switch on, off, status; pause (also for a time), resume, list.
 
 Moving the switch to where it stands changes nothing, so the first who, when and why are kept.
 """
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import and_, delete, insert, select, update
 
 from appliance.core import clock
 from appliance.core.control import Part, change
 from appliance.core.database import reading
 from appliance.core.errors import NotFoundError, UsageError
-from appliance.core.scope import BOX, scoped
+from appliance.core.scope import BOX, Scope, scoped
 from appliance.operations.model import KillStatus, Target
-from appliance.operations.rules import checked_target, describe
+from appliance.operations.rules import checked_end, checked_target, describe, later
 from appliance.operations.tables import kill_switch, pause
 from appliance.tenancy import Act, record
 from appliance.tenancy.rules import checked_reason
@@ -24,10 +25,8 @@ from mta.directory import Pause
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
-    from appliance.core.scope import Scope
 
 
 class Operations:
@@ -49,24 +48,30 @@ class Operations:
         async with reading(self._engine) as connection:
             return await _status(connection)
 
-    async def pause(self, scope: Scope, target: Target, *, reason: str) -> Pause:
-        """Let matching mail wait. Pausing what is paused already returns the pause that stands."""
+    async def pause(
+        self, scope: Scope, target: Target, *, reason: str, expires_at: int = 0
+    ) -> Pause:
+        """Let matching mail wait, until `expires_at` (0: until it is resumed).
+
+        Pausing what is paused already returns the pause that stands; it lasts as long as the longer.
+        """
         wanted = checked_target(_within(scope, target))
-        words = checked_reason(reason)
+        words, now = checked_reason(reason), self._now()
+        end = checked_end(expires_at, now)
         async with change(self._engine, Part.OPERATIONS) as changed:
-            standing = await changed.connection.execute(_matching(wanted))
-            row = standing.mappings().one_or_none()
-            if row is not None:
-                return Pause(**row)
+            standing = await self._standing(changed.connection, wanted, now)
+            if standing is not None:
+                return await self._prolong(changed.connection, scope, standing, end)
             values = {
                 **_columns(wanted),
                 "reason": words,
                 "by": scope.by,
-                "at": self._now(),
+                "at": now,
+                "expires_at": end,
             }
             made = await changed.connection.execute(insert(pause).values(values).returning(pause))
             found = Pause(**made.mappings().one())
-            await self._audit(changed.connection, scope, wanted, "pause.add", words)
+            await self._audit(changed.connection, scope, wanted, "pause.add", _with_end(words, end))
         return found
 
     async def resume(self, scope: Scope, pause_id: int) -> Pause:
@@ -88,17 +93,58 @@ class Operations:
         wanted = checked_target(_within(scope, target))
         async with reading(self._engine) as connection:
             row = (await connection.execute(_matching(wanted))).mappings().one_or_none()
-        if row is None:
+        found = None if row is None else Pause(**row)
+        if found is None or 0 < found.expires_at <= self._now():
             raise NotFoundError(f"there is no {describe(wanted)}")
-        return Pause(**row)
+        return found
 
     async def pauses(self, scope: Scope) -> tuple[Pause, ...]:
-        """The pauses the scope sees, oldest first."""
+        """The pauses in force that the scope sees, oldest first."""
+        statement = scoped(select(pause), pause, scope).where(~_expired(self._now()))
         async with reading(self._engine) as connection:
-            rows = await connection.execute(
-                scoped(select(pause), pause, scope).order_by(pause.c.id)
-            )
+            rows = await connection.execute(statement.order_by(pause.c.id))
             return tuple(Pause(**row) for row in rows.mappings())
+
+    async def forget_expired(self) -> int:
+        """Drop pauses that have ended by themselves, with a line in the audit log; how many."""
+        now, scope = self._now(), Scope.system(by="clock")
+        async with reading(self._engine) as connection:
+            found = (await connection.execute(select(pause.c.id).where(_expired(now)))).all()
+        if not found:
+            return 0
+        async with change(self._engine, Part.OPERATIONS) as changed:
+            ended = delete(pause).where(_expired(now)).returning(pause)
+            rows = (await changed.connection.execute(ended)).mappings().all()
+            for row in rows:
+                over = Pause(**row)
+                words = _with_end(over.reason, over.expires_at)
+                await self._audit(changed.connection, scope, _target(over), "pause.end", words)
+        return len(rows)
+
+    async def _standing(
+        self, connection: AsyncConnection, wanted: Target, now: int
+    ) -> Pause | None:
+        """The pause of this target that is in force; one that has expired makes room."""
+        row = (await connection.execute(_matching(wanted))).mappings().one_or_none()
+        if row is None:
+            return None
+        found = Pause(**row)
+        if not 0 < found.expires_at <= now:
+            return found
+        await connection.execute(delete(pause).where(pause.c.id == found.id))
+        return None
+
+    async def _prolong(
+        self, connection: AsyncConnection, scope: Scope, standing: Pause, end: int
+    ) -> Pause:
+        longer = later(standing.expires_at, end)
+        if longer == standing.expires_at:
+            return standing
+        moved = update(pause).where(pause.c.id == standing.id).values(expires_at=longer)
+        await connection.execute(moved)
+        words = _with_end(standing.reason, longer)
+        await self._audit(connection, scope, _target(standing), "pause.prolong", words)
+        return replace(standing, expires_at=longer)
 
     async def _move_switch(self, scope: Scope, *, is_on: bool, reason: str) -> KillStatus:
         if not scope.is_system:
@@ -156,32 +202,25 @@ def _within(scope: Scope, target: Target) -> Target:
     """A tenant pauses only its own mail; the system may leave the tenant open."""
     if scope.tenant_id is None:
         return target
-    return Target(
-        tenant_id=scope.owner(target.tenant_id or None),
-        domain=target.domain,
-        credential_id=target.credential_id,
-        site=target.site,
-    )
+    return replace(target, tenant_id=scope.owner(target.tenant_id or None))
 
 
 def _columns(target: Target) -> dict[str, int | str]:
-    return {
-        "tenant_id": target.tenant_id,
-        "domain": target.domain,
-        "credential_id": target.credential_id,
-        "site": target.site,
-    }
+    return {one.name: getattr(target, one.name) for one in fields(Target)}
 
 
 def _target(found: Pause) -> Target:
-    return Target(
-        tenant_id=found.tenant_id,
-        domain=found.domain,
-        credential_id=found.credential_id,
-        site=found.site,
-    )
+    return Target(**{one.name: getattr(found, one.name) for one in fields(Target)})
 
 
 def _matching(target: Target) -> Select[tuple[object, ...]]:
     same = [pause.c[name] == value for name, value in _columns(target).items()]
     return select(pause).where(*same)
+
+
+def _expired(now: int) -> ColumnElement[bool]:
+    return and_(pause.c.expires_at > 0, pause.c.expires_at <= now)
+
+
+def _with_end(words: str, expires_at: int) -> str:
+    return f"{words} (until {clock.iso(expires_at)[:16]}Z)" if expires_at else words

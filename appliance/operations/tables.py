@@ -11,6 +11,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 from appliance.core.control import metadata
@@ -37,6 +38,13 @@ pause = Table(
     Column("reason", Text, nullable=False),
     Column("by", Text, nullable=False),
     Column("at", BigInteger, nullable=False),
-    UniqueConstraint("tenant_id", "domain", "credential_id", "site"),
+    Column("provider", Text, nullable=False, server_default=text("''")),
+    Column("egress", Text, nullable=False, server_default=text("''")),
+    Column("tag", Text, nullable=False, server_default=text("''")),
+    Column("expires_at", BigInteger, nullable=False, server_default=text("0")),  # 0 = never
+    UniqueConstraint(
+        *("tenant_id", "domain", "credential_id", "site", "provider", "egress", "tag"),
+        name="uq_pause_target",  # the usual name is too long for PostgreSQL
+    ),
     sqlite_autoincrement=True,  # the id of a pause that was lifted never names another
 )

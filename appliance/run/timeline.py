@@ -28,6 +28,9 @@ def tell(n: int, kind: str, at: int, data: dict[str, Any]) -> list[Told]:
     if kind in (EventKind.DELIVERED, EventKind.DEFERRED, EventKind.BOUNCED, EventKind.EXPIRED):
         return [Told(at, kind, _attempt_words(to, data), n, kind)]
     words = data.get("reason") or data.get("reply") or (f"by {data['by']}" if "by" in data else "")
+    if kind == EventKind.REROUTED:
+        pool = f"pool {data['pool']}" if data["pool"] else "its own pool"
+        words = f"to {pool} {words}"
     return [Told(at, kind.replace("_", " "), f"{to} {words}".strip(), n, kind)]
 
 

@@ -44,7 +44,7 @@ class RunningBox:
         self.log = home.path / "box.log"
         self.log.unlink(missing_ok=True)
         (home.run_dir / "listeners.json").unlink(missing_ok=True)
-        command = [sys.executable, "-m", "appliance.run.cli", "--home", home.path, "serve"]
+        command = [sys.executable, "-m", "appliance.run.cli", "--home", str(home.path), "serve"]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PILLARBOX_")}
         self._started = time.monotonic()
         with self.log.open("ab") as out:
@@ -94,7 +94,7 @@ class RunningBox:
 
     def pids(self) -> dict[str, int]:
         """As the supervisor's log names them."""
-        found = {"all": self._process.pid}
+        found: dict[str, int] = {}
         for entry in self._entries():
             words = entry.get("text", "").split()
             if words[1:4] == ["runs", "with", "pid"]:

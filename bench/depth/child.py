@@ -26,13 +26,10 @@ class Child:
     """A running child, seen from its parent."""
 
     def __init__(self, program: Path, *words: str) -> None:
+        self._name = program.stem
         self._process = subprocess.Popen(
             [sys.executable, program, *words], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
 
     def ask(self, do: str, **facts: Any) -> Any:
         """The child's answer."""
@@ -42,10 +39,10 @@ class Child:
             self._process.stdin.write(json.dumps({"do": do, **facts}).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError as error:
-            raise BenchError(f"{self._process.args} ended before it was asked to {do}") from error
+            raise BenchError(f"{self._name} ended before it was asked to {do}") from error
         line = self._process.stdout.readline()
         if not line:
-            raise BenchError(f"{self._process.args} ended while it was asked to {do}")
+            raise BenchError(f"{self._name} ended while it was asked to {do}")
         answer = json.loads(line)
         if "error" in answer:
             raise BenchError(f"{do}: {answer['error']}")

@@ -4,7 +4,7 @@
                RSA and Ed25519 keys each
     in         127.0.0.0/24 relays for live, 127.0.50.0/24 for urgent, without AUTH
     out        MX look-ups at a laboratory DNS server; all receivers on one port of loopback
-    egress     127.0.0.11 .. 127.0.0.18 in one pool, as soon as there is a room for them
+    egress     127.0.0.11 .. 127.0.0.18 in one pool, the default of everybody
     all else   defaults; one mta process, whatever the machine has
 
 Nothing is made but through the rooms, so that audit, counters and keys are as in production.
@@ -13,7 +13,6 @@ Nothing is made but through the rooms, so that audit, counters and keys are as i
 from __future__ import annotations
 
 import asyncio
-import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,7 +24,9 @@ from appliance.core.scope import Scope
 from appliance.core.settings import Settings
 from appliance.core.settings_file import load
 from appliance.core.settings_reference import to_toml
+from appliance.credentials import Credentials
 from appliance.domains import Domains
+from appliance.egress import Egresses, EgressRequest, PoolChange, Pools
 from appliance.lab.world import add_records
 from appliance.operations import Operations
 from appliance.operations.model import Target
@@ -33,11 +34,15 @@ from appliance.run.directory import box_names, queue_life_ms
 from appliance.run.initialise import initialise
 from appliance.tenancy import Tenants
 from depth.sink import FAST_SITES, MUTE, SLOW_SITES
+from mta.egress import Member
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from appliance.core.secrets import MasterKeys
     from appliance.lab.dns_server import Zone
     from mta.directory import Pause
 
@@ -64,7 +69,6 @@ class Made:
     home: Home
     zone: Zone
     tenants: dict[str, int]  # id by name
-    notes: tuple[str, ...]
 
 
 async def make(path: Path, ports: Ports) -> Made:
@@ -86,18 +90,20 @@ async def make(path: Path, ports: Ports) -> Made:
                 _SCOPE, tenant_id=tenant.id, name=sending_domain(name), assume_verified=True
             )
             add_records(zone, domains.records(domain))
-        notes = await make_egress(home)
+        await make_egress(engine, made.keys)
     finally:
         await engine.dispose()
-    return Made(home=home, zone=zone, tenants=tenants, notes=notes)
+    return Made(home=home, zone=zone, tenants=tenants)
 
 
-async def make_egress(home: Home) -> tuple[str, ...]:
-    """Eight addresses and a pool of them; what could not be made is said."""
-    room = importlib.import_module("appliance.egress")
-    if not hasattr(room, "Egresses"):
-        return ("no room makes egress addresses yet: one default egress, not eight",)
-    raise NotImplementedError(f"{home.path}: make {EGRESS} through {room.__name__}")
+async def make_egress(engine: AsyncEngine, keys: MasterKeys) -> None:
+    """Eight addresses in a pool that is everybody's default. None of them is being warmed up."""
+    egresses = Egresses(engine, hostname=_HOSTNAME)
+    for number, address in enumerate(EGRESS):
+        await egresses.create(_SCOPE, EgressRequest(name=f"out-{number}", address=address))
+    members = tuple(Member(egress=f"out-{number}") for number in range(len(EGRESS)))
+    pools = Pools(engine, Tenants(engine), Credentials(engine, keys))
+    await pools.set(_SCOPE, "shared", PoolChange(members=members, is_default=True))
 
 
 def sending_domain(tenant: str) -> str:
@@ -116,16 +122,6 @@ def pause_tenants(home: Home, tenants: list[int]) -> None:
     async def work(operations: Operations) -> None:
         for tenant_id in tenants:
             await operations.pause(_SCOPE, Target(tenant_id=tenant_id), reason="measured")
-
-    _operate(home, work)
-
-
-def resume_all(home: Home) -> None:
-    """Lift every pause that does not concern a tenant whose mail waits."""
-
-    async def work(operations: Operations) -> None:
-        for one in await operations.pauses(_SCOPE):
-            await operations.resume(_SCOPE, one.id)
 
     _operate(home, work)
 

@@ -19,6 +19,7 @@ COLUMNS: Final = (
     ("delivered_s", "delivered/s", ".0f"),
     ("rest_s", "from rest/s", ".0f"),
     ("cpu_ms", "CPU ms", ".2f"),
+    ("others_percent", "others %", ".0f"),
     ("p50_ms", "p50 ms", ".1f"),
     ("p99_ms", "p99 ms", ".1f"),
     ("max_ms", "max ms", ".0f"),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 DELAY: Final = 0.1
 URGENT_SECONDS: Final = 25.0
 _URGENT_RATE: Final = 10.0
+_PATIENCE: Final = 15.0
 _SAME = "d0.s1.slow.test"
 _OTHER = "d0.s1.fast.test"
 
@@ -49,13 +50,10 @@ def flood(home: Home, world: World) -> dict[str, float]:
                 rate=_URGENT_RATE,
                 count=int(_URGENT_RATE * URGENT_SECONDS),
             )
-        for label in ("same", "other"):
-            looks.arrived(world, label, looks.finished(world, label)["accepted"])
-        stand = world.sink.ask("stand")
+        accepted = {label: looks.finished(world, label)["accepted"] for label in ("same", "other")}
         took = time.monotonic() - began
-        found["flood_s"] = (stand.get("flood", {"count": 0})["count"] - flooded) / took
-        for label in ("same", "other"):
-            found |= {f"{label}_{n}_ms": stand[label][n] for n in ("p50", "p99", "max")}
+        found["flood_s"] = (world.sink.ask("count", label="flood")[0] - flooded) / took
+        found |= _urgent(world, accepted)
         found["pss_mb"] = box.memory()
     return found
 
@@ -68,4 +66,15 @@ def dead(home: Home, world: World, messages: int) -> dict[str, float]:
         found |= looks.burst(box, world, messages)
         found |= looks.paced(box, world, rate=100.0, count=1000)
         found["pss_mb"] = box.memory()
+    return found
+
+
+def _urgent(world: World, accepted: dict[str, int]) -> dict[str, float]:
+    """What became of each kind; what has not arrived after a while is counted as missing."""
+    found: dict[str, float] = {}
+    for label, count in accepted.items():
+        missing = count - looks.arrived_within(world, label, count, _PATIENCE)
+        tally = world.sink.ask("stand").get(label, {})
+        found |= {f"{label}_{n}_ms": tally[n] for n in ("p50", "p99", "max") if n in tally}
+        found[f"{label}_missing"] = missing
     return found

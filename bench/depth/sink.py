@@ -76,7 +76,7 @@ class Sink:
             await self._listen(f"127.0.2.{number}", slow)
 
     async def obey(self, asked: dict[str, Any]) -> Any:
-        """`stand`: the tallies; `reset`: begin anew; `mute`: listen at MUTE or not."""
+        """`stand`: the tallies; `count`: one's; `reset`: begin anew; `mute`: listen at MUTE or not."""
         match asked["do"]:
             case "stand":
                 return {label: tally.summary() for label, tally in self._tallies.items()}
@@ -87,6 +87,8 @@ class Sink:
                 self._tallies.clear()
             case "mute":
                 await self._listen_at_mute(wanted=asked["on"])
+            case unknown:
+                raise ValueError(unknown)
         return None
 
     async def stop(self) -> None:

@@ -5,6 +5,8 @@
     pss_mb        of all processes, then; pss_after_mb at the end
     accepted_s    messages a second that many clients were told 250 for, at full speed
     delivered_s   the same messages, until the last one was at its receiver
+    cpu_ms        of the box, a message of that burst; others_percent: what programs that have nothing to do
+                  with us took of the machine meanwhile, which makes all of the row worth less
     p50/p99/max   ms from a client handing a message in to its receiver having it, at a modest rate
     pause_ms      from the change in control.db beginning to the last message of the paused tenant, the
                   clients handing in at full speed all the while; resume_ms to the first one again
@@ -16,11 +18,13 @@ Whatever was accepted has to arrive; a message that does not is an error of the 
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from relay.base import BenchError
+from relay.processes import TICKS, cpu_seconds, machine
 
 from appliance.operations.model import Target
 from depth import home as homes
@@ -56,9 +60,7 @@ def trial(box: RunningBox, world: World, messages: int) -> dict[str, float]:
     found["pss_mb"] = box.memory()
     found |= {f"pss_{name}_mb": value for name, value in box.memory_by_process().items()}
     warm_up(box, world)
-    cpu = box.cpu()
     found |= burst(box, world, messages)
-    found["cpu_ms"] = (box.cpu() - cpu) * 1000 / messages
     found |= paced(box, world, rate=100.0, count=500)
     target = Target(tenant_id=world.tenants[LIVE])
     found |= _stopped(
@@ -88,10 +90,16 @@ def warm_up(box: RunningBox, world: World) -> None:
 def burst(box: RunningBox, world: World, messages: int) -> dict[str, float]:
     """As fast as the clients are answered."""
     world.sink.ask("reset")
+    cpu, own, before = box.cpu(), cpu_seconds([os.getpid()]), machine()
     started = begin(box, world, "burst", count=messages)
     told = finished(world, "burst")
     last = arrived(world, "burst", told["accepted"])
+    after, used = machine(), box.cpu() - cpu
+    ticks = max(1, after.ticks - before.ticks)
+    ours = (cpu_seconds([os.getpid()]) - own) * TICKS
     return {
+        "cpu_ms": used * 1000 / told["accepted"],
+        "others_percent": max(0.0, 100 * (ticks - after.idle + before.idle - ours) / ticks),
         "accepted_s": told["accepted"] / (told["ended"] - started),
         "delivered_s": told["accepted"] / (last - started),
     }
@@ -175,6 +183,14 @@ def arrived(world: World, label: str, count: int) -> float:
     if found > count:
         raise BenchError(f"{label}: {found} messages arrived where {count} were sent")
     return last
+
+
+def arrived_within(world: World, label: str, count: int, seconds: float) -> int:
+    """How many of `count` have arrived, after a while at most."""
+    end = time.monotonic() + seconds
+    while (found := _count(world, label)[0]) < count and time.monotonic() < end:
+        time.sleep(_POLL)
+    return found
 
 
 def _still(world: World, label: str, since: float) -> float:

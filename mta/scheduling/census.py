@@ -99,13 +99,10 @@ class Census:
             _add(heaps, tallies, name_of)
         # In a thread, because choosing among a hundred thousand takes a while.
         order = await asyncio.to_thread(_fullest, heaps, min(limit, MOST_ROWS))
-        oldest = min((heap[2] for heap in heaps.values()), default=0)
-        counts: Counter[str] = Counter()
-        for (_, status), heap in heaps.items():
-            counts[status] += heap[0]
+        counts, oldest = await asyncio.to_thread(_sums, heaps)
         return Summary(
             at=clock.now_ms(),
-            counts=dict(counts),
+            counts=counts,
             oldest=ids.time_of(oldest) if oldest else 0,
             total=len(heaps),
             groups=tuple(await self._groups(order, by)),
@@ -231,3 +228,11 @@ def _add(heaps: _Heaps, tallies: list[Tally], name_of: Callable[[Tally], str]) -
 
 def _fullest(heaps: _Heaps, limit: int) -> list[tuple[tuple[str, str], _Heap]]:
     return heapq.nsmallest(limit, heaps.items(), key=lambda one: (-one[1][0], one[0]))
+
+
+def _sums(heaps: _Heaps) -> tuple[dict[str, int], int]:
+    """Recipients by state, and the oldest message; 0 when there is none."""
+    counts: Counter[str] = Counter()
+    for (_, status), heap in heaps.items():
+        counts[status] += heap[0]
+    return dict(counts), min((heap[2] for heap in heaps.values()), default=0)

@@ -1,24 +1,23 @@
 """Operations: what people do with waiting mail (MTA-12), in the process that owns the shard.
 
-list, show, retry, hold, release, cancel. A recipient whose attempt runs right now is left alone and
-counted as such; one that is ready in memory is taken out of its parcel first. Every change is an
-event that names who did it. Works in pages, so that a million recipients never block a commit.
+find, show, retry, hold, release, reroute, cancel. A recipient whose attempt runs right now is left
+alone and counted as such; one that is ready in memory is taken out of its parcel first. Every change
+is an event that names who did it. Works in pages, so that a million recipients never block a commit.
+Retry makes mail due and no more: what a pause, a warmup or a throttle keeps back stays there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from appliance.core import clock
-from appliance.core.errors import NotFoundError, StoreError
-from mta.scheduling.gate import key_closed
+from appliance.core.errors import NotFoundError, StoreError, UsageError
+from mta.scheduling.census import Census
+from mta.scheduling.changes import Action, Hand, change_of, concerns_held, expiry_of
 from mta.scheduling.parcel import key_of
-from mta.spool.batch import Event
-from mta.spool.questions import QueueFilter
-from mta.spool.store import Move
-from mta.status import EventKind, Status
+from mta.spool.questions import FIRST, Known
+from mta.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,30 +25,18 @@ if TYPE_CHECKING:
     from mta.directory import Directory
     from mta.message import Message, Recipient
     from mta.scheduling.dispatcher import Dispatcher
+    from mta.scheduling.lane import Lane
+    from mta.scheduling.parcel import Parcel
     from mta.scheduling.window import Window
     from mta.spool.batch import Batch
-    from mta.spool.questions import Destination
+    from mta.spool.questions import Found, Place, QueueFilter
     from mta.spool.shard import Shard
     from mta.spool.store import OutboxRow, SpoolStore
 
 PAGE = 500
 
-
-class Action(StrEnum):
-    """What can be done to waiting mail."""
-
-    RETRY = "retry"
-    HOLD = "hold"
-    RELEASE = "release"
-    CANCEL = "cancel"
-
-
-_STEPS: dict[Action, tuple[Status, EventKind]] = {
-    Action.RETRY: (Status.QUEUED, EventKind.RETRIED),
-    Action.HOLD: (Status.HELD, EventKind.HELD),
-    Action.RELEASE: (Status.QUEUED, EventKind.RELEASED),
-    Action.CANCEL: (Status.CANCELLED, EventKind.CANCELLED),
-}
+HELD_LOOK = clock.MINUTE
+"""How often held mail is searched for what has expired."""
 
 
 @dataclass(slots=True)
@@ -58,6 +45,7 @@ class Done:
 
     changed: int = 0
     being_sent: int = 0
+    ready: int = 0  # due already: a retry changes nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +70,21 @@ class Operations:
     ) -> None:
         self._shard, self._dispatcher = shard, dispatcher
         self._window, self._directory = window, directory
+        self.census = Census(shard, dispatcher, directory)
+        self._look_at = 0
 
-    async def find(
-        self, wanted: QueueFilter, after: tuple[int, int], limit: int
-    ) -> list[Recipient]:
-        """Waiting and held recipients."""
-        return await self._shard.call(lambda store, _: store.find(wanted, after, min(limit, PAGE)))
+    # -- looking -------------------------------------------------------------
 
-    async def destinations(self, limit: int) -> list[Destination]:
-        """Counts by domain."""
-        return await self._shard.call(lambda store, _: store.destinations(limit))
+    async def find(self, wanted: QueueFilter, after: Place, limit: int) -> list[Recipient]:
+        """Waiting and held recipients, in the order of (message, n); fewer than `limit`: no more."""
+        known = await self._known(wanted)
+        found: list[Recipient] = []
+        place: Place | None = after
+        while place is not None and len(found) < limit:
+            slice_ = await self._slice(wanted, place, min(limit - len(found), PAGE), known)
+            found += slice_.recipients
+            place = slice_.after
+        return found
 
     async def show(self, message_id: int) -> Shown:
         """A message with its recipients and the events the log has not taken over yet."""
@@ -114,107 +107,128 @@ class Operations:
         parcel = self._window.parcel_with(recipient.message_id, recipient.n)
         if parcel is not None and parcel.sending:
             return Status.SENDING, "an attempt runs now"
-        if recipient.status.is_waiting:
-            closed = key_closed(self._directory(), key_of(recipient))
-            if closed:
-                return recipient.status, closed
-        return recipient.status, recipient.reason
+        return recipient.status, self.census.why(recipient)
 
-    async def act(self, action: Action, wanted: QueueFilter, *, by: str) -> Done:
-        """Carry `action` out on every recipient that matches."""
-        done, after = Done(), (-1, -1)
-        while True:
-            page = await self.find(wanted, after, PAGE)
-            await self._act_on(action, page, by, done)
-            if len(page) < PAGE:
-                return done
-            after = (page[-1].message_id, page[-1].n)
+    async def _slice(
+        self, wanted: QueueFilter, after: Place, limit: int, known: Known | None
+    ) -> Found:
+        return await self._shard.call(
+            lambda store, _: store.questions.find(wanted, after, limit, known)
+        )
+
+    async def _known(self, wanted: QueueFilter) -> Known | None:
+        """What memory adds to the filter; None when it adds nothing."""
+        if not (wanted.site or wanted.provider or wanted.egress):
+            return None
+        domains = None
+        if wanted.site or wanted.provider:
+            domains = await self.census.domains(site=wanted.site, provider=wanted.provider)
+        places = self._ready_at(wanted.egress) if wanted.egress else frozenset[tuple[int, int]]()
+        return Known(domains=domains, places=places)
+
+    def _ready_at(self, egress: str) -> frozenset[Place]:
+        """Recipients in the lanes of an egress."""
+        found: set[Place] = set()
+
+        def look(lane: Lane, parcel: Parcel) -> bool:
+            if lane.egress.name == egress:
+                found.update((r.message_id, r.n) for r in parcel.recipients)
+            return False  # nothing is planned anew
+
+        self._dispatcher.replan(look)
+        return frozenset(found)
+
+    # -- acting --------------------------------------------------------------
+
+    async def act(self, action: Action, wanted: QueueFilter, *, by: str, pool: str = "") -> Done:
+        """Carry `action` out on every recipient that matches; `pool` is where a reroute leads."""
+        if action is Action.REROUTE:
+            self._check_pool(pool, wanted)
+        known, done = await self._known(wanted), Done()
+        place: Place | None = FIRST
+        while place is not None:
+            found = await self._slice(wanted, place, PAGE, known)
+            await self._act_on(
+                action, found.recipients, Hand(by=by, at=clock.now_ms(), pool=pool), done
+            )
+            place = found.after
+        return done
 
     async def expire_held(self, now: int) -> int:
         """Give up held mail whose life is over; returns how many recipients that was."""
-        wanted = QueueFilter(status=Status.HELD, expired_at=now)
-        page = await self.find(wanted, (-1, -1), PAGE)
-        moves = [_expiry(recipient, now) for recipient in page]
+        if now < self._look_at:
+            return 0
+        found = await self._shard.call(lambda store, _: store.questions.held_expired(now, PAGE))
+        self._look_at = now + HELD_LOOK if len(found) < PAGE else now
+        moves = [expiry_of(recipient, now) for recipient in found]
         if not moves:
             return 0
         return len(await self._shard.call(lambda store, batch: store.move(moves, batch, held=True)))
 
-    async def _act_on(self, action: Action, page: list[Recipient], by: str, done: Done) -> None:
+    def _check_pool(self, name: str, wanted: QueueFilter) -> None:
+        """A pool must be there, and a dedicated one is for its tenant's mail alone."""
+        pools = self._directory().egress.pools
+        pool = pools.get(name)
+        if name and pool is None:
+            known = ", ".join(sorted(pools)) or "none is configured"
+            raise NotFoundError(f"there is no pool {name} ({known}): see `pillarbox pool list`")
+        if pool is not None and pool.tenant_id and pool.tenant_id != wanted.tenant_id:
+            raise UsageError(
+                f"pool {name} is kept for one tenant: name it with --tenant, so that only its mail"
+                " is rerouted"
+            )
+
+    async def _act_on(self, action: Action, page: list[Recipient], hand: Hand, done: Done) -> None:
         concerned = [r for r in page if self._concerned(action, r, done)]
         if not concerned:
             return
-        moves = [self._move(action, recipient, by) for recipient in concerned]
-        held = action is Action.RELEASE
-
-        def carry_out(store: SpoolStore, batch: Batch) -> list[Move]:
-            changed = store.move(moves, batch, held=False) if not held else []
-            if held or action is Action.CANCEL:
-                changed += store.move(moves, batch, held=True)
-            return changed
-
+        change = change_of(action, concerned, hand)
         self._window.lock_out(concerned)
         try:
-            changed = await self._shard.call(carry_out)
+            changed = set(await self._shard.call(change))
         except StoreError:
             self._due_again(concerned)
             raise
         finally:
             self._window.unlock(concerned)
         done.changed += len(changed)
-        moved = {(m.message_id, m.n) for m in changed}
-        if action in (Action.RETRY, Action.RELEASE):
-            self._due_again([r for r in concerned if (r.message_id, r.n) in moved])
+        moved = [r for r in concerned if (r.message_id, r.n) in changed]
+        if action is Action.REROUTE:
+            self._waits_elsewhere(moved, hand.pool)
+        elif action in (Action.RETRY, Action.RELEASE):
+            self._due_again(moved)
 
     def _concerned(self, action: Action, recipient: Recipient, done: Done) -> bool:
-        if (recipient.status is Status.HELD) != (action is Action.RELEASE):
-            return recipient.status is Status.HELD and action is Action.CANCEL
+        if recipient.status is Status.HELD:
+            return concerns_held(action)
+        if action is Action.RELEASE:
+            return False
         parcel = self._window.parcel_with(recipient.message_id, recipient.n)
         if parcel is None:
             return True
-        if parcel.sending or action is Action.RETRY:
+        if parcel.sending:
             done.being_sent += 1
             return False
+        if action is Action.RETRY:
+            done.ready += 1
+            return False
+        self._take_out(recipient, parcel)
+        return True
+
+    def _take_out(self, recipient: Recipient, parcel: Parcel) -> None:
         parcel.recipients = [r for r in parcel.recipients if r.n != recipient.n]
         if not parcel.recipients:
             self._window.drop_content(parcel)
         self._dispatcher.released([recipient])
-        return True
-
-    def _move(self, action: Action, recipient: Recipient, by: str) -> Move:
-        status, kind = _STEPS[action]
-        now = clock.now_ms()
-        reason = recipient.reason if action is Action.RETRY else f"{kind} by {by}"
-        if action is Action.RETRY:
-            status = recipient.status
-        return Move(
-            recipient.message_id,
-            recipient.n,
-            status,
-            now if status.is_waiting else recipient.due_at,
-            reason,
-            Event(
-                message_id=recipient.message_id,
-                n=recipient.n,
-                kind=kind,
-                at=now,
-                data={"tenant": recipient.tenant_id, "to": recipient.address, "by": by},
-            ),
-        )
 
     def _due_again(self, recipients: list[Recipient]) -> None:
         now = clock.now_ms()
         for key in {key_of(recipient) for recipient in recipients}:
             self._dispatcher.rewind(key, now)
 
-
-def _expiry(recipient: Recipient, now: int) -> Move:
-    reason = f"held until its life was over; {recipient.reason}"
-    data: dict[str, object] = {
-        "tenant": recipient.tenant_id,
-        "to": recipient.address,
-        "reason": reason,
-    }
-    event = Event(
-        message_id=recipient.message_id, n=recipient.n, kind=EventKind.EXPIRED, at=now, data=data
-    )
-    return Move(recipient.message_id, recipient.n, Status.EXPIRED, 0, reason, event)
+    def _waits_elsewhere(self, recipients: list[Recipient], pool: str) -> None:
+        """The pool is part of the key under which mail waits: tell the dispatcher of the new one."""
+        for recipient in recipients:
+            if recipient.status.is_waiting:
+                key = replace(key_of(recipient), pool=pool)
+                self._dispatcher.rewind(key, recipient.due_at)

@@ -63,13 +63,14 @@ class Throttles:
     def __init__(self, book: Callable[[], ShapingBook], *, max_live: int = MAX_LIVE) -> None:
         self._book = book
         self._standing = Standing(max_live)
+        self._live, self._pairs = self._standing.live, self._standing.pairs  # read at every message
         self._agenda = Agenda()
         self._hits = Hits(MAX_COUNTED)
 
     @property
     def in_force(self) -> int:
         """How many subjects are slowed or suspended."""
-        return len(self._standing.live)
+        return len(self._live)
 
     # -- answers -------------------------------------------------------------
 
@@ -109,37 +110,36 @@ class Throttles:
 
     def wait(self, egress: str, zone: Zone, tenant_id: int, domain: str, now: int) -> Wait | None:
         """Until when nothing may go, and why; None when it may, at the pace of `rate`."""
-        if (egress, zone.key) not in self._standing.pairs:
+        key = zone.key
+        if (egress, key) not in self._pairs:
             return None
-        subjects = (
-            Subject(egress, zone.key),
-            Subject(egress, zone.key, tenant_id),
-            Subject(egress, zone.key, 0, domain),
-        )
-        standing = [
-            found for each in subjects if (found := self._standing.live.get(each)) is not None
-        ]
-        longest = max(standing, key=lambda each: each.suspended_until, default=None)
-        if longest is None or longest.suspended_until <= now:
-            return None
-        return Wait(until=longest.suspended_until, why=_why(longest, zone, now))
+        until, longest = now, None
+        for subject in (
+            Subject(egress, key),
+            Subject(egress, key, tenant_id),
+            Subject(egress, key, 0, domain),
+        ):
+            found = self._live.get(subject)
+            if found is not None and found.suspended_until > until:
+                until, longest = found.suspended_until, found
+        return None if longest is None else Wait(until=until, why=_why(longest, zone, now))
 
     def rate(self, egress: str, zone: Zone, tenant_id: int = 0) -> Rate | None:
         """Messages to the zone over all processes, of one tenant if named; None = no limit."""
         rate = zone.provider.limits.message_rate
-        if (egress, zone.key) not in self._standing.pairs:
+        if (egress, zone.key) not in self._pairs:
             return rate
         for subject in (Subject(egress, zone.key), Subject(egress, zone.key, tenant_id)):
-            if (found := self._standing.live.get(subject)) is not None:
+            if (found := self._live.get(subject)) is not None:
                 rate = slower(rate, found.rate)
         return rate
 
     def connections(self, egress: str, zone: Zone) -> int:
         """Connections at once to the whole zone over all processes; 0 = no limit of its own."""
         limits = zone.provider.limits
-        if (egress, zone.key) not in self._standing.pairs:
+        if (egress, zone.key) not in self._pairs:
             return limits.zone_connections
-        found = self._standing.live.get(Subject(egress, zone.key))
+        found = self._live.get(Subject(egress, zone.key))
         if found is None or not found.connections:
             return limits.zone_connections
         return min(found.connections, ceiling(limits))
@@ -166,7 +166,7 @@ class Throttles:
         """Let come back what is due."""
         changes = []
         for subject in self._agenda.due(now):
-            found = self._standing.live.get(subject)
+            found = self._live.get(subject)
             if found is None:
                 continue
             if next_at(found) > now:  # a fault came since this was noted
@@ -180,7 +180,7 @@ class Throttles:
 
     def lift(self, subject: Subject, now: int, *, by: str, reason: str) -> Change | None:
         """A person ends a throttle; None when nothing is in force."""
-        found = self._standing.live.get(subject)
+        found = self._live.get(subject)
         if found is None:
             return None
         lifted = lift(found, now, by=by, reason=reason)

@@ -16,9 +16,8 @@ The price is a little of the next window's budget, never one message too many.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Final
-from zoneinfo import ZoneInfo
 
 from appliance.core import clock
 from appliance.core.errors import ConfigError
@@ -26,10 +25,15 @@ from mta.status import TrafficClass
 from mta.warmup.model import Window
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from mta.warmup.model import WarmupPlan
 
 GUARD: Final = 310 * clock.SECOND
 """RFC 5321 4.5.3.2.2: MAIL may be answered after 300 s; then comes RCPT."""
+
+SAME: Final = 2 * clock.SECOND
+"""Clocks that differ by less were read one after the other, or are being slewed; GUARD has room for it."""
 
 LEAD: Final = clock.HOUR
 """Bulk mail may be so far ahead of the day: it need not wait for the first hour to pass."""
@@ -39,15 +43,11 @@ _REMEMBERED: Final = 8
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone of a name such as Europe/Berlin. Raises ConfigError."""
-    if name == "UTC":
-        return UTC  # also on a machine without a time zone database
+    """The configured zone. Raises ConfigError."""
     try:
-        return ZoneInfo(name)
-    except (OSError, ValueError) as error:  # not found, or no name of a zone at all
-        raise ConfigError(
-            f"warmup.timezone: no time zone is named {name!r}: write it as in Europe/Berlin or UTC"
-        ) from error
+        return clock.zone(name)
+    except ValueError as error:
+        raise ConfigError(f"warmup.timezone: {error}") from error
 
 
 def day_of(at: int, zone: tzinfo) -> str:
@@ -106,6 +106,8 @@ def charges(
     calendar: Calendar, wall: int, steady: int, *, is_hourly: bool, guard: int = GUARD
 ) -> tuple[Charge, ...]:
     """Every window that what is reserved now may fall into, the earliest first."""
+    if abs(wall - steady) < SAME:
+        steady = wall
     found: dict[int, Charge] = {}
     for at in sorted((wall, steady)):  # the clock that is behind opens less: it counts
         for moment in (at, at + guard):
@@ -128,12 +130,14 @@ def open_for_bulk(limit: int, charge: Charge, reserve: float) -> int:
     quarter: a sender of bulk mail alone can use everything, one of receipts is never late for it.
     """
     window = charge.window
-    length = window.end - window.start
-    passed = max(0, charge.at - window.start)
+    return _open(limit, reserve, charge.at - window.start, window.end - window.start)
+
+
+def _open(limit: int, reserve: float, passed: int, length: int) -> int:
     if length > 2 * LEAD:
-        share = even = min(1.0, (passed + LEAD) / length)
+        share = even = (max(0, passed) + LEAD) / length
     else:
-        share, even = min(1.0, passed / length), 1.0
+        share, even = max(0, passed) / length, 1.0
     if share >= 1.0:
         return limit
     late = max(0.0, (share - _LATE) / (1.0 - _LATE))
@@ -142,11 +146,12 @@ def open_for_bulk(limit: int, charge: Charge, reserve: float) -> int:
 
 def opens_at(limit: int, charge: Charge, reserve: float, used: int) -> int:
     """When bulk mail may use one more than `used`, by the charge's clock; the window's end if never."""
-    low, high = max(charge.at, charge.window.start), charge.window.end
+    start, length = charge.window.start, charge.window.end - charge.window.start
+    low, high = max(charge.at - start, 0), length
     while low < high:  # what is open only grows, so this finds the first moment
         middle = (low + high) // 2
-        if open_for_bulk(limit, Charge(charge.window, middle), reserve) > used:
+        if _open(limit, reserve, middle, length) > used:
             high = middle
         else:
             low = middle + 1
-    return low
+    return start + low

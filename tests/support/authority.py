@@ -62,9 +62,8 @@ class Signed:
         sends_root: bool = False,
     ) -> Signed:
         """A certificate below this one; `days` from now that it holds."""
-        above = (self.certificate, *self.above) if self.above or sends_root else ()
-        if not sends_root and self.certificate.issuer != self.certificate.subject:
-            above = (self.certificate, *self.above)
+        is_root = self.certificate.issuer == self.certificate.subject
+        above = () if is_root and not sends_root else (self.certificate, *self.above)
         return _signed(names, self, is_authority=is_authority, days=days, above=above)
 
 

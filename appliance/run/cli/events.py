@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _KINDS: Final = (
     *("accepted", "deferred", "delivered", "bounced", "expired", "suppressed", "cancelled"),
-    *("corrupt", "held", "released", "retried"),
+    *("corrupt", "held", "released", "retried", "rerouted"),
     *("bounced_late", "delayed_late", "complained", "unsubscribed"),
 )
 _POLL_SECONDS: Final = 0.25

@@ -268,5 +268,5 @@ async def test_memory_is_empty_when_everything_has_settled(tmp_path):
 
         await until(settled, 20)
         await until(lambda: way.dispatcher.in_memory == 0)
-        assert (way.window.held_bytes, way.sender.outstanding) == (0, 0)
+        assert (way.window.held_bytes, way.results.outstanding) == (0, 0)
         await until(lambda: len(way.dispatcher.backlog) == 0)

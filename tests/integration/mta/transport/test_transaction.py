@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import pytest
 
+from appliance.lab.receiver import Receiver
 from appliance.lab.script import EXTENSIONS, Point, Script
 from mta.message import EnvelopeRecipient
 from mta.transport.transaction import MAX_STEPS
-from tests.support.delivery import LETTER, connected, envelope, only, told
+from tests.support.delivery import (
+    EGRESS,
+    LETTER,
+    connected,
+    envelope,
+    only,
+    site,
+    told,
+    transport,
+)
+from tests.support.tls_world import limits
 
 
 def without(*keywords: str) -> tuple[str, ...]:
@@ -251,7 +262,9 @@ async def test_the_steps_of_a_transaction_with_many_recipients_are_bounded() -> 
 
 
 async def test_after_its_share_of_messages_a_connection_is_given_up() -> None:
-    async with connected(messages_per_connection=2) as (connection, mx):
+    async with Receiver() as mx:
+        share = limits(messages_per_connection=2)
+        connection = await transport().open(EGRESS, site(mx), limits=share)
         await connection.send(envelope())
         assert connection.usable
         await connection.send(envelope())

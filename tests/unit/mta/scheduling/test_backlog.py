@@ -9,7 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from mta.scheduling.backlog import KEY_LIMIT, Backlog
+from mta.scheduling.backlog import KEY_LIMIT, KEYS_A_TURN, TURN, Backlog
+from mta.scheduling.blocked import CLOSED, Blocked
 from mta.spool.store import Cursor, QueueKey, Waiting
 
 KEY = QueueKey(7, "transactional", "example.net")
@@ -123,47 +124,110 @@ def test_a_page_that_could_not_be_read_is_asked_for_again():
     assert ready(found, 100)[0] == [KEY]
 
 
+SHUT = Blocked(CLOSED, 0, "paused by ann")
+
+
+def waiting_for(place: str, until: int) -> Blocked:
+    return Blocked(("warmup", place), until, f"{place} has no room")
+
+
 def test_a_parked_key_stays_back_and_goes_on_where_it_was():
     found = backlog()
     found.note(KEY, 50)
     found.note(OTHER, 50)
-    found.park(KEY)
+    found.park(KEY, SHUT)
     assert ready(found, 100)[0] == [OTHER]
-    assert found.parked() == [KEY]
-    found.unpark(lambda key: key == OTHER)
+    assert found.places() == [(SHUT, 1)]
+    found.open(lambda place: place == ("lane", "mx"), 100)
     assert ready(found, 100)[0] == []
-    found.unpark(lambda key: key == KEY)
+    found.open(lambda place: place == CLOSED, 100)
     assert ready(found, 100)[0] == [KEY]
+    assert found.places() == []
 
 
 def test_a_key_that_was_parked_before_its_time_is_not_forgotten_when_the_clock_steps_back():
     found = backlog()
     found.note(KEY, 50)
-    found.park(KEY)
+    found.park(KEY, SHUT)
     found.wake(60)
-    found.unpark(lambda _: True)
+    found.open(lambda _: True, 40)
     assert ready(found, 40)[0] == []
     assert ready(found, 50)[0] == [KEY]
 
 
 def test_news_of_a_parked_key_is_kept_until_it_goes_on():
     found = backlog()
-    found.park(KEY)
+    found.note(KEY, 200)
+    found.park(KEY, SHUT)
     found.note(KEY, 50)
     assert ready(found, 100)[0] == []
-    found.unpark(lambda _: True)
+    found.open(lambda _: True, 100)
     assert ready(found, 100)[0] == [KEY]
 
 
 def test_a_key_parked_while_its_page_was_read_goes_on_behind_that_page():
     found = backlog()
     state = reading(found)
-    found.park(KEY)
+    found.park(KEY, SHUT)
     found.page_read(state, Cursor(60, 8, 0), 0)
     assert ready(found, 100)[0] == []
-    found.unpark(lambda _: True)
+    found.open(lambda _: True, 100)
     _, [state] = ready(found, 100)
     assert state.cursor == Cursor(60, 8, 0)
+
+
+def test_a_place_opens_by_itself_when_its_time_has_come():
+    found = backlog()
+    found.note(KEY, 50)
+    found.park(KEY, waiting_for("google", 300))
+    assert found.next_due() == 50
+    assert ready(found, 299)[0] == []
+    assert found.next_due() == 300
+    assert ready(found, 300)[0] == [KEY]
+
+
+def test_a_place_that_is_closed_for_longer_keeps_all_who_wait_there():
+    found = backlog()
+    for key in (KEY, OTHER):
+        found.note(key, 50)
+        found.park(key, waiting_for("google", 300))
+    found.park(KEY, waiting_for("google", 900))
+    assert ready(found, 300)[0] == []
+    assert found.blocked(OTHER) == waiting_for("google", 900)
+    assert sorted(key.domain for key in ready(found, 900)[0]) == [OTHER.domain, KEY.domain][::-1]
+
+
+def test_a_place_lets_some_go_at_a_time_and_the_others_a_turn_later():
+    found = backlog()
+    keys = [QueueKey(7, "bulk", f"d{n}.example") for n in range(KEYS_A_TURN + 3)]
+    for key in keys:
+        found.note(key, 50)
+        found.park(key, waiting_for("google", 100))
+    assert len(ready(found, 100)[0]) == KEYS_A_TURN
+    assert ready(found, 100)[0] == []
+    assert ready(found, 100 + TURN)[0] == keys[-3:]
+
+
+def test_a_place_that_closes_again_in_mid_turn_lets_no_more_go():
+    found = backlog()
+    for n in range(KEYS_A_TURN + 3):
+        found.note(QueueKey(7, "bulk", f"d{n}.example"), 50)
+        found.park(QueueKey(7, "bulk", f"d{n}.example"), waiting_for("google", 100))
+    first = ready(found, 100)[0]
+    for key in first[5:]:
+        found.park(key, waiting_for("google", 500))
+    assert ready(found, 499)[0] == []
+    assert len(ready(found, 500)[0]) == KEYS_A_TURN
+
+
+def test_a_key_waits_at_one_place_only():
+    found = backlog()
+    found.note(KEY, 50)
+    found.park(KEY, waiting_for("google", 100))
+    found.park(KEY, waiting_for("yahoo", 200))
+    assert ready(found, 100)[0] == []
+    assert found.places() == [(waiting_for("yahoo", 200), 1)]
+    assert ready(found, 200)[0] == [KEY]
 
 
 def test_a_key_with_enough_in_memory_is_not_read_until_half_has_gone():

@@ -1,0 +1,100 @@
+"""Traffic: what went on in the last minute, second by second; what `pillarbox top` shows.
+
+A ring of sixty seconds, each with its counts by (egress, provider). The second that still runs is left
+out of every answer, so that a rate is never of half a second. Bounded: what is quiet takes no room, and
+a second counts at most MAX_FLOWS pairs. Never stored; `committed` may be called by other threads.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SECONDS: Final = 60
+MAX_FLOWS: Final = 2000
+_COMMITS: Final = 5000
+
+Flow = tuple[str, str]
+"""Egress and provider."""
+
+
+class Kind(StrEnum):
+    """What is counted: recipients."""
+
+    ACCEPTED = "accepted"
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    BOUNCED = "bounced"
+
+
+@dataclass(slots=True)
+class _Second:
+    at: int
+    counts: dict[Kind, int] = field(default_factory=dict)
+    flows: dict[tuple[Flow, Kind], int] = field(default_factory=dict)
+
+
+class Traffic:
+    """The last minute of a process. `now` gives seconds on a clock that never steps."""
+
+    def __init__(self, now: Callable[[], float]) -> None:
+        self._now = now
+        self._seconds: deque[_Second] = deque(maxlen=SECONDS + 1)
+        self._commits: deque[tuple[float, float]] = deque(maxlen=_COMMITS)
+
+    def accepted(self, recipients: int) -> None:
+        """A message for so many became durable."""
+        self._add(Kind.ACCEPTED, recipients)
+
+    def outcome(self, egress: str, provider: str, kind: Kind) -> None:
+        """An attempt for one recipient ended so."""
+        second = self._add(kind, 1)
+        place = (egress, provider), kind
+        if place in second.flows or len(second.flows) < MAX_FLOWS:
+            second.flows[place] = second.flows.get(place, 0) + 1
+
+    def committed(self, seconds: float) -> None:
+        """A commit took so long; called in the committing thread."""
+        self._commits.append((self._now(), seconds))
+
+    def series(self) -> dict[Kind, list[int]]:
+        """Recipients of each of the last sixty full seconds, oldest first."""
+        last = int(self._now())
+        found = {kind: [0] * SECONDS for kind in Kind}
+        for second in self._past(last):
+            for kind, count in second.counts.items():
+                found[kind][second.at - last] = count
+        return found
+
+    def flows(self) -> dict[Flow, dict[Kind, int]]:
+        """Recipients of the last sixty full seconds, by egress and provider."""
+        found: dict[Flow, dict[Kind, int]] = {}
+        for second in self._past(int(self._now())):
+            for (flow, kind), count in second.flows.items():
+                counts = found.setdefault(flow, {})
+                counts[kind] = counts.get(kind, 0) + count
+        return found
+
+    def commit_seconds(self) -> tuple[float, float]:
+        """How long the commits of the last minute took: the middle one, and the 99th of a hundred."""
+        start = self._now() - SECONDS
+        found = sorted(took for at, took in list(self._commits) if at >= start)
+        if not found:
+            return 0.0, 0.0
+        return found[len(found) // 2], found[min(len(found) - 1, len(found) * 99 // 100)]
+
+    def _past(self, last: int) -> list[_Second]:
+        return [second for second in self._seconds if last - SECONDS <= second.at < last]
+
+    def _add(self, kind: Kind, count: int) -> _Second:
+        at = int(self._now())
+        if not self._seconds or self._seconds[-1].at != at:
+            self._seconds.append(_Second(at))
+        second = self._seconds[-1]
+        second.counts[kind] = second.counts.get(kind, 0) + count
+        return second
