@@ -15,7 +15,7 @@ import ipaddress
 import logging
 import secrets
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import clock
@@ -65,6 +65,14 @@ def box_names(settings: Settings) -> BoxNames:
         bounce_domain=settings.box.bounce_domain.lower() or f"bounces.{hostname}",
         addresses=(source,) if source else (),
     )
+
+
+async def sending_names(settings: Settings, engine: AsyncEngine) -> BoxNames:
+    """The same, with every address that mail may leave from: what SPF must name."""
+    names = box_names(settings)
+    found = await Egresses(engine, hostname=names.hostname).list(_SYSTEM)
+    addresses = tuple(address for one in found for address in (one.address, one.address6) if address)
+    return replace(names, addresses=addresses or names.addresses)
 
 
 def queue_life_ms(settings: Settings) -> int:

@@ -30,6 +30,7 @@ from appliance.run.delivery import (
     return_path_keys,
 )
 from appliance.run.directory import POLL_SECONDS, DirectoryReader, box_names
+from appliance.run.explain import explainer
 from appliance.run.handover import Handover
 from appliance.run.mta_rpc import handlers_of
 from appliance.run.observers import Observers
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
 
     from appliance.run.process import Context
     from appliance.run.smtp import SubmissionSmtp
+    from mta.scheduling.regulator import Regulator
+    from mta.scheduling.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +95,16 @@ class Mta:
         self._smtp: SubmissionSmtp
         self._rpc: RpcServer
 
+    @property
+    def regulator(self) -> Regulator:
+        """What slows mail down."""
+        return self._regulation.regulator
+
+    @property
+    def traffic(self) -> Traffic:
+        """What went on in the last minute."""
+        return self._observers.traffic
+
     # -- life ------------------------------------------------------------------
 
     async def start(self) -> None:
@@ -107,7 +120,11 @@ class Mta:
             self.context, self.current, self.keys, intake, self.metrics
         )
         self._rpc = RpcServer(
-            self.context.home.socket(self.context.name), handlers_of(self, intake)
+            self.context.home.socket(self.context.name),
+            {
+                **handlers_of(self, intake),
+                "shaping_explain": explainer(tools.router, tools.regulator, self.current),
+            },
         )
         self.current.subscribe(lambda _: self._directory_changed())
         self._watch()

@@ -5,10 +5,11 @@ get their answer after its commit. Shapes are plain tables, so that `--json` can
 
     health, metrics                     beat and Prometheus text of this process
     shards                              the shards it owns
-    queue_summary {limit}               counts by domain
+    overview                            what goes on this moment (appliance/run/overview.py)
+    queue_summary {by, limit}           what waits, counted by domain, site, provider, egress, tenant
     queue_list {filter, after, limit}   waiting and held recipients, keyset-paged
     queue_show {id}                     a message with its recipients, content headers and events
-    queue_act {action, filter, by}      retry | hold | release | cancel
+    queue_act {action, filter, by, pool}  retry | hold | release | reroute | cancel
     submit {submission}                 a submission handed over (idempotency keys, notices)
     late {message_id, n, kind, data}    news of a recipient that is final: bounce, complaint
     outbox_read {shard, after, limit}   events for the log
@@ -21,24 +22,18 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from appliance.core import clock, ids
-from appliance.core.errors import NotFoundError, UsageError
 from appliance.core.metrics import render
 from appliance.run.handover import submission_of
-from mta.scheduling.operations import Action
+from appliance.run.overview import Overview
+from appliance.run.queue_rpc import delivery_of, queue_handlers
 from mta.spool.batch import Event
-from mta.spool.questions import QueueFilter
 from mta.status import EventKind
 
 if TYPE_CHECKING:
-    from appliance.run.delivery import Delivery
     from appliance.run.mta import Mta
     from mta.intake import Intake
-    from mta.message import Message, Recipient
-    from mta.scheduling.operations import Operations
-    from mta.spool.questions import Destination
 
 Handler = Callable[[Any], Awaitable[Any]]
-_FILTERS = ("message_id", "n", "tenant_id", "credential_id", "domain", "address", "status")
 
 
 def handlers_of(mta: Mta, intake: Intake) -> dict[str, Handler]:
@@ -47,10 +42,8 @@ def handlers_of(mta: Mta, intake: Intake) -> dict[str, Handler]:
         "health": mta.health.answer,
         "metrics": _metrics(mta),
         "shards": _shards(mta),
-        "queue_summary": _queue_summary(mta),
-        "queue_list": _queue_list(mta),
-        "queue_show": _queue_show(mta),
-        "queue_act": _queue_act(mta),
+        "overview": Overview(mta).answer,
+        **queue_handlers(mta),
         "submit": _submit(mta, intake),
         "late": _late(mta),
         "outbox_read": _outbox_read(mta),
@@ -70,62 +63,6 @@ def _shards(mta: Mta) -> Handler:
         return [delivery.shard.number for delivery in mta.deliveries]
 
     return shards
-
-
-def _queue_summary(mta: Mta) -> Handler:
-    async def summary(payload: dict[str, Any]) -> list[dict[str, Any]]:
-        limit = int(payload.get("limit", 100))
-        rows: list[dict[str, Any]] = []
-        for delivery in mta.deliveries:
-            rows += [_destination(d) for d in await delivery.operations.destinations(limit)]
-        return rows
-
-    return summary
-
-
-def _queue_list(mta: Mta) -> Handler:
-    async def listing(payload: dict[str, Any]) -> list[dict[str, Any]]:
-        wanted = _filter(payload.get("filter", {}))
-        after = tuple(payload.get("after") or (-1, -1))
-        limit = int(payload.get("limit", 100))
-        rows: list[dict[str, Any]] = []
-        for delivery in mta.deliveries:
-            operations = delivery.operations
-            found = await operations.find(wanted, (int(after[0]), int(after[1])), limit)
-            rows += [_recipient(operations, recipient) for recipient in found]
-        rows.sort(key=lambda row: (row["message_id"], row["n"]))
-        return rows[:limit]
-
-    return listing
-
-
-def _queue_show(mta: Mta) -> Handler:
-    async def show(payload: dict[str, Any]) -> dict[str, Any]:
-        message_id = int(payload["id"])
-        operations = _delivery(mta, ids.shard_of(message_id)).operations
-        shown = await operations.show(message_id)
-        return {
-            "message": _message(shown.message),
-            "recipients": [_recipient(operations, r) for r in shown.recipients],
-            "events": [[e.seq, e.n, e.kind, e.at, e.data] for e in shown.events],
-        }
-
-    return show
-
-
-def _queue_act(mta: Mta) -> Handler:
-    async def act(payload: dict[str, Any]) -> dict[str, int]:
-        wanted = _filter(payload.get("filter", {}))
-        action = Action(payload["action"])
-        changed = being_sent = 0
-        for delivery in mta.deliveries:
-            if wanted.message_id and ids.shard_of(wanted.message_id) != delivery.shard.number:
-                continue
-            done = await delivery.operations.act(action, wanted, by=str(payload["by"]))
-            changed, being_sent = changed + done.changed, being_sent + done.being_sent
-        return {"changed": changed, "being_sent": being_sent}
-
-    return act
 
 
 def _submit(mta: Mta, intake: Intake) -> Handler:
@@ -152,7 +89,7 @@ def _late(mta: Mta) -> Handler:
             at=clock.now_ms(),
             data=dict(payload["data"]),
         )
-        shard = _delivery(mta, ids.shard_of(message_id)).shard
+        shard = delivery_of(mta, ids.shard_of(message_id)).shard
         await shard.call(lambda _, batch: batch.add_event(event))
 
     return late
@@ -160,7 +97,7 @@ def _late(mta: Mta) -> Handler:
 
 def _outbox_read(mta: Mta) -> Handler:
     async def read(payload: dict[str, Any]) -> list[list[Any]]:
-        shard = _delivery(mta, int(payload["shard"])).shard
+        shard = delivery_of(mta, int(payload["shard"])).shard
         after, limit = int(payload["after"]), int(payload["limit"])
         rows = await shard.call(lambda store, _: store.events(after, limit))
         return [[r.seq, r.message_id, r.n, r.kind, r.at, r.data] for r in rows]
@@ -170,72 +107,8 @@ def _outbox_read(mta: Mta) -> Handler:
 
 def _outbox_ack(mta: Mta) -> Handler:
     async def acknowledge(payload: dict[str, Any]) -> None:
-        shard = _delivery(mta, int(payload["shard"])).shard
+        shard = delivery_of(mta, int(payload["shard"])).shard
         upto = int(payload["upto"])
         await shard.call(lambda store, _: store.acknowledge(upto))
 
     return acknowledge
-
-
-def _delivery(mta: Mta, number: int) -> Delivery:
-    for delivery in mta.deliveries:
-        if delivery.shard.number == number:
-            return delivery
-    raise NotFoundError(f"shard {number} is not owned by {mta.context.name}")
-
-
-def _filter(given: dict[str, Any]) -> QueueFilter:
-    unknown = sorted(set(given) - set(_FILTERS))
-    if unknown:
-        raise UsageError(f"the queue has no filter {', '.join(unknown)}: use {', '.join(_FILTERS)}")
-    return QueueFilter(**given)
-
-
-def _destination(found: Destination) -> dict[str, Any]:
-    return {
-        "domain": found.domain,
-        "status": found.status,
-        "count": found.count,
-        "oldest": found.oldest,
-        "next": found.next_due,
-        "reason": found.reason,
-    }
-
-
-def _recipient(operations: Operations, recipient: Recipient) -> dict[str, Any]:
-    status, reason = operations.standing(recipient)
-    return {
-        "id": ids.to_text(recipient.message_id),
-        "message_id": recipient.message_id,
-        "n": recipient.n,
-        "tenant_id": recipient.tenant_id,
-        "class": recipient.traffic_class,
-        "address": recipient.address,
-        "domain": recipient.domain,
-        "status": status,
-        "reason": reason,
-        "next": 0 if recipient.status.is_final else recipient.due_at,
-        "expires": recipient.expires_at,
-        "attempts": recipient.attempts,
-        "host": recipient.last_host,
-        "egress": recipient.last_egress,
-    }
-
-
-def _message(message: Message) -> dict[str, Any]:
-    return {
-        "id": ids.to_text(message.id),
-        "tenant_id": message.tenant_id,
-        "credential_id": message.credential_id,
-        "class": message.traffic_class,
-        "sender": message.envelope_from,
-        "from": message.header_from,
-        "message_id": message.message_id,
-        "subject": message.subject,
-        "size": message.size,
-        "accepted_at": message.accepted_at,
-        "client": message.client,
-        "tags": message.tags,
-        "metadata": message.metadata,
-        "signing_domain": message.signing_domain,
-    }

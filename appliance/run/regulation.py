@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from appliance.core.settings import Delivery, Settings
+    from appliance.core.settings import Delivery
     from appliance.run.current import Current
     from appliance.run.delivery import Delivery as ShardDelivery
     from appliance.run.process import Context

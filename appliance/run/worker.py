@@ -12,40 +12,46 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final
 
-from appliance.core import clock, tasks
+from appliance.blocklists import Blocklists
+from appliance.core import clock
 from appliance.core.database import open_engine
-from appliance.core.dns import Resolver
 from appliance.core.scope import Scope
 from appliance.core.secrets import MasterKeys
 from appliance.credentials import Credentials
-from appliance.domains import CheckState, Domains
+from appliance.domains import Domains
+from appliance.egress import Egresses, Pools, default_egress
 from appliance.history import LogWriter, RpcOutbox, Shipper, SuppressionConsumer, write_partitions
 from appliance.limits import Budgets, LoginFailures
-from appliance.run.directory import box_names, queue_life_ms
+from appliance.notices import Notices
+from appliance.operations import Operations
+from appliance.run.blocklist_checks import box_checks
+from appliance.run.directory import box_names, queue_life_ms, sending_names
+from appliance.run.domain_checks import DomainChecker
+from appliance.run.egress_checks import EgressChecks
+from appliance.run.egress_drainer import BoxDrainer
 from appliance.run.loops import Loops
 from appliance.run.shard_owners import ShardOwners
 from appliance.run.usage import UsageConsumer
+from appliance.shaping import ThrottleStore
 from appliance.suppressions import SuppressionList
+from appliance.tenancy import Tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from appliance.core.settings import Dns
-    from appliance.domains import Check, DomainRecord
     from appliance.history import OutboxRow
     from appliance.run.process import Context
 
 log = logging.getLogger(__name__)
 
-CHECK_EVERY: Final = clock.DAY
 BUDGETS_KEPT: Final = 2 * clock.DAY  # the longest window is a day
+THROTTLES_KEPT: Final = 30 * clock.DAY
+NOTICES_KEPT: Final = 90 * clock.DAY
 _SHIP_PAUSE: Final = 0.5
 _TIDY_PAUSE: Final = 600.0
 _LEARN_PAUSE: Final = 3600.0
 _CHECK_PAUSE: Final = 300.0
-_CHECKS_A_TURN: Final = 20
+_LIST_PAUSE: Final = 60.0
 _SYSTEM: Final = Scope.system(by="worker")
 
 
@@ -91,8 +97,10 @@ class Worker:
         self._loops.start("events", self._ship, pause=_SHIP_PAUSE, limit=120)
         self._loops.start("tidy", self._tidy, pause=_TIDY_PAUSE, limit=3 * _TIDY_PAUSE)
         self._loops.start("rates", self._learn, pause=_LEARN_PAUSE, limit=3 * _LEARN_PAUSE)
-        checker = self._checker()
-        self._loops.start("domains", checker.step, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE)
+        self._loops.start(
+            "domains", self._check_domains, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE
+        )
+        self._start_address_checks()
 
     async def close(self) -> None:
         """Let everything go."""
@@ -115,6 +123,10 @@ class Worker:
         await self._suppressions.tidy()
         await Budgets(self._engine).forget(now - BUDGETS_KEPT)
         await LoginFailures(self._engine).forget()
+        await Operations(self._engine).forget_expired()
+        await ThrottleStore(self._engine).forget(now - THROTTLES_KEPT)
+        await Notices(self._engine).forget(_SYSTEM, now - NOTICES_KEPT)
+        await Blocklists(self._engine).forget(_SYSTEM, now - NOTICES_KEPT)
         return False
 
     async def _learn(self) -> bool:
@@ -122,11 +134,23 @@ class Worker:
         await self._credentials.learn_usual_rates(clock.now_ms())
         return False
 
-    def _checker(self) -> DomainChecker:
+    async def _check_domains(self) -> bool:
         settings = self._context.settings
         life = queue_life_ms(settings)
-        domains = Domains(self._engine, self._keys, box_names(settings), queue_life=life)
-        return DomainChecker(domains, settings.dns)
+        names = await sending_names(settings, self._engine)
+        domains = Domains(self._engine, self._keys, names, queue_life=life)
+        return await DomainChecker(domains, settings.dns, Notices(self._engine)).step()
+
+    def _start_address_checks(self) -> None:
+        """Forward and reverse DNS of the egress addresses, and the blocklists."""
+        settings, engine = self._context.settings, self._engine
+        egresses = Egresses(engine, hostname=box_names(settings).hostname)
+        names = EgressChecks(egresses, settings.dns, Notices(engine))
+        self._loops.start("egresses", names.step, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE)
+        pools = Pools(engine, Tenants(engine), self._credentials)
+        drainer = BoxDrainer(egresses, pools, default_egress(settings))
+        lists = box_checks(settings, self._context.home, engine, drainer)
+        self._loops.start("blocklists", lists.step, pause=_LIST_PAUSE, limit=60 * _LIST_PAUSE)
 
 
 class OwnersOutbox:
@@ -146,48 +170,3 @@ class OwnersOutbox:
 
     async def _outbox(self) -> RpcOutbox:
         return RpcOutbox(await self._owners.client_of(self.shard), self.shard)
-
-
-class DomainChecker:
-    """Looks at the DNS records of each domain once a day, and says which one broke."""
-
-    def __init__(self, domains: Domains, dns: Dns, now: Callable[[], int] = clock.now_ms) -> None:
-        self._domains, self._dns, self._now = domains, dns, now
-
-    async def step(self) -> bool:
-        """Check some that are due; True when more are."""
-        due = [
-            found
-            for found in await self._domains.list(_SYSTEM)
-            if found.checked_at + CHECK_EVERY <= self._now()
-        ]
-        lookup = Resolver(self._dns)  # a fresh one remembers nothing from before
-        for found in due[:_CHECKS_A_TURN]:
-            await tasks.guard(self._check(found, lookup), name=f"check of domain {found.name}")
-        return len(due) > _CHECKS_A_TURN
-
-    async def _check(self, before: DomainRecord, lookup: Resolver) -> None:
-        owner = before.tenant_id
-        after = await self._domains.check(_SYSTEM, before.name, lookup, tenant_id=owner)
-        for check in broken(before, after):
-            log.warning(
-                "domain %s: the %s record %s was right and is %s now: %s",
-                after.name,
-                check.kind,
-                check.name,
-                check.state,
-                check.problem,
-            )
-
-
-def broken(before: DomainRecord, after: DomainRecord) -> Iterator[Check]:
-    """Records that were right at the last check and are not any more."""
-    if before.report is None or after.report is None:
-        return
-    right = {
-        (check.kind, check.name) for check in before.report.checks if check.state is CheckState.OK
-    }
-    bad = (CheckState.MISSING, CheckState.DIFFERENT)
-    for check in after.report.checks:
-        if check.state in bad and (check.kind, check.name) in right:
-            yield check

@@ -96,6 +96,11 @@ class Regulator:
             flow = self._flows[place] = Flow(egress, zone, self.throttles, self.share)
         return flow
 
+    def connections_of(self, egress: str, zone: Zone) -> int:
+        """Connections that are open from an egress to a zone, of this process."""
+        flow = self._flows.get((egress, zone.key))
+        return flow.connections if flow is not None else 0
+
     def flows(self) -> list[Flow]:
         """Those that have lanes."""
         return list(self._flows.values())

@@ -72,6 +72,10 @@ class Throttles:
         """How many subjects are slowed or suspended."""
         return len(self._live)
 
+    def live(self) -> list[Throttle]:
+        """Everything that is in force, what moved last at the end."""
+        return list(self._live.values())
+
     # -- answers -------------------------------------------------------------
 
     def heard(self, answer: Answer, now: int) -> Heard:

@@ -84,5 +84,13 @@ WORK_OF_THE_SYSTEM = [
     "suppressions.note_deliveries",
     "suppressions.refresh",
     "suppressions.tidy",
+    "tls_reports.add",
+    "tls_reports.claim",
+    "tls_reports.forget",
+    "tls_reports.lines",
+    "tls_reports.not_sent",
+    "tls_reports.open",
+    "tls_reports.sent",
+    "tls_reports.unwanted",
     "warmup.plans",
 ]

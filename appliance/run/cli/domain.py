@@ -96,6 +96,7 @@ def create(session: Session, *, name: str, tenant: str, assume_verified: bool) -
     """Claim a domain for a tenant, make its keys, and show the records to publish."""
 
     async def work(rooms: Rooms) -> tuple[DomainRecord, list[dict[str, str]]]:
+        await rooms.know_addresses()
         made = await rooms.domains.create(
             rooms.scope,
             tenant_id=await rooms.tenant_id(tenant),
@@ -129,6 +130,7 @@ def records(session: Session, *, name: str, tenant: str | None, zone: bool) -> N
     """Show the records to publish."""
 
     async def work(rooms: Rooms) -> list[dict[str, str]]:
+        await rooms.know_addresses()
         return await _records(rooms, await rooms.domain(name, tenant))
 
     found = session.box.ask(work)
@@ -187,6 +189,7 @@ def check(session: Session, *, name: str, tenant: str | None) -> None:
     async def work(rooms: Rooms) -> _Found:
         from appliance.core.dns import Resolver
 
+        await rooms.know_addresses()
         found = await rooms.domain(name, tenant)
         lookup = Resolver(session.box.settings.dns)  # a fresh one: nothing cached from before
         checked = await rooms.domains.check(

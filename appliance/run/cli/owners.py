@@ -76,6 +76,12 @@ class Owners:
             total = {key: total[key] + int(done[key]) for key in total}
         return total
 
+    def explain(self, domain: str) -> list[dict[str, Any]]:
+        """How mail to a domain goes, as each process sees it."""
+        return [
+            self._call(name, "shaping_explain", {"domain": domain}) for name in self._running
+        ]
+
     def submit(self, payload: Mapping[str, object]) -> Any:
         """Hand a message to the first process."""
         return self._call(self._running[0], "submit", dict(payload))

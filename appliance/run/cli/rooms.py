@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from appliance.run.blocklist_checks import BlocklistChecks
     from appliance.run.cli.box import Box
     from appliance.run.egress_drainer import BoxDrainer
+    from appliance.shaping import ThrottleStore
     from appliance.suppressions import SuppressionList
     from appliance.warmup import Warmups
 
@@ -133,6 +134,19 @@ class Rooms:
         from appliance.operations import Operations
 
         return Operations(self._engine)
+
+    async def know_addresses(self) -> None:
+        """Before records of domains are made or judged: SPF names every egress address."""
+        from appliance.run.directory import sending_names
+
+        self.__dict__["box_names"] = await sending_names(self._box.settings, self._engine)
+
+    @cached_property
+    def throttles(self) -> ThrottleStore:
+        """What receivers' answers have changed."""
+        from appliance.shaping import ThrottleStore
+
+        return ThrottleStore(self._engine)
 
     @cached_property
     def box_names(self) -> BoxNames:

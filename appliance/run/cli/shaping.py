@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.core.errors import ConfigError
-from appliance.run.cli.output import counted
+from appliance.core import clock
+from appliance.core.errors import ConfigError, NotFoundError
+from appliance.run.cli.filters import a_label
+from appliance.run.cli.output import Table, ago, ahead, counted, when
 from appliance.run.cli.session import Session, group, pass_session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from appliance.run.cli.output import Part
+    from appliance.run.cli.rooms import Rooms
     from mta.shaping.book import ShapingBook
+    from mta.shaping.throttle import Throttle
 
 command = group("shaping", "How fast each receiver is written to, and what its answers change.")
 
@@ -58,3 +66,115 @@ def _show_sound(session: Session, path: Path, book: ShapingBook) -> None:
     what = (counted(len(named), "provider"), counted(len(book.rules), "rule"))
     heard = f"{counted(samples, 'sample')} heard by the rules they belong to"
     session.out.show(found, [f"{path} is sound: {', '.join(what)}, {heard}"])
+
+
+# -- what holds now ------------------------------------------------------------
+
+
+@command.command()
+@click.argument("domain")
+@pass_session
+def explain(session: Session, *, domain: str) -> None:
+    """Tell how fast DOMAIN is written to, what is suspended now, why, and until when."""
+    answers = session.box.owners.explain(a_label(domain.rpartition("@")[2]))
+    found = _together(answers)
+    names = session.box.ask(_tenant_names)
+    session.out.show(found, _explained(found, names, clock.now_ms()))
+
+
+async def _tenant_names(rooms: Rooms) -> dict[int, str]:
+    return await rooms.tenant_names()
+
+
+def _together(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """The processes share all but their connections."""
+    found = answers[0]
+    for other in answers[1:]:
+        for mine, theirs in zip(found["egresses"], other["egresses"], strict=False):
+            mine["connections"] += theirs["connections"]
+            mine["unreachable"] = mine["unreachable"] or theirs["unreachable"]
+    return found
+
+
+def _explained(found: dict[str, Any], names: dict[int, str], now: int) -> Iterator[Part]:
+    if found["route"]:
+        yield f"{found['domain']} cannot be reached: {found['route']}"
+        return
+    provider = found["title"] if found["provider"] else "no provider with a name: [default] holds"
+    hosts, limits = found["hosts"], found["limits"]
+    yield f"{found['domain']} is at {', '.join(hosts[:4])}{' ...' if hosts[4:] else ''}: {provider}"
+    yield (
+        f"limits of each address there: {counted(limits['connections'], 'connection')} to a site,"
+        f" {limits['messages_per_connection']} messages on one, new connections"
+        f" {limits['connection_rate']}, messages {limits['message_rate']}, TLS {limits['tls']}"
+    )
+    rows = [_row(egress) for egress in found["egresses"]]
+    yield Table(("EGRESS", "ADDRESS", "STATE", "OPEN", "RATE", "WARMUP TODAY"), rows, empty="")
+    for egress in found["egresses"]:
+        yield from _told(egress, names, now)
+
+
+def _row(egress: dict[str, Any]) -> tuple[str, ...]:
+    warmup = egress["warmup"]
+    today = "warm"
+    if warmup is not None:
+        stage = f"stage {warmup['stage']} of {warmup['stages']}"
+        today = f"{warmup['used']:,} of {warmup['limit']:,}, {stage}, {warmup['state']}"
+    return (
+        egress["name"],
+        egress["address"] or "-",
+        egress["state"],
+        str(egress["connections"]),
+        egress["rate"],
+        today,
+    )
+
+
+def _told(egress: dict[str, Any], names: dict[int, str], now: int) -> Iterator[str]:
+    """The story of one address there, the newest first."""
+    if egress["why"]:
+        yield f"{egress['name']} is {egress['state']}: {egress['why']}"
+    if egress["unreachable"]:
+        yield f"{egress['name']}: {egress['unreachable']}"
+    for one in egress["throttles"]:
+        tenant = names.get(one["tenant_id"], str(one["tenant_id"])) if one["tenant_id"] else ""
+        whose = f", tenant {tenant}" if tenant else ""
+        whose += f", domain {one['domain']}" if one["domain"] else ""
+        normal = f"; normal again {ahead(one['normal'], now)}" if one["normal"] else ""
+        yield f"{egress['name']}{whose} is {one['state']}: {one['why']}{normal}"
+        yield from (f"  {when(at)} ({ago(at, now)}): {words}" for at, words in one["history"])
+
+
+# -- by hand -------------------------------------------------------------------
+
+
+@command.command()
+@click.argument("egress")
+@click.argument("zone")
+@click.option("--tenant", metavar="NAME", help="The throttle of this tenant there.")
+@click.option("--domain", default="", help="The throttle of this recipient domain there.")
+@click.option("--reason", required=True, help="Why; whoever finds it later will ask.")
+@pass_session
+def lift(
+    session: Session, *, egress: str, zone: str, tenant: str | None, domain: str, reason: str
+) -> None:
+    """End what slows or suspends EGRESS at ZONE (a provider's name, or a site as `explain` has it)."""
+
+    async def work(rooms: Rooms) -> Throttle:
+        from mta.shaping.throttle import Subject
+
+        tenant_id = await rooms.tenant_id(tenant)
+        store = rooms.throttles
+        subject = Subject(egress, zone, tenant_id, domain)
+        try:
+            return await store.lift(rooms.scope, subject, reason=reason)
+        except NotFoundError:
+            standing = [one.subject for one in await store.all(rooms.scope) if one.in_force]
+            there = "; ".join(map(str, standing[:10])) or "nothing at all"
+            raise NotFoundError(f"nothing slows {subject}. In force: {there}") from None
+
+    lifted = session.box.ask(work)
+    session.out.show(
+        {"subject": str(lifted.subject), "state": "as configured"},
+        [f"lifted: {lifted.subject} goes as configured again"],
+    )

@@ -17,7 +17,8 @@ from appliance.lab.dns_server import LabDns
 from appliance.lab.world import add_records
 from appliance.run import worker
 from appliance.run.directory import box_names
-from appliance.run.worker import CHECK_EVERY, DomainChecker
+from appliance.notices import Notices
+from appliance.run.domain_checks import CHECK_EVERY, DomainChecker
 from appliance.suppressions import SuppressionList
 from appliance.tenancy import Tenants
 from tests.support.process import FakeMta, context_of, new_home, running, settings_of
@@ -116,7 +117,7 @@ async def test_a_domain_is_looked_at_once_a_day_and_what_broke_is_said(
         assert box.tenant_id == BOX
         add_records(dns.zone, domains.records(box))
         at = clock.now_ms()
-        checker = DomainChecker(domains, settings.dns, lambda: at)
+        checker = DomainChecker(domains, settings.dns, Notices(engine), lambda: at)
         with caplog.at_level(logging.WARNING):
             await checker.step()
             asked = sum(dns.asked.values())

@@ -68,6 +68,12 @@ async def test_midnight_opens_a_new_budget_and_no_day_gets_more(traffic_class):
     assert found.by_wall["2027-01-15"] >= 0.9 * LIMIT
 
 
+async def test_what_is_reserved_just_before_midnight_counts_for_the_day_it_may_arrive_on():
+    found = await run(world_at(MIDNIGHT - 3 * MINUTE), 24 * 60, TRANSACTIONAL)
+    assert max(found.by_wall.values()) <= LIMIT
+    assert sum(found.by_wall.values()) == LIMIT
+
+
 STEPS = {
     "a day ahead": [(60, DAY)],
     "a day back": [(60, -DAY)],

@@ -13,7 +13,17 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-KEY = ["shard", "tenant_id", "traffic_class", "domain", "pool", "due_at", "message_id", "n", "status"]
+KEY = [
+    "shard",
+    "tenant_id",
+    "traffic_class",
+    "domain",
+    "pool",
+    "due_at",
+    "message_id",
+    "n",
+    "status",
+]
 INDEXES = {
     "recipient_waiting": (KEY, sa.text("status IN ('queued', 'deferred')")),
     "recipient_held": ([*KEY, "expires_at"], sa.text("status = 'held'")),

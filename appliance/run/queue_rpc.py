@@ -1,0 +1,145 @@
+"""Queue over RPC: what people ask of the queue of an mta process, and do to it, as plain tables."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
+
+from appliance.core import ids
+from appliance.core.errors import NotFoundError, UsageError
+from appliance.run.queue_summary import merged, summary_row
+from mta.scheduling.census import MOST_ROWS, By
+from mta.scheduling.changes import Action
+from mta.spool.questions import QueueFilter
+
+if TYPE_CHECKING:
+    from appliance.run.delivery import Delivery
+    from appliance.run.mta import Mta
+    from mta.message import Message, Recipient
+    from mta.scheduling.operations import Operations
+
+Handler = Callable[[Any], Awaitable[Any]]
+FILTERS: Final = frozenset(one.name for one in fields(QueueFilter))
+
+
+def queue_handlers(mta: Mta) -> dict[str, Handler]:
+    """The methods by name."""
+    return {
+        "queue_summary": _queue_summary(mta),
+        "queue_list": _queue_list(mta),
+        "queue_show": _queue_show(mta),
+        "queue_act": _queue_act(mta),
+    }
+
+
+def delivery_of(mta: Mta, number: int) -> Delivery:
+    """The delivery of a shard that this process owns."""
+    for delivery in mta.deliveries:
+        if delivery.shard.number == number:
+            return delivery
+    raise NotFoundError(f"shard {number} is not owned by {mta.context.name}")
+
+
+def _queue_summary(mta: Mta) -> Handler:
+    async def summary(payload: dict[str, Any]) -> dict[str, Any]:
+        by, limit = By(payload.get("by", By.DOMAIN)), int(payload.get("limit", MOST_ROWS))
+        censuses = [delivery.operations.census for delivery in mta.deliveries]
+        return merged([summary_row(by, await census.summary(by, limit)) for census in censuses])
+
+    return summary
+
+
+def _queue_list(mta: Mta) -> Handler:
+    async def listing(payload: dict[str, Any]) -> list[dict[str, Any]]:
+        wanted = _filter(payload.get("filter", {}))
+        after = tuple(payload.get("after") or (-1, -1))
+        limit = int(payload.get("limit", 100))
+        rows: list[dict[str, Any]] = []
+        for delivery in mta.deliveries:
+            operations = delivery.operations
+            found = await operations.find(wanted, (int(after[0]), int(after[1])), limit)
+            rows += [_recipient(operations, recipient) for recipient in found]
+        rows.sort(key=lambda row: (row["message_id"], row["n"]))
+        return rows[:limit]
+
+    return listing
+
+
+def _queue_show(mta: Mta) -> Handler:
+    async def show(payload: dict[str, Any]) -> dict[str, Any]:
+        message_id = int(payload["id"])
+        operations = delivery_of(mta, ids.shard_of(message_id)).operations
+        shown = await operations.show(message_id)
+        return {
+            "message": _message(shown.message),
+            "recipients": [_recipient(operations, r) for r in shown.recipients],
+            "events": [[e.seq, e.n, e.kind, e.at, e.data] for e in shown.events],
+        }
+
+    return show
+
+
+def _queue_act(mta: Mta) -> Handler:
+    async def act(payload: dict[str, Any]) -> dict[str, int]:
+        wanted = _filter(payload.get("filter", {}))
+        action, by = Action(payload["action"]), str(payload["by"])
+        pool = str(payload.get("pool", ""))
+        total = {"changed": 0, "being_sent": 0, "ready": 0}
+        for delivery in mta.deliveries:
+            if wanted.message_id and ids.shard_of(wanted.message_id) != delivery.shard.number:
+                continue
+            done = await delivery.operations.act(action, wanted, by=by, pool=pool)
+            total = {name: number + getattr(done, name) for name, number in total.items()}
+        return total
+
+    return act
+
+
+def _filter(given: dict[str, Any]) -> QueueFilter:
+    unknown = sorted(set(given) - FILTERS)
+    if unknown:
+        raise UsageError(
+            f"the queue has no filter {', '.join(unknown)}: use {', '.join(sorted(FILTERS))}"
+        )
+    return QueueFilter(**given)
+
+
+def _recipient(operations: Operations, recipient: Recipient) -> dict[str, Any]:
+    status, reason = operations.standing(recipient)
+    return {
+        "id": ids.to_text(recipient.message_id),
+        "message_id": recipient.message_id,
+        "n": recipient.n,
+        "tenant_id": recipient.tenant_id,
+        "class": recipient.traffic_class,
+        "address": recipient.address,
+        "domain": recipient.domain,
+        "status": status,
+        "reason": reason,
+        "next": 0 if recipient.status.is_final else recipient.due_at,
+        "expires": recipient.expires_at,
+        "attempts": recipient.attempts,
+        "host": recipient.last_host,
+        "egress": recipient.last_egress,
+        "pool": recipient.pool,
+    }
+
+
+def _message(message: Message) -> dict[str, Any]:
+    return {
+        "id": ids.to_text(message.id),
+        "tenant_id": message.tenant_id,
+        "credential_id": message.credential_id,
+        "class": message.traffic_class,
+        "sender": message.envelope_from,
+        "from": message.header_from,
+        "message_id": message.message_id,
+        "subject": message.subject,
+        "size": message.size,
+        "accepted_at": message.accepted_at,
+        "client": message.client,
+        "tags": message.tags,
+        "metadata": message.metadata,
+        "signing_domain": message.signing_domain,
+    }

@@ -1,0 +1,236 @@
+"""MTA-20: yesterday's TLS reports go to those who ask for them, once, by mail and by HTTPS."""
+
+from __future__ import annotations
+
+import email
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from appliance.core import clock
+from appliance.core.dns import Resolver
+from appliance.core.errors import StoreError
+from appliance.core.settings import Box, Settings
+from appliance.core.settings import TlsReports as Options
+from appliance.lab.dns_server import Fault, LabDns
+from appliance.run.tls_reports import TlsCounts, TlsReporter, tls_reporter
+from appliance.tls_reports import Reporter, TlsReports, begins_at
+from appliance.tls_reports.service import AGAIN, LEASE
+from mta.message import Source, Submission
+from mta.transport.https import HttpsClient
+from mta.transport.tls_results import AppliedPolicy, Failure, PolicyType, TlsResults
+from tests.support.authority import known_root, trusting
+from tests.support.control import START
+from tests.support.delivery import dns_settings
+from tests.support.web_host import WebHost
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+TODAY = START - START % clock.DAY
+YESTERDAY = TODAY - clock.DAY
+BOX = Reporter(organisation="Shop", contact="tls@box.example", hostname="box.example")
+RECORD = "v=TLSRPTv1; rua="
+
+
+class Desk:
+    """The reporter with all it talks to."""
+
+    def __init__(self, engine: Any, now: Any, dns: LabDns, web: WebHost) -> None:
+        self.engine, self.now, self.dns, self.web = engine, now, dns, web
+        self.queued: list[Submission] = []
+        self.error: Exception | None = None
+        self.results = TlsResults(now)
+        self.room = TlsReports(engine, now)
+
+    async def submit(self, submission: Submission) -> int:
+        if self.error is not None:
+            raise self.error
+        self.queued.append(submission)
+        return len(self.queued)
+
+    def publish(self, rua: str, domain: str = "good.test") -> None:
+        self.dns.zone[f"_smtp._tls.{domain}"] = {"TXT": [RECORD + rua]}
+
+    async def count(self, domain: str = "good.test") -> None:
+        """Some sessions of yesterday, through the mta's side."""
+        self.now.move(-clock.DAY)
+        policy = AppliedPolicy(type=PolicyType.NONE, domain=domain)
+        for _ in range(3):
+            self.results.succeeded(policy)
+        self.results.failed(policy, Failure.NO_STARTTLS, "not offered", place=("mx", "192.0.2.1"))
+        self.now.move(clock.DAY)
+        await TlsCounts(self.results, self.room, enabled=True).share()
+
+    def reporter(self) -> TlsReporter:
+        """A worker that has just been started, at the hour of the reports."""
+        self.now.at = max(self.now.at, begins_at(YESTERDAY, BOX.hostname))
+        resolver = Resolver(dns_settings(self.dns, timeout=1.0), now=self.now)
+        https = HttpsClient(resolver, allow_private=True, context=trusting(), port=self.web.port)
+        return TlsReporter(
+            reports=self.room,
+            reporter=BOX,
+            resolver=resolver,
+            https=https,
+            submit=self.submit,
+            now=self.now,
+        )
+
+
+@pytest.fixture
+async def desk(engine, now) -> AsyncIterator[Desk]:
+    web_context = known_root().issue("reports.good.test").context()
+    zone = {"reports.good.test": {"A": ["127.0.0.1"]}}
+    async with LabDns(zone) as dns, WebHost(web_context) as web:
+        yield Desk(engine, now, dns, web)
+
+
+def counts(body: bytes) -> tuple[int, int]:
+    (policy,) = json.loads(gzip.decompress(body))["policies"]
+    return tuple(policy["summary"].values())
+
+
+async def test_a_report_goes_by_mail_through_the_queue(desk: Desk) -> None:
+    desk.publish("mailto:tls@good.test")
+    await desk.count()
+    assert not await desk.reporter().step()
+    (submission,) = desk.queued
+    assert (submission.source, submission.envelope_from) == (Source.NOTICE, "")
+    assert [r.address for r in submission.recipients] == ["tls@good.test"]
+    mail: Any = email.message_from_bytes(submission.data)
+    assert mail["X-Pillarbox-Idempotency-Key"].startswith("tlsrpt ")
+    assert mail["X-Pillarbox-Class"] == "transactional"
+    assert counts(mail.get_payload()[1].get_payload(decode=True)) == (3, 1)
+
+
+async def test_a_report_goes_by_https(desk: Desk) -> None:
+    desk.publish("https://reports.good.test/tls?box=1")
+    desk.web.status = 201
+    await desk.count()
+    await desk.reporter().step()
+    ((line, headers, body),) = desk.web.requests
+    assert line == "POST /tls?box=1 HTTP/1.1"
+    assert headers["host"] == "reports.good.test"
+    assert headers["content-type"] == "application/tlsrpt+gzip"
+    assert counts(body) == (3, 1)
+
+
+async def test_a_restart_sends_nothing_twice(desk: Desk) -> None:
+    desk.publish("mailto:tls@good.test,https://reports.good.test/")
+    await desk.count()
+    for _ in range(3):
+        await desk.reporter().step()
+        desk.now.move(clock.HOUR)
+    assert (len(desk.queued), len(desk.web.requests)) == (1, 1)
+
+
+async def test_after_a_crash_the_mail_has_the_same_key_and_the_report_the_same_id(
+    desk: Desk,
+) -> None:
+    desk.publish("mailto:tls@good.test")
+    await desk.count()
+    reporter = desk.reporter()
+
+    async def dies(*_: object) -> bool:
+        raise StoreError("the disk is gone")
+
+    desk.room.sent = dies  # type: ignore[method-assign]
+    await reporter.step()
+    del desk.room.sent
+    assert await reporter.step() is False
+    assert len(desk.queued) == 1  # its lease is not over
+    desk.now.move(LEASE)
+    await desk.reporter().step()
+    first, second = (email.message_from_bytes(s.data) for s in desk.queued)
+    for name in ("X-Pillarbox-Idempotency-Key", "Message-ID", "Subject"):
+        assert first[name] == second[name]
+    assert first.get_payload()[1].as_string() == second.get_payload()[1].as_string()
+
+
+async def test_nothing_leaves_before_the_hour_of_the_box(desk: Desk) -> None:
+    desk.publish("mailto:tls@good.test")
+    await desk.count()
+    reporter = desk.reporter()
+    desk.now.at = begins_at(YESTERDAY, BOX.hostname) - 1
+    await reporter.step()
+    assert desk.queued == []
+    desk.now.move(1)
+    await reporter.step()
+    assert len(desk.queued) == 1
+
+
+@pytest.mark.parametrize("fault", ["404", "refused", "wrong name"])
+async def test_what_fails_is_tried_again_in_an_hour(desk: Desk, fault: str) -> None:
+    host = "reports.good.test" if fault != "wrong name" else "else.good.test"
+    desk.dns.zone["else.good.test"] = {"A": ["127.0.0.1"]}
+    desk.publish("mailto:tls@good.test" if fault == "refused" else f"https://{host}/")
+    desk.web.status = 404
+    desk.error = StoreError("no space") if fault == "refused" else None
+    await desk.count()
+    reporter = desk.reporter()
+    await reporter.step()
+    desk.dns.zone["_smtp._tls.good.test"] = {"TXT": [RECORD + "https://reports.good.test/"]}
+    desk.web.status, desk.web.requests = 200, []
+    desk.now.move(AGAIN - 1)
+    await reporter.step()
+    assert desk.web.requests == []
+    desk.now.move(1 + clock.HOUR)  # DNS has forgotten the old record, too
+    await reporter.step()
+    assert len(desk.web.requests) == 1
+
+
+async def test_a_domain_that_asks_for_nothing_gets_nothing(desk: Desk) -> None:
+    await desk.count()
+    await desk.count('od"d.test')
+    await desk.reporter().step()
+    assert (desk.queued, desk.web.requests) == ([], [])
+    desk.now.move(2 * clock.HOUR)
+    assert await desk.room.claim(10) == []
+
+
+async def test_a_name_server_that_cannot_say_is_asked_again(desk: Desk) -> None:
+    desk.publish("mailto:tls@good.test")
+    desk.dns.faults["_smtp._tls.good.test"] = Fault.SERVFAIL
+    await desk.count()
+    reporter = desk.reporter()
+    await reporter.step()
+    assert desk.queued == []
+    del desk.dns.faults["_smtp._tls.good.test"]
+    desk.now.move(AGAIN)
+    await reporter.step()
+    assert len(desk.queued) == 1
+
+
+async def test_counts_that_cannot_be_stored_are_kept(desk: Desk) -> None:
+    policy = AppliedPolicy(type=PolicyType.NONE, domain="good.test")
+    desk.results.succeeded(policy)
+
+    class Full:
+        async def add(self, _tallies: object) -> None:
+            raise StoreError("no space")
+
+    with pytest.raises(StoreError):
+        await TlsCounts(desk.results, Full(), enabled=True).share()
+    (tally,) = desk.results.drain()
+    assert tally.count == 1
+
+
+async def test_with_reports_switched_off_counts_are_dropped(desk: Desk) -> None:
+    desk.results.succeeded(AppliedPolicy(type=PolicyType.NONE, domain="good.test"))
+    await TlsCounts(desk.results, desk.room, enabled=False).share()
+    assert desk.results.drain() == []
+    await desk.room.open(TODAY + clock.DAY)
+    assert await desk.room.claim(10) == []
+
+
+async def test_the_settings_say_who_reports(engine, desk: Desk) -> None:
+    box = Box(hostname="Box.Example")
+    plain = tls_reporter(Settings(box=box), engine, desk.submit)._reporter
+    assert plain == Reporter(
+        organisation="box.example", contact="postmaster@box.example", hostname="box.example"
+    )
+    options = Options(organisation="Shop", contact="tls@shop.example")
+    named = tls_reporter(Settings(box=box, tls_reports=options), engine, desk.submit)._reporter
+    assert (named.organisation, named.contact) == ("Shop", "tls@shop.example")
