@@ -167,15 +167,13 @@ class Job:
             first = number % len(order)
             for depth in (*order[first:], *order[:first]):
                 words = f"{state}, {depth:,}, round {number + 1}"
-                look = self._look(words, partial(self._trial, homes[depth]))
-                if look is not None:
-                    found[depth].append(look)
+                found[depth].append(self._look(words, partial(self._trial, homes[depth])))
         return found
 
-    def _trial(self, where: Home) -> report.Figures:
+    def _trial(self, where: Home, found: report.Figures) -> None:
         with RunningBox(where) as box:
             try:
-                return trial(box, self._world, self._options.messages)
+                trial(box, self._world, self._options.messages, found)
             finally:
                 for words in box.complaints():
                     note(f"  log: {words}")
@@ -221,9 +219,7 @@ class Job:
             for name, found in rounds.items():
                 fill.set_due(where, clock.now_ms() + (HALF_A_DAY if name == "not due" else 0))
                 words = f"flood {name}, round {number + 1}"
-                look = self._look(words, lambda: scenarios.flood(where, self._world))
-                if look is not None:
-                    found.append(look)
+                found.append(self._look(words, partial(scenarios.flood, where, self._world)))
         self._told("flood", "flood", rounds)
         shutil.rmtree(where.path, ignore_errors=True)
 
@@ -246,11 +242,10 @@ class Job:
                 fill.set_due(where, clock.now_ms() + (HALF_A_DAY if name == "not due" else 0))
                 self._world.sink.ask("mute", on=name == "is mute")
                 words = f"dead destination {name}, round {number + 1}"
-                look = self._look(
-                    words, lambda: scenarios.dead(where, self._world, self._options.messages)
-                )
-                if look is not None:
-                    found.append(look | {"left": float(fill.waiting_count(where))})
+                messages = self._options.messages
+                look = partial(scenarios.dead, where, self._world, messages)
+                found.append(self._look(words, look))
+                found[-1]["left"] = float(fill.waiting_count(where))
         self._world.sink.ask("mute", on=False)
         self._told("dead", "destination", rounds)
         shutil.rmtree(where.path, ignore_errors=True)
@@ -270,14 +265,14 @@ class Job:
         note(f"{name}: filled in {took:.0f} s, {size} MB")
         return where
 
-    def _look(self, words: str, look: Callable[[], report.Figures]) -> report.Figures | None:
-        started = time.monotonic()
+    def _look(self, words: str, look: Callable[[report.Figures], None]) -> report.Figures:
+        """What was found; after an error, what was found before it."""
+        started, found = time.monotonic(), report.Figures()
         try:
-            found = look()
+            look(found)
         except BenchError as error:
             self._result["errors"].append(f"{words}: {error}")
             note(f"{words}: FAILED: {error}")
-            return None
         figures = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
         note(f"{words} ({time.monotonic() - started:.0f} s): {figures}")
         return found

@@ -1,10 +1,6 @@
-"""TLS reports at work: the mta's counts go to the room, the worker sends yesterday's reports.
+"""TLS reports at work: the worker sends yesterday's to every domain that asks for them.
 
-    TlsCounts     in each mta process: stores what was counted since the last turn
-    TlsReporter   in the worker: once a day, some hours after midnight (UTC), a report to every domain
-                  that asks for one; by mail through the box's own queue, or by HTTPS
-
-A report is claimed, sent, marked: a worker that dies in between sends it again under the same id. A mail
+Once a day, some hours after midnight (UTC), by mail through the box's own queue or by HTTPS. A report is claimed, sent, marked: a worker that dies in between sends it again under the same id. A mail
 has that id as its idempotency key, so it is queued once; a POST may come twice, and receivers know it by
 its id. Mail is done once it is in the queue; a POST that fails is tried again hourly for a day.
 """
@@ -19,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock, tasks
 from appliance.core.dns import DnsTemporaryError, NoRecordError, NoSuchNameError, Resolver
-from appliance.core.errors import PillarboxError, StoreError
+from appliance.core.errors import PillarboxError
 from appliance.run.handover import BOX_CREDENTIAL, BOX_TENANT
 from appliance.tls_reports import (
     Due,
@@ -40,7 +36,6 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from appliance.core.settings import Settings
-    from mta.transport.tls_results import TlsResults
 
 CLAIMED_AT_ONCE: Final = 50
 _SENT_AT_ONCE: Final = 10
@@ -49,24 +44,6 @@ _CONTENT_TYPE: Final = "application/tlsrpt+gzip"
 log = logging.getLogger(__name__)
 
 Submit = Callable[[Submission], Awaitable[int]]
-
-
-class TlsCounts:
-    """What one mta process counted, on its way to the room."""
-
-    def __init__(self, results: TlsResults, reports: TlsReports, *, enabled: bool) -> None:
-        self._results, self._reports, self._enabled = results, reports, enabled
-
-    async def share(self) -> None:
-        """Store what was counted since the last time; what cannot be stored is kept. Raises StoreError."""
-        tallies = self._results.drain()
-        if not tallies or not self._enabled:
-            return
-        try:
-            await self._reports.add(tallies)
-        except StoreError:
-            self._results.put_back(tallies)
-            raise
 
 
 class TlsReporter:

@@ -28,7 +28,7 @@ from mta.warmup.decide import DayFacts, Decision, Kind, decide, restarted
 from mta.warmup.model import BUDGETS, WarmupState, budget_key, warmup_provider
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import tzinfo
 
     from appliance.history import LoggedEvent, LogReader
@@ -110,19 +110,15 @@ class WarmupConsumer:
 
     async def apply(self, events: Sequence[LoggedEvent]) -> None:
         """Count what this process has not counted."""
-        told = [event for event in events if event.kind in _COUNTED]
-        fresh = [e for e in told if e.id not in self._counted.get(e.shard, frozenset())]
+        concerned = [event for event in events if event.kind in _COUNTED]
+        fresh = [e for e in concerned if e.id not in self._counted.get(e.shard, frozenset())]
         known = await self._book.providers() if fresh else {}
         if known:
-            where = [(event, await self._sent(event)) for event in fresh]
-            placed = [
-                (event, sent, warmup_provider(sent.provider, known[sent.egress]))
-                for event, sent in where
-                if sent is not None and sent.egress in known
-            ]
+            told = [(event, await self._sent(event)) for event in fresh]
+            placed = [(event, sent, _provider(sent, known)) for event, sent in told if sent]
             await self._book.count(self._counts(placed))
-        for shard in {event.shard for event in told}:
-            self._counted[shard] = frozenset(one.id for one in told if one.shard == shard)
+        for shard in {event.shard for event in concerned}:
+            self._counted[shard] = frozenset(one.id for one in concerned if one.shard == shard)
 
     async def _sent(self, event: LoggedEvent) -> Sent | None:
         if event.kind is EventKind.COMPLAINED:
@@ -132,6 +128,8 @@ class WarmupConsumer:
     def _counts(self, placed: Iterable[tuple[LoggedEvent, Sent, str]]) -> list[DayCounts]:
         counts: dict[tuple[str, str, str], Counter[str]] = {}
         for event, sent, provider in placed:
+            if not provider:
+                continue
             place = (sent.egress, provider, day_of(event.at, self._zone))
             counts.setdefault(place, Counter()).update(columns(event.kind, sent.category))
         return [
@@ -139,6 +137,13 @@ class WarmupConsumer:
             for (egress, provider, day), count in counts.items()
             if count
         ]
+
+
+def _provider(sent: Sent, known: Mapping[str, frozenset[str]]) -> str:
+    """The provider whose warmup an attempt belongs to; "" = none."""
+    providers = known.get(sent.egress, frozenset())
+    found = warmup_provider(sent.provider, providers)
+    return found if found in providers else ""
 
 
 def columns(kind: EventKind, category: str) -> tuple[str, ...]:

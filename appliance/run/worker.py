@@ -20,7 +20,14 @@ from appliance.core.secrets import MasterKeys
 from appliance.credentials import Credentials
 from appliance.domains import Domains
 from appliance.egress import Egresses, Pools, default_egress
-from appliance.history import LogWriter, RpcOutbox, Shipper, SuppressionConsumer, write_partitions
+from appliance.history import (
+    LogReader,
+    LogWriter,
+    RpcOutbox,
+    Shipper,
+    SuppressionConsumer,
+    write_partitions,
+)
 from appliance.limits import Budgets, LoginFailures
 from appliance.notices import Notices
 from appliance.operations import Operations
@@ -32,9 +39,13 @@ from appliance.run.egress_drainer import BoxDrainer
 from appliance.run.loops import Loops
 from appliance.run.shard_owners import ShardOwners
 from appliance.run.usage import UsageConsumer
+from appliance.run.warmup_days import STEP_PAUSE, Deliveries, WarmupConsumer, WarmupDays
 from appliance.shaping import ThrottleStore
+from appliance.shaping.file import ShapingFile, places
 from appliance.suppressions import SuppressionList
 from appliance.tenancy import Tenants
+from appliance.warmup import DayBook
+from mta.warmup.day import zone_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -84,11 +95,19 @@ class Worker:
         self._keys = MasterKeys.load(home.keys_file)
         self._suppressions = SuppressionList(engine)
         self._credentials = Credentials(engine, self._keys)
+        self._zone = zone_of(settings.warmup.timezone)
+        self._days = DayBook(engine)
+        reader = LogReader(settings.database.url or home.log_dir)
         self._shipper = Shipper(
             [OwnersOutbox(self._owners, shard) for shard in context.shards],
             self._writer,
-            [SuppressionConsumer(self._suppressions), UsageConsumer(self._credentials)],
+            [
+                SuppressionConsumer(self._suppressions),
+                UsageConsumer(self._credentials),
+                WarmupConsumer(self._days, self._zone, Deliveries(reader)),
+            ],
         )
+        self._is_caught_up = False  # whether the log has all that happened while nobody shipped
 
     async def start(self) -> None:
         """Open the log and turn the loops."""
@@ -101,6 +120,7 @@ class Worker:
             "domains", self._check_domains, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE
         )
         self._start_address_checks()
+        self._start_warmup()
 
     async def close(self) -> None:
         """Let everything go."""
@@ -111,7 +131,9 @@ class Worker:
 
     async def _ship(self) -> bool:
         async with self._writing:
-            return await self._shipper.step()
+            more = await self._shipper.step()
+        self._is_caught_up = self._is_caught_up or not more
+        return more
 
     async def _tidy(self) -> bool:
         """Forget what is no longer kept; let what has expired end."""
@@ -140,6 +162,25 @@ class Worker:
         names = await sending_names(settings, self._engine)
         domains = Domains(self._engine, self._keys, names, queue_life=life)
         return await DomainChecker(domains, settings.dns, Notices(self._engine)).step()
+
+    def _start_warmup(self) -> None:
+        """Judge each day of each warmup when it is over."""
+        settings, home = self._context.settings, self._context.home
+        shaping = ShapingFile(places(settings, home))
+
+        def has_feedback_loop(name: str) -> bool:
+            provider = shaping.load_or_shipped().providers.get(name)
+            return provider is not None and provider.feedback_loop
+
+        days = WarmupDays(
+            self._days,
+            Budgets(self._engine),
+            zone=self._zone,
+            idle_days=settings.warmup.idle_days,
+            has_feedback_loop=has_feedback_loop,
+            is_caught_up=lambda: self._is_caught_up,
+        )
+        self._loops.start("warmup", days.step, pause=STEP_PAUSE, limit=10 * STEP_PAUSE)
 
     def _start_address_checks(self) -> None:
         """Forward and reverse DNS of the egress addresses, and the blocklists."""

@@ -42,12 +42,16 @@ def medians(rounds: Sequence[Figures]) -> Figures:
 
 def ratios(rounds: Sequence[Figures], empty: Sequence[Figures]) -> Figures:
     """Rates beside those of the empty queue, round by round; then the median."""
-    pairs = list(zip(rounds, empty, strict=False))
-    return {
-        name: round(statistics.median(one[name] / other[name] for one, other in pairs), 3)
-        for name in RATES
-        if pairs and all(name in one and name in other for one, other in pairs)
-    }
+    found: Figures = {}
+    for name in RATES:
+        pairs = [
+            (a[name], b[name])
+            for a, b in zip(rounds, empty, strict=True)
+            if name in a and name in b
+        ]
+        if pairs:
+            found[name] = round(statistics.median(one / other for one, other in pairs), 3)
+    return found
 
 
 def depths_table(cells: Sequence[Mapping[str, object]]) -> str:

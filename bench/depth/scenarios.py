@@ -30,10 +30,10 @@ _SAME = "d0.s1.slow.test"
 _OTHER = "d0.s1.fast.test"
 
 
-def flood(home: Home, world: World) -> dict[str, float]:
+def flood(home: Home, world: World, found: dict[str, float]) -> None:
     """Latencies of the urgent tenant's messages, by where they go."""
     with RunningBox(home) as box:
-        found = {"start_s": box.healthy_after()}
+        found["start_s"] = box.healthy_after()
         world.sink.ask("reset")
         time.sleep(2.0)
         flooded = world.sink.ask("count", label="flood")[0]
@@ -55,18 +55,16 @@ def flood(home: Home, world: World) -> dict[str, float]:
         found["flood_s"] = (world.sink.ask("count", label="flood")[0] - flooded) / took
         found |= _urgent(world, accepted)
         found["pss_mb"] = box.memory()
-    return found
 
 
-def dead(home: Home, world: World, messages: int) -> dict[str, float]:
+def dead(home: Home, world: World, messages: int, found: dict[str, float]) -> None:
     """What the living get of the box."""
     with RunningBox(home) as box:
-        found = {"start_s": box.healthy_after()}
+        found["start_s"] = box.healthy_after()
         looks.warm_up(box, world)
         found |= looks.burst(box, world, messages)
         found |= looks.paced(box, world, rate=100.0, count=1000)
         found["pss_mb"] = box.memory()
-    return found
 
 
 def _urgent(world: World, accepted: dict[str, int]) -> dict[str, float]:

@@ -53,9 +53,9 @@ class World:
     tenants: dict[str, int]
 
 
-def trial(box: RunningBox, world: World, messages: int) -> dict[str, float]:
-    """Everything of one box, which has just been started."""
-    found = {"start_s": box.healthy_after()}
+def trial(box: RunningBox, world: World, messages: int, found: dict[str, float]) -> None:
+    """Everything of one box, which has just been started; `found` keeps what was seen before an error."""
+    found["start_s"] = box.healthy_after()
     found["settle_s"] = box.settle()
     found["pss_mb"] = box.memory()
     found |= {f"pss_{name}_mb": value for name, value in box.memory_by_process().items()}
@@ -78,7 +78,6 @@ def trial(box: RunningBox, world: World, messages: int) -> dict[str, float]:
         words=("kill_ms", "revive_ms", "revived_s"),
     )
     found["pss_after_mb"] = box.memory()
-    return found
 
 
 def warm_up(box: RunningBox, world: World) -> None:

@@ -163,10 +163,20 @@ class Pillarbox:
         )
 
 
+SHAPING = """
+# The one sink stands for all receivers: without the pace that a real one is written to.
+[default]
+connections = 10
+messages_per_connection = 100
+tls = "opportunistic"
+"""
+
+
 async def make_home(home: Home, settings: Settings) -> Zone:
     """A box with one tenant and one verified domain; returns what its DNS has to say."""
     home.create()
     home.config_file.write_text(to_toml(settings), encoding="utf-8")
+    (home.path / "shaping.toml").write_text(SHAPING, encoding="utf-8")
     engine = open_engine(home.control_db)
     try:
         made = await initialise(home, settings, engine)

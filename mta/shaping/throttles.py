@@ -243,7 +243,11 @@ def _counted_for(kind: ActionKind, answer: Answer) -> Subject | None:
 
 def _heard(actions: list[Action], changes: tuple[Change, ...]) -> Heard:
     """Of two rules that disagree about the answer the first in the file is right."""
-    kinds = {ActionKind.DEFER: Treat.DEFER, ActionKind.BOUNCE: Treat.BOUNCE}
+    kinds = {
+        ActionKind.DEFER: Treat.DEFER,
+        ActionKind.NEXT_ADDRESS: Treat.DEFER,
+        ActionKind.BOUNCE: Treat.BOUNCE,
+    }
     treated = next((each for each in actions if each.kind in kinds), None)
     plain = (each.seconds for each in actions if each.kind is ActionKind.PLAINTEXT)
     return Heard(

@@ -233,7 +233,8 @@ class Questions:
 
     def held_expired(self, now: int, limit: int) -> list[Recipient]:
         """Held recipients whose life is over."""
-        return [recipient_of(row) for row in self._rows("held_expired", (self._shard, now, limit))]
+        places = self._rows("held_expired", (self._shard, now, limit))
+        return [recipient_of(row) for place in places for row in self._rows("one", tuple(place))]
 
     def _end(self, name: str, after: tuple[Any, ...], size: int) -> Any:
         """The last place of the slice behind `after`; None when it is the last slice."""

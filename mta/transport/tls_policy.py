@@ -124,6 +124,8 @@ class TlsTools:
     lenient: ssl.SSLContext = field(default_factory=lenient_context)
     authorities: ssl.SSLContext = field(default_factory=strict_context)
     now: Callable[[], int] = clock.now_ms
+    seen: Callable[[str, str], None] = lambda _connection, _tls: None
+    """Told of each connection: "opened" or "failed"; the version of TLS, "none", "failed" or ""."""
 
 
 class ByPolicy(Approach):
@@ -157,6 +159,7 @@ class ByPolicy(Approach):
     def opened(self, tried: tuple[Target, ...], conversation: Conversation) -> None:
         """Forget or remember that the host's TLS is broken; count the session."""
         target, memory = tried[-1], self._tools.memory
+        self._tools.seen("opened", conversation.tls.partition(" ")[0] or "none")
         if conversation.tls:
             memory.worked(target.host, target.address)
         elif len(tried) > 1 and tried[-2].tls is TlsMode.OPPORTUNISTIC:
@@ -171,6 +174,7 @@ class ByPolicy(Approach):
 
     def failed(self, tried: tuple[Target, ...], failed: OpenFailed) -> None:
         """Count the session where TLS was the reason."""
+        self._tools.seen("failed", "failed" if failed.failure is not None else "")
         policy = self._policy(tried[-1])
         if len(tried) == 1 and failed.failure is not None and policy is not None:
             self._count(policy, tried[-1], failed.source, failed.failure, failed.reply.text)

@@ -139,7 +139,7 @@ async def test_what_has_expired_is_tidied_away_with_a_line_in_the_audit_log(engi
     now.move(HOUR)
     assert await operations.forget_expired() == 1
     last = (await AuditLog(engine).list(ADMIN))[0]
-    assert (last.action, last.by, last.subject) == ("pause.end", "clock", "pause of tag news")
+    assert (last.action, last.by, last.record) == ("pause.end", "clock", "pause of tag news")
     assert "typo" in last.detail
 
 

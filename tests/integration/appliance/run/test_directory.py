@@ -18,9 +18,12 @@ from appliance.operations import Operations, Target
 from appliance.run.directory import POLL_SECONDS, DirectoryReader, box_names, queue_life_ms
 from appliance.suppressions import SuppressionList
 from appliance.tenancy import Tenants
+from appliance.warmup import Warmups
 from mta.directory import FromPolicy
 from mta.egress import EgressState, Member, TenantPools
 from mta.signing import keys as signing_keys
+from mta.warmup.model import WarmupState
+from mta.warmup.schedule import SHIPPED, load_schedule
 
 ADMIN = Scope.system(by="ann")
 KEYS = MasterKeys({1: b"k" * 32})
@@ -247,3 +250,16 @@ async def test_a_kill_in_one_process_is_seen_by_anothers_next_poll(reader, contr
     calm = await reader.poll()
     assert calm is not None
     assert calm.kill_switch is None
+
+
+async def test_warmups_reach_the_mta_with_their_limits_and_pauses(engine, reader):
+    assert (await reader.load()).warmup == {}
+    warmups = Warmups(engine)
+    await warmups.start(ADMIN, "mx1", load_schedule(SHIPPED / "standard.toml"))
+    found = (await reader.poll()).warmup
+    assert {(egress, plan.limit) for (egress, _), plan in found.items()} == {("mx1", 200)}
+    await warmups.pause(ADMIN, "mx1", ["google"], reason="listed")
+    await warmups.finish(ADMIN, "mx1", ["apple"])
+    found = (await reader.poll()).warmup
+    assert found["mx1", "google"].why == "listed (ann)"
+    assert found["mx1", "apple"].state is WarmupState.WARM

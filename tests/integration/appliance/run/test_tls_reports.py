@@ -5,6 +5,8 @@ from __future__ import annotations
 import email
 import gzip
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,15 +17,19 @@ from appliance.core.errors import StoreError
 from appliance.core.settings import Box, Settings
 from appliance.core.settings import TlsReports as Options
 from appliance.lab.dns_server import Fault, LabDns
-from appliance.run.tls_reports import TlsCounts, TlsReporter, tls_reporter
+from appliance.lab.receiver import Receiver
+from appliance.run.tls_reports import TlsReporter, tls_reporter
 from appliance.tls_reports import Reporter, TlsReports, begins_at
 from appliance.tls_reports.service import AGAIN, LEASE
+from mta.directory import DkimKey, SendingDomain
 from mta.message import Source, Submission
+from mta.signing.keys import make_ed25519
 from mta.transport.https import HttpsClient
 from mta.transport.tls_results import AppliedPolicy, Failure, PolicyType, TlsResults
 from tests.support.authority import known_root, trusting
 from tests.support.control import START
 from tests.support.delivery import dns_settings
+from tests.support.way import open_way, until
 from tests.support.web_host import WebHost
 
 if TYPE_CHECKING:
@@ -62,7 +68,7 @@ class Desk:
             self.results.succeeded(policy)
         self.results.failed(policy, Failure.NO_STARTTLS, "not offered", place=("mx", "192.0.2.1"))
         self.now.move(clock.DAY)
-        await TlsCounts(self.results, self.room, enabled=True).share()
+        await self.room.add(self.results.drain())
 
     def reporter(self) -> TlsReporter:
         """A worker that has just been started, at the hour of the reports."""
@@ -203,28 +209,6 @@ async def test_a_name_server_that_cannot_say_is_asked_again(desk: Desk) -> None:
     assert len(desk.queued) == 1
 
 
-async def test_counts_that_cannot_be_stored_are_kept(desk: Desk) -> None:
-    policy = AppliedPolicy(type=PolicyType.NONE, domain="good.test")
-    desk.results.succeeded(policy)
-
-    class Full:
-        async def add(self, _tallies: object) -> None:
-            raise StoreError("no space")
-
-    with pytest.raises(StoreError):
-        await TlsCounts(desk.results, Full(), enabled=True).share()
-    (tally,) = desk.results.drain()
-    assert tally.count == 1
-
-
-async def test_with_reports_switched_off_counts_are_dropped(desk: Desk) -> None:
-    desk.results.succeeded(AppliedPolicy(type=PolicyType.NONE, domain="good.test"))
-    await TlsCounts(desk.results, desk.room, enabled=False).share()
-    assert desk.results.drain() == []
-    await desk.room.open(TODAY + clock.DAY)
-    assert await desk.room.claim(10) == []
-
-
 async def test_the_settings_say_who_reports(engine, desk: Desk) -> None:
     box = Box(hostname="Box.Example")
     plain = tls_reporter(Settings(box=box), engine, desk.submit)._reporter
@@ -234,3 +218,32 @@ async def test_the_settings_say_who_reports(engine, desk: Desk) -> None:
     options = Options(organisation="Shop", contact="tls@shop.example")
     named = tls_reporter(Settings(box=box, tls_reports=options), engine, desk.submit)._reporter
     assert (named.organisation, named.contact) == ("Shop", "tls@shop.example")
+
+
+async def test_the_queue_takes_the_mail_signs_it_and_takes_it_once(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.publish("mailto:tls@good.test")
+    await desk.count()
+    await desk.reporter().step()
+    submission = replace(desk.queued[0], received_at=clock.now_ms())
+    key = DkimKey(selector="s1", algorithm="ed25519-sha256", private_key=make_ed25519())
+    box = SendingDomain(
+        id=0,
+        tenant_id=0,
+        name="box.example",
+        verified=True,
+        keys=(key,),
+        published=frozenset({"s1"}),
+    )
+    async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
+        way.directory = replace(way.directory, box_keys=box)
+        first = await way.intake.accept(submission)
+        assert await way.intake.accept(submission) == first
+        await until(lambda: mx.messages)
+        (received,) = mx.messages
+        assert received.mail_from == ""
+        assert b"X-Pillarbox" not in received.data
+        head = received.data.partition(b"\r\n\r\n")[0]
+        assert b"DKIM-Signature:" in head
+        assert b"d=box.example" in head

@@ -15,9 +15,9 @@ from appliance.domains import Domains
 from appliance.history import EventFilters, LogReader
 from appliance.lab.dns_server import LabDns
 from appliance.lab.world import add_records
+from appliance.notices import Notices
 from appliance.run import worker
 from appliance.run.directory import box_names
-from appliance.notices import Notices
 from appliance.run.domain_checks import CHECK_EVERY, DomainChecker
 from appliance.suppressions import SuppressionList
 from appliance.tenancy import Tenants

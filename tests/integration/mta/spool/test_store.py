@@ -9,15 +9,17 @@ import pytest
 
 from appliance.core.errors import FencedError, StoreError
 from mta.message import ReturnPathMode, Source
-from mta.spool.batch import IDEMPOTENCY_MS
-from mta.spool.questions import QueueFilter
-from mta.spool.store import Cursor, QueueKey, Waiting
-from mta.status import Status, TrafficClass
+from mta.spool import questions
+from mta.spool.batch import IDEMPOTENCY_MS, Event
+from mta.spool.questions import FIRST, Kind, Known, QueueFilter
+from mta.spool.store import Cursor, QueueKey, Reroute, Waiting
+from mta.status import EventKind, Status, TrafficClass
 from tests.support.recipients import NOW, admitted, message, recipient, settlement
 from tests.support.spools import MINUTE, Spool
 from tests.support.way import backend_at
 
 KEY = QueueKey(7, "transactional", "example.net")
+KEY_SPAN = (-1, "", "", "", -1, -1, -1, 1 << 62, "", "", "", 0, 0, 0)
 
 
 # -- accept -----------------------------------------------------------------------------------
@@ -295,10 +297,11 @@ def test_the_list_for_people_is_complete_in_order_and_without_doubles(spool, see
             admitted(number, *(recipient(number, n, status=s) for n, s in enumerate(states)))
         )
         wanted += [(number, n) for n, s in enumerate(states) if s.is_waiting or s is Status.HELD]
-    found, after = [], (-1, -1)
-    while page := spool.store.find(QueueFilter(), after, 7):
-        found += [(r.message_id, r.n) for r in page]
-        after = found[-1]
+    found, after = [], FIRST
+    while after is not None:
+        page = spool.store.questions.find(QueueFilter(), after, 7)
+        found += [(r.message_id, r.n) for r in page.recipients]
+        after = page.after
     assert found == wanted
 
 
@@ -314,32 +317,151 @@ def test_the_list_for_people_is_complete_in_order_and_without_doubles(spool, see
         ({"address": "user1@b.test"}, [(1, 1)]),
         ({"status": "held"}, [(3, 0)]),
         ({"tenant_id": 8, "status": "held"}, []),
+        ({"tag": '50% "off"'}, [(2, 0)]),
+        ({"tag": "receipt"}, [(1, 0), (1, 1), (3, 0)]),
+        ({"tag": "Receipt"}, []),
+        ({"tag": "rec"}, []),
+        ({"tag": ","}, []),
+        ({"tag": "größe"}, [(2, 0)]),
+        ({"tag": "receipt", "status": "held"}, [(3, 0)]),
+        ({"egress": "out1"}, [(3, 0)]),
     ],
 )
 def test_people_find_what_they_ask_for(spool, wanted, places):
     spool.write(
-        admitted(1, recipient(1, 0), recipient(1, 1, domain="b.test")),
-        admitted(2, recipient(2, tenant_id=8), tenant_id=8),
-        admitted(3, recipient(3, status=Status.HELD), credential_id=4),
-        admitted(4, recipient(4, status=Status.DELIVERED)),
+        admitted(1, recipient(1, 0), recipient(1, 1, domain="b.test"), tags=("receipt", "x")),
+        admitted(2, recipient(2, tenant_id=8), tenant_id=8, tags=('50% "off"', "größe")),
+        admitted(3, recipient(3, status=Status.HELD, last_egress="out1"), credential_id=4),
+        admitted(4, recipient(4, status=Status.DELIVERED, last_egress="out1")),
     )
-    found = spool.store.find(QueueFilter(**wanted), (-1, -1), 100)
-    assert [(r.message_id, r.n) for r in found] == places
+    found = spool.store.questions.find(QueueFilter(**wanted), FIRST, 100)
+    assert [(r.message_id, r.n) for r in found.recipients] == places
+    assert found.after is None
 
 
-def test_destinations_are_counted_fullest_first(spool):
+def test_what_memory_knows_narrows_the_search_down(spool):
+    domains = ("a.test", "b.test", "a.test", "c.test")
+    spool.write(*(admitted(n, recipient(n, domain=domain)) for n, domain in enumerate(domains, 1)))
+
+    def places(wanted, **known):
+        found = spool.store.questions.find(QueueFilter(**wanted), FIRST, 100, Known(**known))
+        return [r.message_id for r in found.recipients]
+
+    assert places({"site": "x"}, domains=frozenset({"a.test", "c.test"})) == [1, 3, 4]
+    assert places({"site": "x"}, domains=frozenset()) == []
+    assert places({"egress": "out1"}, places=frozenset({(2, 0), (4, 0)})) == [2, 4]
+    assert places({"egress": "out1", "domain": "c.test"}, places=frozenset({(4, 0)})) == [4]
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("wanted", [{}, {"domain": "d1.test"}, {"tag": "t1"}, {"credential_id": 1}])
+def test_a_search_in_slices_finds_what_one_look_would(spool, monkeypatch, wanted, seed):
+    dice = random.Random(seed)
+    expected = []
+    for number in range(1, 40):
+        who, mark, where = (dice.randint(0, 2) for _ in range(3))
+        states = [dice.choice([Status.QUEUED, Status.HELD, Status.DELIVERED]) for _ in range(3)]
+        people = [
+            recipient(number, n, status=s, domain=f"d{where}.test") for n, s in enumerate(states)
+        ]
+        spool.write(admitted(number, *people, credential_id=who, tags=(f"t{mark}",)))
+        said = {"domain": f"d{where}.test", "tag": f"t{mark}", "credential_id": who}
+        if all(said[name] == value for name, value in wanted.items()):
+            expected += [(number, n) for n, s in enumerate(states) if not s.is_final]
+    monkeypatch.setattr(questions, "SLICE", dice.randint(1, 9))
+    monkeypatch.setattr(questions, "SLOW_SLICE", dice.randint(1, 9))
+    found, after, limit = [], FIRST, dice.randint(1, 9)
+    while after is not None:
+        page = spool.store.questions.find(QueueFilter(**wanted), after, limit)
+        assert len(page.recipients) <= limit
+        found += [(r.message_id, r.n) for r in page.recipients]
+        after = page.after
+    assert found == expected
+
+
+def test_a_large_message_is_found_whole(spool, monkeypatch):
+    monkeypatch.setattr(questions, "SLICE", 4)
+    spool.write(admitted(1, *(recipient(1, n) for n in range(10))), admitted(2))
+    found, after = [], FIRST
+    while after is not None:
+        page = spool.store.questions.find(QueueFilter(message_id=1), after, 100)
+        found += [(r.message_id, r.n) for r in page.recipients]
+        after = page.after
+    assert found == [(1, n) for n in range(10)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 100])
+def test_what_waits_is_counted_in_slices(spool, monkeypatch, size):
+    monkeypatch.setattr(questions, "SLICE", size)
+    tried = {"status": Status.DEFERRED, "last_egress": "out1"}
     spool.write(
-        admitted(1, *(recipient(1, n) for n in range(3)), accepted_at=NOW - 9),
-        admitted(
-            2, recipient(2, due_at=NOW + 5), recipient(2, 1, domain="b.test", status=Status.HELD)
-        ),
+        admitted(1, *(recipient(1, n) for n in range(3))),
+        admitted(2, recipient(2, due_at=NOW - 5), recipient(2, 1, due_at=NOW + 5, **tried)),
+        admitted(3, recipient(3, domain="b.test", status=Status.HELD, last_egress="out1")),
+        admitted(4, recipient(4, tenant_id=8, **tried), tenant_id=8),
+        admitted(5, recipient(5, status=Status.DELIVERED)),
     )
-    found = spool.store.destinations(10)
-    assert [(d.domain, d.status, d.count, d.oldest, d.next_due) for d in found] == [
-        ("example.net", "queued", 4, NOW - 9, NOW),
-        ("b.test", "held", 1, NOW, NOW),
+    assert counted(spool, Kind.WAITING) == {
+        (7, "example.net", "queued"): (4, NOW - 5, 1),
+        (7, "example.net", "deferred"): (1, NOW + 5, 2),
+        (8, "example.net", "deferred"): (1, NOW, 4),
+    }
+    assert counted(spool, Kind.HELD) == {(7, "b.test", "held"): (1, NOW, 3)}
+    assert counted(spool, Kind.EGRESS) == {
+        (0, "", "queued"): (4, NOW - 5, 1),
+        (0, "out1", "deferred"): (2, NOW, 2),
+        (0, "out1", "held"): (1, NOW, 3),
+    }
+
+
+def test_the_oldest_of_a_group_is_read_as_it_stands(spool):
+    spool.write(admitted(1, recipient(1, domain="b.test"), recipient(1, 1, reason="450 later")))
+    asked = [(7, "example.net", "queued", 1, NOW, 1), (7, "gone.test", "queued", 1, NOW, 1)]
+    one, gone = spool.store.questions.samples(asked, Kind.WAITING)
+    assert (one.n, one.reason) == (1, "450 later")
+    assert gone is None
+
+
+def test_held_mail_whose_life_is_over_is_found(spool):
+    ends = (NOW, NOW + 1)
+    spool.write(
+        *(admitted(n, recipient(n, status=Status.HELD, expires_at=e)) for n, e in enumerate(ends)),
+        admitted(9, recipient(9, expires_at=NOW)),
+    )
+    assert [r.message_id for r in spool.store.questions.held_expired(NOW, 10)] == [0]
+
+
+def test_a_reroute_changes_the_pool_of_what_waits_and_of_nothing_else(spool):
+    states = (Status.QUEUED, Status.DEFERRED, Status.HELD, Status.DELIVERED)
+    spool.write(
+        admitted(1, *(recipient(1, n, status=s) for n, s in enumerate(states))),
+        admitted(2, recipient(2, pool="vip")),
+    )
+    places = [(1, n) for n in range(4)] + [(2, 0)]
+    done = spool.write(then=lambda store, batch: store.reroute(reroutes(places, "vip"), batch))
+    assert [(r.message_id, r.n) for r in done] == [(1, 0), (1, 1), (1, 2)]
+    assert [r.pool for r in spool.store.recipients(1)] == ["vip", "vip", "vip", ""]
+    assert [kind for _, kind in spool.events()].count("rerouted") == 3
+
+
+def reroutes(places, pool):
+    kind = EventKind.REROUTED
+    return [
+        Reroute(m, n, pool, Event(message_id=m, n=n, kind=kind, at=NOW, data={})) for m, n in places
     ]
-    assert len(spool.store.destinations(1)) == 1
+
+
+def counted(spool, kind):
+    """Number, next due and oldest by tenant, name and state."""
+    found, after = {}, None
+    while True:
+        tallies, after = spool.store.questions.tally(kind, after)
+        for tenant, name, status, number, due, oldest in tallies:
+            before = found.get((tenant, name, status), (0, due, oldest))
+            sums = (before[0] + number, min(before[1], due), min(before[2], oldest))
+            found[tenant, name, status] = sums
+        if after is None:
+            return found
 
 
 # -- restart, outbox, tidying -----------------------------------------------------------------
@@ -483,9 +605,13 @@ def test_shards_of_one_database_see_nothing_of_each_other(postgres_url):
     one.write(admitted(2), admitted(3, recipient(3, status=Status.HELD)))
     assert [w.count for w in zero.store.waiting()] == [1]
     assert [r.message_id for r in one.store.due(KEY, NOW, Cursor(), 10)] == [2]
-    assert [r.message_id for r in one.store.find(QueueFilter(), (-1, -1), 10)] == [2, 3]
+    assert [
+        r.message_id for r in one.store.questions.find(QueueFilter(), FIRST, 10).recipients
+    ] == [2, 3]
     assert [seq for seq, _ in zero.events()] == [1]
-    assert [d.count for d in zero.store.destinations(9)] == [1]
+    assert list(counted(zero, Kind.WAITING).values()) == [(1, NOW, 1)]
+    assert counted(zero, Kind.HELD) == {}
+    assert list(counted(one, Kind.EGRESS).values()) == [(1, NOW, 2), (1, NOW, 3)]
     one.write(then=lambda store, _: store.acknowledge(9))
     assert zero.events() == [(1, "accepted")]
     zero.store.close()
@@ -499,9 +625,13 @@ def test_shards_of_one_database_see_nothing_of_each_other(postgres_url):
     ("statement", "parameters", "index"),
     [
         ("waiting", (0,), "recipient_waiting"),
-        ("due", (0, 7, "transactional", "d3.test", NOW, -1, -1, -1, 100), "recipient_waiting"),
-        ("next_due", (0, 7, "transactional", "d3.test", NOW), "recipient_waiting"),
+        ("due", (0, 7, "transactional", "d3.test", "", NOW, -1, -1, -1, 100), "recipient_waiting"),
+        ("next_due", (0, 7, "transactional", "d3.test", "", NOW), "recipient_waiting"),
         ("done", (0, NOW, 100), "message_done"),
+        ("end_waiting", (0, 7, "", "", "", 0, 0, 0, 100), "recipient_waiting"),
+        ("count_waiting", (0, *KEY_SPAN), "recipient_waiting"),
+        ("count_held", (0, *KEY_SPAN), "recipient_held"),
+        ("held_expired", (0, NOW, 100), "recipient_held"),
     ],
 )
 def test_the_scheduler_reads_through_the_partial_indexes(spool, statement, parameters, index):
@@ -517,15 +647,24 @@ def test_what_is_held_is_found_through_its_partial_index(spool):
     assert "recipient_held" in explain(spool, held, ())
 
 
+@pytest.mark.parametrize("kind", ["waiting", "held"])
+def test_counting_reads_the_index_alone_and_sorts_nothing(spool, kind):
+    """A million rows take a second so; with a look at each row, ten."""
+    fill(spool)
+    plan = explain(spool, spool.store._sql[f"count_{kind}"], (0, *KEY_SPAN))
+    assert re.search("COVERING INDEX|Index Only Scan|Bitmap", plan), plan
+    assert "TEMP B-TREE" not in plan, plan
+
+
 def test_a_page_far_into_a_full_key_does_not_read_what_lies_before_it(spool):
     """Or reading a key of n recipients would cost n squared."""
     for number in range(1, 41):
         people = [recipient(number, n, due_at=NOW - 4_000 + number * 50 + n) for n in range(50)]
         spool.write(admitted(number, *people))
     analyze(spool)
-    parameters = (0, 7, "transactional", "example.net", NOW, NOW - 2_010, 39, 10, 100)
+    parameters = (0, 7, "transactional", "example.net", "", NOW, NOW - 2_010, 39, 10, 100)
     plan = explain(spool, spool.store._sql["due"], parameters)
-    assert re.search(r"due_at(,message_id,n\))? ?>", plan), plan
+    assert re.search(r"due_at(, ?message_id, ?n\))? ?>", plan), plan
     assert "TEMP B-TREE" not in plan, plan
 
 

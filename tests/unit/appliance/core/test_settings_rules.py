@@ -38,6 +38,8 @@ def test_the_defaults_break_no_rule() -> None:
         ({"tls": {"private_key": "/a.pem"}}, "tls.certificate", "or neither"),
         ({"dns": {"min_ttl": 90_000}}, "dns.min_ttl", "more than dns.max_ttl, 86400"),
         ({"dns": {"nameservers": ("127.0.0.1", "x")}}, "dns.nameservers.1", "not a nameserver"),
+        ({"dns": {"trusted": ("127.0.0.1", "ns.x")}}, "dns.trusted.1", "not an IP address"),
+        ({"tls_reports": {"contact": "nobody"}}, "tls_reports.contact", "nobody"),
         (
             {"submission": {"proxy_networks": ("10.0.0.1/8",)}},
             "submission.proxy_networks.0",

@@ -150,6 +150,7 @@ def test_one_answer_counts_once_however_many_actions_its_rule_has(throttles):
     [
         ([action(ActionKind.DEFER, 3600)], Treat.DEFER, HOUR),
         ([action(ActionKind.BOUNCE, 0)], Treat.BOUNCE, 0),
+        ([action(ActionKind.SUSPEND, 60), action(ActionKind.NEXT_ADDRESS, 0)], Treat.DEFER, 0),
         ([action(ActionKind.DEFER, 60), action(ActionKind.BOUNCE, 0)], Treat.DEFER, MINUTE),
         ([action(ActionKind.SUSPEND, 60)], None, 0),
     ],
