@@ -71,7 +71,9 @@ async def sending_names(settings: Settings, engine: AsyncEngine) -> BoxNames:
     """The same, with every address that mail may leave from: what SPF must name."""
     names = box_names(settings)
     found = await Egresses(engine, hostname=names.hostname).list(_SYSTEM)
-    addresses = tuple(address for one in found for address in (one.address, one.address6) if address)
+    addresses = tuple(
+        address for one in found for address in (one.address, one.address6) if address
+    )
     return replace(names, addresses=addresses or names.addresses)
 
 

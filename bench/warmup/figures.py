@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from mta.reply import Reply
-from mta.status import Phase
+from mta.status import Phase  # noqa: TC001 (msgspec reads the types when it runs)
 
 HERE: Final = Path(__file__).parent
 

@@ -100,9 +100,7 @@ class World:
                 here.blocked_until = now + int(receiver.block_hours * clock.HOUR)
             here.was_blocked, here.pressure = True, 0.0
         elif here.pressure >= max(rules.shut_least, rules.shut_share * here.tolerance):
-            here.shut_until = max(
-                here.shut_until, now + int(receiver.shut_hours * clock.HOUR)
-            )
+            here.shut_until = max(here.shut_until, now + int(receiver.shut_hours * clock.HOUR))
 
     # -- days ----------------------------------------------------------------
 
@@ -130,7 +128,7 @@ class World:
         usual = max(receiver.newcomer, growth * here.used_to)
         here.tolerance = usual * here.trust * math.exp(chance.gauss(0, self._figures.spread.day))
         here.taken = here.refused = here.complaints = 0
-        here.was_blocked = now < here.blocked_until
+        here.was_blocked = False
 
     def _end_day(self, here: Standing) -> None:
         rules, tried = self._figures.trust, here.taken + here.refused

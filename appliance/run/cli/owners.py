@@ -78,9 +78,7 @@ class Owners:
 
     def explain(self, domain: str) -> list[dict[str, Any]]:
         """How mail to a domain goes, as each process sees it."""
-        return [
-            self._call(name, "shaping_explain", {"domain": domain}) for name in self._running
-        ]
+        return [self._call(name, "shaping_explain", {"domain": domain}) for name in self._running]
 
     def submit(self, payload: Mapping[str, object]) -> Any:
         """Hand a message to the first process."""
