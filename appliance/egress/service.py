@@ -7,6 +7,7 @@ poll of the directory: a transaction that runs is finished, none begins on an ad
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
@@ -25,13 +26,19 @@ from appliance.tenancy.rules import checked_reason
 from mta.egress import EgressState
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from appliance.core.scope import Scope
     from appliance.egress.check import Lookup
     from appliance.egress.model import AddressCheck
+
+Condition = Callable[["EgressRecord"], bool]
+
+
+def _always(_: EgressRecord) -> bool:
+    return True
 
 
 class Egresses:
@@ -99,13 +106,17 @@ class Egresses:
             await self._audit(changed, scope, made, "egress.update", _in_words(made))
         return made
 
-    async def enable(self, scope: Scope, name: str) -> EgressRecord:
-        """Let mail leave from it."""
-        return await self._move(scope, name, EgressState.ENABLED, "")
+    async def enable(
+        self, scope: Scope, name: str, *, only_if: Condition = _always
+    ) -> EgressRecord:
+        """Let mail leave from it. Raises ConflictError when it does not stand as `only_if` wants."""
+        return await self._move(scope, name, EgressState.ENABLED, "", only_if)
 
-    async def drain(self, scope: Scope, name: str, *, why: str) -> EgressRecord:
-        """Give it nothing new; what is in its lanes still leaves."""
-        return await self._move(scope, name, EgressState.DRAINING, checked_reason(why))
+    async def drain(
+        self, scope: Scope, name: str, *, why: str, only_if: Condition = _always
+    ) -> EgressRecord:
+        """Give it nothing new; what is in its lanes still leaves. Raises ConflictError as `enable`."""
+        return await self._move(scope, name, EgressState.DRAINING, checked_reason(why), only_if)
 
     async def disable(self, scope: Scope, name: str, *, why: str) -> EgressRecord:
         """Begin no transaction on it any more."""
@@ -152,8 +163,12 @@ class Egresses:
                 current = replace(current, checks=kept, checked_at=at)
         return current, fresh
 
-    async def _move(self, scope: Scope, name: str, state: EgressState, why: str) -> EgressRecord:
+    async def _move(
+        self, scope: Scope, name: str, state: EgressState, why: str, only_if: Condition = _always
+    ) -> EgressRecord:
         async with self._changing(scope, name) as (changed, found):
+            if not only_if(found):
+                raise ConflictError(f"egress {found.name} is {found.state}, as somebody wants it")
             made = replace(found, state=state, why=why)
             if made != found:
                 values = {"state": state, "why": why}

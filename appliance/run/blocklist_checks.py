@@ -209,7 +209,11 @@ class BlocklistChecks:
         hindrance = why_not_drain(plan, listing.egress)
         if hindrance:
             return f"Egress {listing.egress} is not drained, because {hindrance}."
-        await self._drainer.drain(listing.egress, WHY + entry.zone)
+        why = WHY + entry.zone
+        if not await self._drainer.drain(listing.egress, why, why_prefix=WHY):
+            return (
+                f"Egress {listing.egress} was changed by somebody at this moment, and not drained."
+            )
         await self._store.note_drained(_SYSTEM, listing.id)
         _log.warning("egress %s drains: mail leaves from the others", listing.egress)
         return f"Egress {listing.egress} drains until it is delisted."
@@ -244,7 +248,8 @@ class BlocklistChecks:
             return
         plan = await self._drainer.plan()
         if is_drained_by_us(plan.entries.get(listing.egress)):
-            await self._drainer.drain(listing.egress, WHY + others[0].zone)
+            why = WHY + others[0].zone
+            await self._drainer.drain(listing.egress, why, why_prefix=WHY)
 
     # -- lists -----------------------------------------------------------------
 

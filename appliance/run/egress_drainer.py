@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol
 
+from appliance.core.errors import ConflictError, NotFoundError
 from appliance.core.scope import Scope
 from appliance.egress import plan_of
 from mta.egress import EgressState
 
 if TYPE_CHECKING:
-    from appliance.egress import Egresses, Pools
+    from appliance.egress import EgressRecord, Egresses, Pools
     from mta.egress import EgressPlan
     from mta.message import Egress
 
@@ -26,8 +27,11 @@ class Drainer(Protocol):
     async def plan(self) -> EgressPlan:
         """The addresses and pools as they are now."""
 
-    async def drain(self, name: str, why: str) -> None:
-        """Give it nothing new; if it drains already, say why anew."""
+    async def drain(self, name: str, why: str, *, why_prefix: str) -> bool:
+        """Give it nothing new; if it drains for a reason that begins so, say why anew.
+
+        Returns whether it does now: one that a person stopped meanwhile stays as it is.
+        """
 
     async def enable_if_drained_by(self, name: str, why_prefix: str) -> bool:
         """Enable it if it drains for a reason that begins so; returns whether it did."""
@@ -47,15 +51,28 @@ class BoxDrainer:
         every, pools = await self._egresses.list(self._scope), await self._pools.list(self._scope)
         return plan_of(every, pools, (), default=self._default)
 
-    async def drain(self, name: str, why: str) -> None:
+    async def drain(self, name: str, why: str, *, why_prefix: str) -> bool:
         """Give it nothing new; what is in its lanes still leaves."""
-        await self._egresses.drain(self._scope, name, why=why)
+
+        def is_ours(found: EgressRecord) -> bool:
+            return found.state is EgressState.ENABLED or _drains_for(found, why_prefix)
+
+        try:
+            await self._egresses.drain(self._scope, name, why=why, only_if=is_ours)
+        except (ConflictError, NotFoundError):
+            return False
+        return True
 
     async def enable_if_drained_by(self, name: str, why_prefix: str) -> bool:
         """Enable it if it drains for a reason that begins so; one that is gone is left in peace."""
-        for found in await self._egresses.list(self._scope):
-            is_meant = found.name == name and found.why.startswith(why_prefix)
-            if is_meant and found.state is EgressState.DRAINING:
-                await self._egresses.enable(self._scope, name)
-                return True
-        return False
+        try:
+            await self._egresses.enable(
+                self._scope, name, only_if=lambda found: _drains_for(found, why_prefix)
+            )
+        except (ConflictError, NotFoundError):
+            return False
+        return True
+
+
+def _drains_for(found: EgressRecord, why_prefix: str) -> bool:
+    return found.state is EgressState.DRAINING and found.why.startswith(why_prefix)

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from appliance.blocklists import Blocklists, ListState, Target
+from appliance.blocklists.rules import WHY
 from appliance.core import clock
 from appliance.core.dns import Resolver
 from appliance.core.errors import ConfigError
@@ -270,9 +271,17 @@ async def test_what_a_person_set_stays(world):
     assert (await world.states())["out1"] == (DRAINING, "moving to another rack")
 
 
+async def test_what_a_person_stopped_at_the_same_moment_stays_stopped(world):
+    await world.egresses.disable(ADMIN, "out1", why="the card is broken")
+    assert not await world.drainer.drain("out1", "listed on zen.test", why_prefix=WHY)
+    assert not await world.drainer.enable_if_drained_by("out1", WHY)
+    assert not await world.drainer.drain("gone", "listed on zen.test", why_prefix=WHY)
+    assert (await world.states())["out1"] == (EgressState.DISABLED, "the card is broken")
+
+
 async def test_a_crash_between_draining_and_noting_it_is_made_good(world):
     name = enlist(world.dns, OUT1, "zen.test")
-    await world.drainer.drain("out1", "listed on zen.test")  # and then the power failed
+    await world.drainer.drain("out1", "listed on zen.test", why_prefix=WHY)  # the power failed
     await world.look()
     (listing,) = await world.store.listings(ADMIN)
     assert listing.drained
