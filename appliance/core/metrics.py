@@ -21,7 +21,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from appliance.core.metrics_merge import merge
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = [
     "OTHER", "Bounded", "Counts", "Levels", "Metrics", "Spreads", "merge", "render", "watch_process",
@@ -93,6 +93,13 @@ class Levels(_Family[Gauge]):
         """It has changed by so much."""
         self.child(labels).inc(change)
 
+    def show(self, values: Mapping[tuple[str, ...], float]) -> None:
+        """These stand so now, and nothing else does: what is not named any more is gone."""
+        self._metric.clear()
+        self._children.clear()
+        for labels, value in values.items():
+            self.set(value, *labels)
+
     def follow(self, read: Callable[[], float], *labels: str) -> None:
         """Ask `read` whenever somebody looks."""
         self.child(labels).set_function(read)
@@ -119,6 +126,7 @@ class Metrics:
         self._declare_outcomes()
         self._declare_queue()
         self._declare_notices()
+        self._declare_regulation()
 
     def _declare_intake(self) -> None:
         self.accepted = self._counts(
@@ -199,6 +207,18 @@ class Metrics:
         )
         self.complaints = self._counts("complaints", "Complaints received.", "provider")
         self.notices_out = self._counts("notices_out", "Failure notices sent to senders.")
+
+    def _declare_regulation(self) -> None:
+        budget = ("egress", "provider")
+        self.warmup_used = self._levels(
+            "warmup_used", "Recipients of today's (or this hour's) warmup budget sent.", *budget
+        )
+        self.warmup_limit = self._levels(
+            "warmup_limit", "Recipients that warmup allows today (or this hour).", *budget
+        )
+        self.throttles = self._levels(
+            "throttles", "What receivers' answers have slowed or suspended now.", "provider", "kind"
+        )
 
     def _counts(self, name: str, text: str, *labels: str) -> Counts:
         counter = Counter(f"pillarbox_{name}", text, labels, registry=self.registry)

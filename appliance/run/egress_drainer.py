@@ -14,7 +14,7 @@ from appliance.egress import plan_of
 from mta.egress import EgressState
 
 if TYPE_CHECKING:
-    from appliance.egress import EgressRecord, Egresses, Pools
+    from appliance.egress import Egresses, EgressRecord, Pools
     from mta.egress import EgressPlan
     from mta.message import Egress
 

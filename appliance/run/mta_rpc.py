@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from appliance.core import clock, ids
 from appliance.core.metrics import render
+from appliance.run.gauges import show_queue, show_regulation
 from appliance.run.handover import submission_of
 from appliance.run.overview import Overview
 from appliance.run.queue_rpc import delivery_of, queue_handlers
@@ -53,6 +54,9 @@ def handlers_of(mta: Mta, intake: Intake) -> dict[str, Handler]:
 
 def _metrics(mta: Mta) -> Handler:
     async def metrics(_: object) -> bytes:
+        now = clock.now_ms()
+        await show_queue(mta.metrics, (each.operations.census for each in mta.deliveries), now)
+        show_regulation(mta.metrics, mta.regulator, now)
         return render(mta.metrics.registry)
 
     return metrics
