@@ -8,6 +8,7 @@ that cannot be read is logged and passed over: the box learns it anew.
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
@@ -82,6 +83,17 @@ class ThrottleStore:
                 detail=words,
             )
             await record(changed.connection, scope, act)
+        return lifted
+
+    async def lift_all(self, scope: Scope, egress: str, *, reason: str) -> int:
+        """End every throttle of an egress; returns how many there were."""
+        standing = [each for each in await self.all(scope) if each.subject.egress == egress]
+        lifted = 0
+        for each in standing:
+            if each.in_force:
+                with suppress(NotFoundError):  # it has just ended by itself
+                    await self.lift(scope, each.subject, reason=reason)
+                    lifted += 1
         return lifted
 
     async def forget(self, before: int) -> None:

@@ -140,6 +140,23 @@ class Warmups:
         """Begin anew with the first stage."""
         return await self._move(scope, egress, providers, "restart", rules.restarted)
 
+    async def begin_anew(self, scope: Scope, egress: str, *, reason: str) -> None:
+        """Its address is another one now: the first stage everywhere, whatever had been reached."""
+        _only_admin(scope)
+        async with change(self._engine, Part.WARMUP) as changed:
+            for before in await store.load(changed.connection, egress):
+                after = replace(rules.restarted(before), reason=reason, changed_at=self._now())
+                await store.move(changed.connection, before, after)
+                await self._audit(changed.connection, scope, after, "restart", reason)
+
+    async def forget(self, scope: Scope, egress: str) -> None:
+        """The egress is gone, and its history with it."""
+        _only_admin(scope)
+        async with change(self._engine, Part.WARMUP) as changed:
+            for one in await store.load(changed.connection, egress):
+                await self._audit(changed.connection, scope, one, "forget", "the egress is gone")
+            await store.forget(changed.connection, egress)
+
     async def _move(
         self,
         scope: Scope,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
 from appliance.core.database import upsert
 from appliance.warmup.model import WarmupRecord
-from appliance.warmup.tables import warmup
+from appliance.warmup.tables import warmup, warmup_day
 from mta.warmup.model import WarmupState
 from mta.warmup.schedule import Course
 
@@ -62,6 +62,12 @@ async def move(connection: AsyncConnection, before: WarmupRecord, after: WarmupR
         )
     )
     return bool((await connection.execute(statement)).rowcount)
+
+
+async def forget(connection: AsyncConnection, egress: str) -> None:
+    """Drop its warmups with their days."""
+    await connection.execute(delete(warmup_day).where(warmup_day.c.egress == egress))
+    await connection.execute(delete(warmup).where(warmup.c.egress == egress))
 
 
 def _same(record: WarmupRecord) -> tuple[ColumnElement[bool], ...]:

@@ -51,7 +51,7 @@ def create(session: Session, /, *, disabled: bool, **given: Any) -> None:
     wanted = EgressRequest(**given, ipv6_forced=forced, state=state)
 
     async def work(rooms: Rooms) -> _Looked:
-        made = await rooms.egresses.create(rooms.scope, wanted)
+        made = await rooms.egress_life.create(rooms.scope, wanted)
         return await _looked_at(session, rooms, made.name)
 
     looked = session.box.ask(work)
@@ -192,7 +192,7 @@ def update(
     """Change its addresses or HELO name, and look at the DNS anew."""
 
     async def work(rooms: Rooms) -> _Looked:
-        made = await rooms.egresses.update(
+        made = await rooms.egress_life.update(
             rooms.scope,
             name,
             address=address,
@@ -242,5 +242,5 @@ def disable(session: Session, *, name: str, reason: str) -> None:
 @pass_session
 def delete(session: Session, *, name: str, force: bool) -> None:
     """Forget an address that is drained or disabled; what waited for it goes from others."""
-    done = session.box.ask(lambda rooms: rooms.egresses.delete(rooms.scope, name, force=force))
+    done = session.box.ask(lambda rooms: rooms.egress_life.delete(rooms.scope, name, force=force))
     session.out.show(_row(done, ()), [f"egress {done.name} is gone"])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from appliance.run.blocklist_checks import BlocklistChecks
     from appliance.run.cli.box import Box
     from appliance.run.egress_drainer import BoxDrainer
+    from appliance.run.egress_life import EgressLife
     from appliance.shaping import ThrottleStore
     from appliance.suppressions import SuppressionList
     from appliance.warmup import Warmups
@@ -75,6 +76,13 @@ class Rooms:
         from appliance.egress import Egresses
 
         return Egresses(self._engine, hostname=self.box_names.hostname)
+
+    @cached_property
+    def egress_life(self) -> EgressLife:
+        """Addresses that come, change and go, with what hangs on them."""
+        from appliance.run.egress_life import EgressLife
+
+        return EgressLife(self.egresses, self.warmups, self.throttles)
 
     @cached_property
     def pools(self) -> Pools:
