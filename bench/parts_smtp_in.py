@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING
 from aiosmtpd.smtp import SMTP
 
 from mta.reply import Reply
-from mta.submission.body import FIRST, Body, Memory, Progress
+from mta.submission.body import FIRST, Body, Progress
 from mta.submission.protocol import SmtpProtocol
+from mta.submission.room import Room
 from mta.submission.service import Limits, Peer, Service, TlsMode, Transaction
 from mta.submission.sessions import Sessions
 
@@ -87,7 +88,7 @@ async def _serve(which: str, sock: socket.socket, pipe: Pipe) -> None:
         make_handler=Taker,
         limits=limits,
         sessions=sessions,
-        memory=Memory(1 << 30),
+        room=Room(1 << 30),
         tls=TlsMode.NONE,
     )
     loop = asyncio.get_running_loop()
@@ -176,11 +177,11 @@ def measure(which: str, size: int, mode: str, messages: int) -> float:
 
 def reading(size: int) -> float:
     """Microseconds of finding, checking and copying one body that arrived in one piece."""
-    memory = Memory(1 << 30)
+    room = Room(1 << 30)
     wire = FIRST + HEAD + LINE * ((size - len(HEAD)) // len(LINE)) + b".\r\n"
 
     def once() -> None:
-        body = Body(limit=50 << 20, memory=memory)
+        body = Body(limit=50 << 20, room=room)
         assert body.feed(bytearray(wire)) is Progress.DONE
         body.close()
 

@@ -77,6 +77,14 @@ class EgressPlan:
     default_pool: str = ""  # "" = every shared address, weight 1
     tenants: Mapping[int, TenantPools] = field(default_factory=dict)
 
+    @property
+    def has_ipv6(self) -> bool:
+        """Whether mail can leave over IPv6."""
+        return any(
+            entry.egress.ipv6 and entry.state is not EgressState.DISABLED
+            for entry in self.entries.values()
+        )
+
     def pool_for(self, wanted: str, tenant_id: int, traffic_class: TrafficClass) -> Pool:
         """The pool of a message: as asked, else the tenant's, else the default.
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from appliance.core.errors import PillarboxError, StoreError, StoreFullError
-from mta.message import Admitted, Message, Recipient, SigningPlan, Source
+from mta.message import Admitted, Message, Recipient, SigningPlan
 from mta.policy import compliance, limits
 from mta.policy.address import parse_mailbox
 from mta.policy.headers import scan
@@ -85,7 +85,7 @@ class Intake:
     async def accept(self, submission: Submission) -> int:
         """Admit, sign, store; the message id. Raises Refused or StoreError."""
         if not self._has_space():
-            raise StoreFullError("too little disk space is left: try again later")
+            raise StoreFullError("too little disk space or memory is left: try again later")
         prepared, message_id = self._prepare(submission)
         if not prepared.idempotency_key:
             return await self._store(submission, prepared, message_id)
@@ -175,7 +175,7 @@ class Intake:
     def _signer(
         self, submission: Submission, prepared: Prepared, directory: Directory
     ) -> SendingDomain | None:
-        if submission.source is Source.NOTICE:
+        if submission.source.is_ours:
             return directory.box_keys
         return signing_domain(submission.credential, prepared.header_from_domain, directory)
 

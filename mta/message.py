@@ -25,6 +25,12 @@ class Source(StrEnum):
     SMTP = "smtp"
     API = "api"
     NOTICE = "notice"  # the box's own: DSN, summary, forwarded postmaster mail
+    TLS_REPORT = "tls_report"  # the box's own to a receiver; it arrives whatever TLS does
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the box itself wrote it, or sends it on."""
+        return self in (Source.NOTICE, Source.TLS_REPORT)
 
 
 class ReturnPathMode(StrEnum):

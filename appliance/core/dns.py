@@ -152,6 +152,15 @@ class Resolver:
         self._asking: dict[_Question, asyncio.Task[_Entry]] = {}
         self._slots = asyncio.Semaphore(_MAX_QUERIES)
 
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The addresses of the name servers that are asked."""
+        return tuple(_canonical(str(getattr(s, "address", s))) for s in self._stub.nameservers)
+
+    def believes(self, server: str) -> bool:
+        """Whether the word of a name server (its address) on DNSSEC is taken."""
+        return server in self._believed or _is_loopback(server)
+
     async def mx(self, name: str) -> MxAnswer:
         """The MX records of a name; CNAMEs are followed."""
         entry = await self._look_up(name, "MX")
@@ -240,8 +249,7 @@ class Resolver:
         """Whether DNSSEC was checked by somebody whom we believe over a line that we believe."""
         if not answer.response.flags & dns.flags.AD:
             return False
-        server = _canonical(answer.nameserver or "")
-        return server in self._believed or _is_loopback(server)
+        return self.believes(_canonical(answer.nameserver or ""))
 
     def _entry_of(self, answer: dns.resolver.Answer, ttl: int, *, is_secure: bool) -> _Entry:
         if answer.rrset is None:

@@ -84,12 +84,14 @@ class Submission(_Section, frozen=True, kw_only=True):
     max_message_bytes: Annotated[int, Meta(ge=1024, le=1 << 30, description="Largest message, in octets (offered as SIZE).")] = 50 * 1024 * 1024
     max_recipients: Annotated[int, Meta(ge=100, le=100_000, description="Recipients a message.")] = 1000
     max_messages_per_connection: Annotated[Positive, Meta(description="Messages a connection, then 421.")] = 10_000
-    max_sessions: Annotated[Positive, Meta(description="Open sessions of one process, then 421.")] = 5000
-    max_sessions_per_address: Annotated[Positive, Meta(description="Open sessions of one client address in one process, then 421.")] = 500
+    max_sessions: Annotated[Positive, Meta(description="Open sessions of one process, then 421; less where its limit of open files is lower. From four fifths on, clients may be silent for 10 seconds only.")] = 10_000
+    max_sessions_per_address: Annotated[Positive, Meta(description="Open sessions of one client address (IPv6: /64) in one process, then 421.")] = 500
+    max_barren_connections_per_minute: Annotated[Positive, Meta(description="Connections a minute of one client address (IPv6: /64) to one process that neither log in nor hand over a message, then 421.")] = 3000
     max_commands_per_minute: Annotated[Positive, Meta(description="Commands a minute of one session, then 421.")] = 60_000
     idle_timeout: Annotated[Seconds, Meta(description="Seconds a client may be silent (RFC 5321 4.5.3.2.7 asks for 300).")] = 300
     session_timeout: Annotated[Seconds, Meta(description="Seconds one session may last.")] = 3600
-    memory_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40, description="Octets of messages being received at once by one process; above that clients get 452.")] = 512 * 1024 * 1024
+    min_rate: Annotated[Positive, Meta(description="Octets a second that a message comes with on average once idle_timeout has passed; slower ones are cut (slow loris).")] = 1000
+    memory_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40, description="Octets of messages being received at once by one process; above that clients get 452. Less while memory is short.")] = 512 * 1024 * 1024
     login_failures: Annotated[Positive, Meta(description="Failed logins of one address or user in ten minutes before it is refused for a time.")] = 10
     login_delay: Annotated[float, Meta(ge=0, le=60, description="Seconds added to the answer of each failed login, times the failures so far.")] = 1.0
     trusted_networks: Annotated[tuple[TrustedNetwork, ...], Meta(description="Networks that may relay without AUTH; none by default.")] = ()
@@ -101,7 +103,8 @@ class Inbound(_Section, frozen=True, kw_only=True):
 
     max_message_bytes: Annotated[int, Meta(ge=1024, le=1 << 30, description="Largest notice, in octets.")] = 20 * 1024 * 1024
     max_sessions: Annotated[Positive, Meta(description="Open sessions, then 421.")] = 1000
-    max_sessions_per_address: Annotated[Positive, Meta(description="Open sessions of one address, then 421.")] = 50
+    max_sessions_per_address: Annotated[Positive, Meta(description="Open sessions of one address (IPv6: /64), then 421.")] = 50
+    max_barren_connections_per_minute: Annotated[Positive, Meta(description="Connections a minute of one address (IPv6: /64) that bring no notice, then 421.")] = 600
     max_messages_per_minute_per_address: Annotated[Positive, Meta(description="Notices a minute from one address, then 452.")] = 600
     keep_days: Annotated[Positive, Meta(description="Days a read notice is kept.")] = 7
     normalise_line_ends: Annotated[bool, Meta(description="Take notices with bare CR or LF and make CRLF of them, instead of refusing them (521).")] = False
@@ -114,7 +117,7 @@ class Dns(_Section, frozen=True, kw_only=True):
     timeout: Annotated[Seconds, Meta(description="Seconds one look-up may take in all.")] = 10
     max_ttl: Annotated[Positive, Meta(description="Longest time an answer is kept, in seconds.")] = 86_400
     min_ttl: Annotated[Count, Meta(description="Shortest time an answer is kept, in seconds.")] = 30
-    trusted: Annotated[tuple[str, ...], Meta(description="Addresses of nameservers whose DNSSEC verdict (AD) is believed although they are not on loopback.")] = ()
+    trusted: Annotated[tuple[str, ...], Meta(description="Addresses of validating nameservers, reached over a safe line, whose DNSSEC verdict (AD) is believed as that of one on loopback is; DANE needs either.")] = ()
 
 
 class Smarthost(_Section, frozen=True, kw_only=True):
@@ -137,7 +140,7 @@ class Delivery(_Section, frozen=True, kw_only=True):
     allow_private_addresses: Annotated[bool, Meta(description="Deliver to loopback and private addresses (laboratory, internal networks).")] = False
     source_address: Annotated[str, Meta(description="IPv4 address to send from; empty lets the machine choose.")] = ""
     helo: Annotated[Name, Meta(description="HELO name; empty = box.hostname.")] = ""
-    ipv6: Annotated[bool, Meta(description="Reach receivers over IPv6 too (needs an address with PTR).")] = False
+    ipv6: Annotated[bool, Meta(description="Reach receivers over IPv6 too from a box without configured egress addresses (needs an address with PTR); those that are configured with IPv6 use it anyway.")] = False
     max_connections: Annotated[Positive, Meta(description="Connections of one process in all.")] = 1000
     connect_timeout: Annotated[Seconds, Meta(description="Seconds for a TCP connection.")] = 30
     greeting_timeout: Annotated[Seconds, Meta(description="Seconds for the greeting (RFC 5321: 300).")] = 300
@@ -148,7 +151,7 @@ class Delivery(_Section, frozen=True, kw_only=True):
     idle_timeout: Annotated[Seconds, Meta(description="Seconds an unused connection is kept.")] = 5
     starttls: Annotated[bool, Meta(description="Use STARTTLS where the receiver offers it.")] = True
     mta_sts: Annotated[bool, Meta(description="Fetch and keep to the MTA-STS policies of receivers (RFC 8461).")] = True
-    dane: Annotated[bool, Meta(description="Keep to the TLSA records of receivers (RFC 7672), where a trusted resolver vouches for them.")] = True
+    dane: Annotated[bool, Meta(description="Keep to the TLSA records of receivers (RFC 7672), where a nameserver on loopback or in dns.trusted vouches for them.")] = True
     smarthost: Smarthost = field(default_factory=Smarthost)
 
 
@@ -168,7 +171,8 @@ class Spool(_Section, frozen=True, kw_only=True):
     """Where messages wait."""
 
     processes: Annotated[int, Meta(ge=0, le=64, description="mta processes sharing the port, each with its own shard; 0 = one for two cores.")] = 0
-    min_free_bytes: Annotated[Count, Meta(description="Free space below which new mail gets 452.")] = 64 * 1024 * 1024
+    min_free_bytes: Annotated[Count, Meta(description="Free space on its disk below which new mail gets 452.")] = 64 * 1024 * 1024
+    min_free_memory_bytes: Annotated[int, Meta(ge=0, le=1 << 40, description="Available memory, of the machine and of the control group (MemoryMax), below which new mail gets 452.")] = 64 * 1024 * 1024
     keep_content: Annotated[float, Meta(ge=0, le=31_536_000, description="Seconds the content of a finished message is kept.")] = 0.0
 
 

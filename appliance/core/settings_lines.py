@@ -128,8 +128,10 @@ class _Scan:
         self._skip()
         quoted = self._match(_STRING)
         if quoted:
-            value = tomllib.loads(f"key = {quoted}")["key"]
-            return str(value)
+            try:
+                return str(tomllib.loads(f"key = {quoted}")["key"])
+            except ValueError:
+                return self._give_up()
         return self._match(_BARE_KEY) or self._give_up()
 
     def _give_up(self) -> str:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
@@ -84,9 +85,20 @@ def _nameservers(settings: Settings) -> Iterator[Problem]:
         except ValueError as error:
             yield ("dns", "nameservers", index), str(error)
     for index, address in enumerate(settings.dns.trusted):
-        words = wrong_address(address)
+        words = wrong_address(address) or _not_asked(address, settings.dns.nameservers)
         if words is not None:
             yield ("dns", "trusted", index), words
+
+
+def _not_asked(trusted: str, servers: tuple[str, ...]) -> str | None:
+    """Why trusting this name server does nothing."""
+    asked = set()
+    for server in servers:
+        with contextlib.suppress(ValueError):
+            asked.add(ipaddress.ip_address(nameserver(server)[0]))
+    if not servers or ipaddress.ip_address(trusted) in asked:
+        return None
+    return f"{trusted} is never asked: it is not in dns.nameservers"
 
 
 def _pairs(settings: Settings) -> Iterator[Problem]:

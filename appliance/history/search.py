@@ -115,6 +115,14 @@ class LogReader:
             is_cut=max(len(recipients), len(events)) > MAX_SHOWN,
         )
 
+    def recipients(self, message_id: int) -> tuple[Found, ...]:
+        """Everybody a message went to; nothing when the log does not know it."""
+        return tuple(map(found_of, self._of_message(self._recipients_of, message_id)))
+
+    def days(self) -> list[int]:
+        """The days the log has, newest first."""
+        return [day for day, _, _ in self._days(0, _END)]
+
     def _of_message(self, query: Query, message_id: int) -> list[tuple[Any, ...]]:
         day = day_of(message_id)
         if day not in self._partitions.days():

@@ -169,7 +169,9 @@ class ReceiverSession(asyncio.Protocol):
         message = self._received(wire)
         self._taken += 1
         self._reset()
-        if self._answer(Point.DOT, f"250 2.0.0 taken as {self._number}-{self._taken}"):
+        if self._answer(
+            Point.DOT, f"250 2.0.0 taken as {self._number}-{self._taken}", message.data
+        ):
             self._server.take(message)
         if self._script.unasked:
             self._out.append(self._script.unasked.encode() + b"\r\n")
@@ -194,10 +196,12 @@ class ReceiverSession(asyncio.Protocol):
 
     # Answers, good and bad.
 
-    def _answer(self, point: Point, default: Say) -> bool:
+    def _answer(self, point: Point, default: Say, content: bytes = b"") -> bool:
         """Say what the script or else the default says; whether it was a yes."""
         queue = self._script.once.get(point)
-        say = queue.pop(0) if queue else self._script.always.get(point, default)
+        say = queue.pop(0) if queue else self._reaction(point, content)
+        if say is None:
+            say = self._script.always.get(point, default)
         delay = self._script.delays.get(point)
         if isinstance(say, Action):
             self._act(say)
@@ -207,6 +211,12 @@ class ReceiverSession(asyncio.Protocol):
             held, self._out = self._out, []
             self._sleep(delay, held)
         return say[:1] in "23"
+
+    def _reaction(self, point: Point, content: bytes) -> Say | None:
+        if self._script.reaction is None or self._transport is None:
+            return None
+        source: str = self._transport.get_extra_info("peername")[0]
+        return self._script.reaction(point, source, content)
 
     def _scripted(self, point: Point) -> bool:
         """Do what the script has for a point where nothing is said; False when it was done."""

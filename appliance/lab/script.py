@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 EXTENSIONS: Final = (
     "PIPELINING",
@@ -59,13 +62,16 @@ class Script:
     r"""All at their default: a receiver that takes everything.
 
     A reply is its text without the final line end; several lines are joined by \r\n. `once` is used
-    up first, then `always`, then the receiver's own manners.
+    up first, then comes what `reaction` says, then `always`, then the receiver's own manners.
     """
 
     name: str = "mx.lab"
     extensions: tuple[str, ...] = EXTENSIONS
     once: dict[Point, list[Say]] = field(default_factory=dict)
     always: dict[Point, Say] = field(default_factory=dict)
+    reaction: Callable[[Point, str, bytes], Say | None] | None = (
+        None  # by client's address, content
+    )
     recipients: dict[str, Say] = field(default_factory=dict)  # answers to RCPT by address
     greylist: bool = False  # 451 to the first RCPT of each sender and recipient
     delays: dict[Point, float] = field(default_factory=dict)  # seconds before the answer

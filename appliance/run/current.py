@@ -1,10 +1,12 @@
-"""Current: the directory snapshot of this process, replaced when control.db changes."""
+"""Current: the directory snapshot of this process, replaced when control.db changes or a pause has ended."""
 
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from appliance.core import clock
 from appliance.core.errors import StoreError
 
 if TYPE_CHECKING:
@@ -37,13 +39,22 @@ class Current:
 
     async def step(self) -> bool:
         """Look for changes; a store that cannot answer leaves the directory as it stands."""
+        found: Directory | None = None
         try:
             found = await self._reader.poll()
         except StoreError as error:
             log.warning("control.db does not answer, the last known directory holds: %s", error)
-            return False
-        if found is not None:
-            self._directory = found
+        newest = in_force(found or self._directory, clock.now_ms())
+        if newest is not self._directory:
+            self._directory = newest
             for listener in self._listeners:
-                listener(found)
+                listener(newest)
         return False
+
+
+def in_force(directory: Directory, now: int) -> Directory:
+    """Without the pauses that have ended by themselves, whether or not their rows are gone."""
+    if all(not 0 < pause.expires_at <= now for pause in directory.pauses):
+        return directory
+    pauses = tuple(pause for pause in directory.pauses if not 0 < pause.expires_at <= now)
+    return replace(directory, pauses=pauses)

@@ -55,7 +55,6 @@ class Delivery:
     results: Results
     operations: Operations
     notices: Notices
-    requeued: int  # recipients found waiting at start
 
     async def summarise(self, now: int) -> None:
         """Send the summaries of notices that are due."""
@@ -66,7 +65,7 @@ class Delivery:
 
     def reshaped(self) -> None:
         """Throttles or limits moved: look at what they kept back, and at lanes that may go faster."""
-        self.dispatcher.reopen(lambda place: place[0] in ("zone", "pace"))
+        self.dispatcher.reshaped()
         self.sender.rouse_all()
 
     def directory_changed(self) -> None:
@@ -87,7 +86,7 @@ class Delivery:
 
 
 async def open_delivery(number: int, tools: Tools) -> Delivery:
-    """Take a shard over, with what waits in it. Raises ConflictError when it has a living owner."""
+    """Take a shard over. Raises ConflictError when it has a living owner."""
     shard = await _open_shard(number, tools)
     settings, current = tools.context.settings, tools.current
     queue = settings.queue
@@ -126,7 +125,6 @@ async def open_delivery(number: int, tools: Tools) -> Delivery:
         results=results,
         operations=Operations(shard=shard, dispatcher=dispatcher, window=window, directory=current),
         notices=notices,
-        requeued=await dispatcher.load(),
     )
 
 

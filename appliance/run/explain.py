@@ -42,8 +42,9 @@ def explainer(
         return {
             "domain": domain,
             "route": "",
-            "site": site.key,
+            "site": site.hosts_key,
             "hosts": [host.name for host in site.hosts],
+            "tls_policy": site.policy,
             "provider": zone.provider.name,
             "title": zone.title,
             "limits": _limits(zone.provider.limits),

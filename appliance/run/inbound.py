@@ -18,7 +18,9 @@ from appliance.core.secrets import MasterKeys
 from appliance.history import LogReader
 from appliance.run.current import Current
 from appliance.run.delivery import return_path_keys
+from appliance.run.descriptors import sessions_that_fit
 from appliance.run.directory import POLL_SECONDS, DirectoryReader, box_names
+from appliance.run.floors import LOOK_SECONDS, Floors
 from appliance.run.handover import Handover
 from appliance.run.loops import Loops
 from appliance.run.originals import SentMail
@@ -30,9 +32,9 @@ from mta.bounce.apply import Applier, Collaborators
 from mta.bounce.dropbox import Dropbox
 from mta.bounce.listener import Desk
 from mta.bounce.rate import Rate
-from mta.submission.body import Memory
 from mta.submission.listener import Listener, drain
 from mta.submission.login import network_of
+from mta.submission.room import Room
 from mta.submission.service import Limits, Service, TlsMode
 from mta.submission.sessions import Sessions
 
@@ -108,8 +110,12 @@ class Inbound:
         self._reader = LogReader(settings.database.url or home.log_dir)
         limits = settings.inbound
         self.sessions = Sessions(
-            limit=limits.max_sessions, per_address=limits.max_sessions_per_address
+            limit=sessions_that_fit(limits.max_sessions, 0),
+            per_address=limits.max_sessions_per_address,
+            barren=limits.max_barren_connections_per_minute,
         )
+        self._room = Room(max(_MESSAGES_AT_ONCE * limits.max_message_bytes, 64 << 20))
+        self._floors = Floors.of(context, self._room)
         self._listeners = [
             Listener(self._service(), [sock])
             for name, sock in context.sockets.items()
@@ -125,6 +131,8 @@ class Inbound:
         await self._loops.listen()
         self._loops.start("directory", self._current.step, pause=POLL_SECONDS, limit=15)
         self._loops.start("notices", self._applier().step, pause=_READ_PAUSE, limit=120)
+        self._floors.look()
+        self._loops.start("floors", self._floors.step, pause=LOOK_SECONDS, limit=15)
         self._loops.start("tidy", self._tidy, pause=_TIDY_PAUSE, limit=3 * _TIDY_PAUSE)
         self.sessions.start_clock(CLOCK_SECONDS)
         for listener in self._listeners:
@@ -170,7 +178,7 @@ class Inbound:
                 session_timeout=SESSION_SECONDS,
             ),
             sessions=self.sessions,
-            memory=Memory(max(_MESSAGES_AT_ONCE * limits.max_message_bytes, 64 << 20)),
+            room=self._room,
             tls=mode,
             tls_context=context_for(self._context, mode),
             offers_auth=False,

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 from typing import TYPE_CHECKING
 
 from appliance.core import clock, memory, tasks
 from appliance.core.beat import Health
 from appliance.core.database import open_engine
 from appliance.core.dns import Resolver
+from appliance.core.errors import StoreError
 from appliance.core.metrics import Metrics, watch_process
 from appliance.core.rpc import RpcServer
 from appliance.core.secrets import MasterKeys
@@ -31,11 +31,14 @@ from appliance.run.delivery import (
 )
 from appliance.run.directory import POLL_SECONDS, DirectoryReader, box_names
 from appliance.run.explain import explainer
+from appliance.run.floors import LOOK_SECONDS, Floors
 from appliance.run.handover import Handover
 from appliance.run.mta_rpc import handlers_of
 from appliance.run.observers import Observers
+from appliance.run.process import die
 from appliance.run.regulation import STEP_SECONDS, Regulation
 from appliance.run.smtp import submission_listeners
+from appliance.run.tls_out import STORE_SECONDS, TlsOut
 from mta.intake import Intake
 from mta.policy.limits import Quota
 from mta.submission.listener import drain
@@ -88,11 +91,19 @@ class Mta:
         self._engine = engine
         self._observers = Observers(self.metrics, current())
         self._mx_cache = MxCache(context.home.path / "cache.db")
-        self._has_space = True
         self._loops: list[asyncio.Task[None]] = []
-        self._regulation = Regulation(context, current, engine)
+        self._resolver = Resolver(context.settings.dns)
+        self._tls = TlsOut(
+            context.settings,
+            self._resolver,
+            engine,
+            context.home.path / "sts.db",
+            self.metrics,
+        )
+        self._regulation = Regulation(context, current, engine, on_plaintext=self._tls.avoid)
         self._handover = Handover(context.home.socket("mta-0"))
         self._smtp: SubmissionSmtp
+        self._floors: Floors
         self._rpc: RpcServer
 
     @property
@@ -112,13 +123,13 @@ class Mta:
         await self._regulation.load()
         tools = self._tools()
         for number in self.context.shards:
-            delivery = await open_delivery(number, tools)
-            self.metrics.requeued.inc(by=delivery.requeued)
-            self.deliveries.append(delivery)
+            self.deliveries.append(await open_delivery(number, tools))
         intake = self._intake(tools)
         self._smtp = submission_listeners(
             self.context, self.current, self.keys, intake, self.metrics
         )
+        self._floors = Floors.of(self.context, self._smtp.room)
+        self._floors.look()
         self._rpc = RpcServer(
             self.context.home.socket(self.context.name),
             {
@@ -138,6 +149,7 @@ class Mta:
         await drain(self._smtp.listeners, self._smtp.sessions, limit)
         await asyncio.gather(*(delivery.drain() for delivery in self.deliveries))
         await self._share()
+        await self._tls.share()
         await self._regulation.close()
 
     async def close(self) -> None:
@@ -150,6 +162,7 @@ class Mta:
             await delivery.shard.close()
         await self._handover.close()
         await asyncio.to_thread(self._mx_cache.close)
+        await asyncio.to_thread(self._tls.close)
         await self._engine.dispose()
 
     # -- wiring ------------------------------------------------------------------
@@ -157,19 +170,22 @@ class Mta:
     def _tools(self) -> Tools:
         settings, current = self.context.settings, self.current
         router = router_for(
-            Resolver(settings.dns),
+            self._resolver,
             settings.delivery,
             own_names=lambda: current().own_names,
             bounce_domains=lambda: current().bounce_domains,
             inbound=self.context.inbound_place,
             cache=self._mx_cache,
+            results=self._tls.results,
+            sts=self._tls.sts,
+            ipv6=lambda: settings.delivery.ipv6 or current().egress.has_ipv6,
         )
         return Tools(
             context=self.context,
             current=current,
             observers=self._observers,
             router=router,
-            transport=transport_for(settings.delivery),
+            transport=transport_for(settings.delivery, self._tls.tools),
             regulator=self._regulation.regulator,
             schedule=retry_schedule(settings.queue),
             return_paths=return_path_keys(self.keys),
@@ -185,7 +201,7 @@ class Mta:
             schedule=tools.schedule,
             observer=self._observers,
             handover=self._handover,
-            has_space=lambda: self._has_space,
+            has_space=lambda: self._floors.has_room,
             hostname=names.hostname,
             bounce_domain=names.bounce_domain,
         )
@@ -194,12 +210,15 @@ class Mta:
 
     def _start_loops(self) -> None:
         self._loop("directory", self.current.step, POLL_SECONDS, limit=15)
+        self._loop("floors", self._floors.step, LOOK_SECONDS, limit=15)
         self._loop("tidy", self._tidy, 1.0, limit=60)
         self._loop("share", self._share, 1.0, limit=60)
+        self._loop("tls", self._tls.share, STORE_SECONDS, limit=60)
         self._loop("shaping", self._regulate, STEP_SECONDS, limit=60)
         self._loop("memory", self._give_back_memory, 5.0, limit=60)
         for delivery in self.deliveries:
             self._loop(f"dispatch {delivery.shard.number}", delivery.dispatch, 0.05, limit=90)
+        self._loops.append(tasks.spawn(self._load(), name="load"))
 
     def _loop(
         self, name: str, step: Callable[[], Awaitable[bool]], pause: float, *, limit: float
@@ -210,18 +229,28 @@ class Mta:
         )
         self._loops.append(tasks.spawn(endless, name=name))
 
+    async def _load(self) -> None:
+        """Find out what waits, while new mail is taken already: a million recipients take seconds."""
+        started = clock.monotonic()
+        try:
+            with memory.for_long():
+                for delivery in self.deliveries:
+                    self.metrics.requeued.inc(by=await delivery.dispatcher.load())
+        except StoreError as error:
+            die(f"what waits cannot be read: {error}")
+        keys = sum(len(delivery.dispatcher.backlog) for delivery in self.deliveries)
+        log.info("the queue is known: %d keys, %.1f s", keys, clock.monotonic() - started)
+
     async def _tidy(self) -> bool:
-        """Drop finished messages, send summaries, look at the disk."""
+        """Drop finished messages, send summaries."""
         spool = self.context.settings.spool
-        self._has_space = (
-            shutil.disk_usage(self.context.home.spool_dir).free >= spool.min_free_bytes
-        )
         now = clock.now_ms()
         before = now - max(DONE_GRACE, int(spool.keep_content * clock.SECOND))
         purged = 0
         for delivery in self.deliveries:
             await delivery.summarise(now)
             await delivery.operations.expire_held(now)
+            delivery.operations.census.keep_warm()
             purged += await delivery.shard.call(
                 lambda store, batch: store.purge(before, batch.now, PURGE_PAGE)
             )
@@ -258,8 +287,4 @@ class Mta:
         depth.follow(lambda: sum(len(d.dispatcher.backlog) for d in deliveries), "keys")
         self.metrics.unrecorded.follow(lambda: sum(d.results.outstanding for d in deliveries))
         self.metrics.open_out.follow(lambda: sum(d.sender.connections for d in deliveries))
-        self.health.register("disk", self._disk)
-
-    def _disk(self) -> tuple[bool, str]:
-        floor = self.context.settings.spool.min_free_bytes >> 20
-        return self._has_space, f"at least {floor} MB must be free for new mail"
+        self.health.register("room", self._floors.check)

@@ -59,7 +59,8 @@ class Observers:
         metrics, kind = self._metrics, outcome.decision.event
         provider = attempt.provider or OTHER
         if kind in _COUNTED:
-            self.traffic.outcome(attempt.egress, provider, _COUNTED[kind])
+            domain = outcome.settlement.recipient.domain
+            self.traffic.outcome(attempt.egress, provider, domain, _COUNTED[kind])
         if kind is EventKind.DELIVERED:
             metrics.delivered.inc(provider, attempt.egress)
             metrics.delivery_seconds.observe((attempt.ended_at - message.accepted_at) / 1000)

@@ -4,10 +4,11 @@
     series      recipients of each of the last sixty seconds: accepted, delivered, deferred, bounced
     flows       each egress at each provider: the last minute, what is ready, connections, and `states`:
                 by kind (suspended, slowed, warming, paused, disabled, draining) the words for it
+    destinations  the domains where most waits or goes (appliance/run/destinations.py)
     lanes       the fullest lanes, with the receiver's last words
     blocked     what is waited for, by how many (tenant, class, domain) keys
-    queue       a summary by domain, some seconds old where much waits
-    memory      recipients in memory, and how many may be; connections, and how many may be
+    queue       a summary by domain, some seconds old where much waits, without its groups
+    memory      recipients in memory (ready, being sent), and how many may be; connections, likewise
     commit      milliseconds of a commit: the middle one and the 99th of a hundred
     stops       kill switch, pauses and suspended tenants, in words
 
@@ -21,9 +22,9 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import clock
+from appliance.run.destinations import destinations
 from appliance.run.queue_summary import merged, summary_row
 from mta.egress import EgressState
-from mta.scheduling.blocked import CLOSED
 from mta.scheduling.census import By
 from mta.scheduling.gate import egress_paused, paused_words
 from mta.scheduling.traffic import Kind
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 
     from appliance.run.mta import Mta
     from mta.directory import Directory
-    from mta.scheduling.blocked import Blocked
     from mta.scheduling.lane import Lane
     from mta.scheduling.regulator import Regulator
 
@@ -54,14 +54,17 @@ class Overview:
         mta, now = self._mta, clock.now_ms()
         lanes = [lane for delivery in mta.deliveries for lane in delivery.dispatcher.lanes]
         median, most = mta.traffic.commit_seconds()
+        queue = await self._queue()
+        groups = queue.pop("groups")
         return {
             "at": now,
             "process": mta.context.name,
             "series": {kind.value: counts for kind, counts in mta.traffic.series().items()},
             "flows": self._flows(lanes, now),
+            "destinations": destinations(groups, mta.traffic.domains(), mta.deliveries, MOST),
             "lanes": [_lane(lane) for lane in sorted(lanes, key=len, reverse=True)[:MOST]],
             "blocked": self._blocked(now),
-            "queue": await self._queue(),
+            "queue": queue,
             "memory": self._memory(lanes),
             "commit": {"median_ms": round(median * 1000, 2), "p99_ms": round(most * 1000, 2)},
             "stops": _stops(mta.current(), now),
@@ -78,19 +81,18 @@ class Overview:
             "recipients": sum(delivery.dispatcher.in_memory for delivery in mta.deliveries),
             "recipients_max": settings.queue.ready_recipients * len(mta.deliveries),
             "ready": sum(len(lane) for lane in lanes),
+            "being_sent": sum(delivery.operations.being_sent for delivery in mta.deliveries),
             "connections": sum(delivery.sender.connections for delivery in mta.deliveries),
             "connections_max": settings.delivery.max_connections * len(mta.deliveries),
         }
 
     def _blocked(self, now: int) -> list[Row]:
         """What is waited for; what waits for the same thing in several shards is one."""
-        words = _closed_words(self._mta.current(), now)
         keys, until = Counter[str](), dict[str, int]()
         for delivery in self._mta.deliveries:
             for blocked, number in delivery.dispatcher.blocked():
-                why = _why(blocked, words)
-                keys[why] += number
-                until[why] = max(until.get(why, 0), blocked.until)
+                keys[blocked.why] += number
+                until[blocked.why] = max(until.get(blocked.why, 0), blocked.until)
         return [
             {"why": why, "keys": number, "until_at": until[why]}
             for why, number in keys.most_common(MOST)
@@ -173,7 +175,7 @@ def _weight(row: Row) -> tuple[int, int, int]:
 def _lane(lane: Lane) -> Row:
     return {
         "egress": lane.egress.name,
-        "site": lane.site.key,
+        "site": lane.site.name,
         "provider": lane.zone.provider.name or OTHER,
         "ready": len(lane),
         "connections": lane.connections,
@@ -191,13 +193,3 @@ def _stops(directory: Directory, now: int) -> list[str]:
     found += [paused_words(pause) for pause in directory.pauses if not 0 < pause.expires_at <= now]
     suspended = [tenant for tenant in directory.tenants.values() if tenant.suspended]
     return found + [f"tenant {one.name} is suspended: {one.suspended_reason}" for one in suspended]
-
-
-def _closed_words(directory: Directory, now: int) -> str:
-    """Mail that is kept back by several stops waits in one place, whose own words name but one."""
-    several = directory.kill_switch is None and len(_stops(directory, now)) > 1
-    return "pauses and suspended tenants" if several else ""
-
-
-def _why(blocked: Blocked, closed: str) -> str:
-    return closed if closed and blocked.place == CLOSED else blocked.why

@@ -11,7 +11,8 @@ from appliance.core.errors import NotFoundError, UsageError
 from appliance.run.queue_summary import merged, summary_row
 from mta.scheduling.census import MOST_ROWS, By
 from mta.scheduling.changes import Action
-from mta.spool.questions import QueueFilter
+from mta.scheduling.operations import Turn
+from mta.spool.questions import FIRST, QueueFilter
 
 if TYPE_CHECKING:
     from appliance.run.delivery import Delivery
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mta.scheduling.operations import Operations
 
 Handler = Callable[[Any], Awaitable[Any]]
+TURN_SECONDS: Final = 1.0
 FILTERS: Final = frozenset(one.name for one in fields(QueueFilter))
 
 
@@ -45,7 +47,7 @@ def _queue_summary(mta: Mta) -> Handler:
     async def summary(payload: dict[str, Any]) -> dict[str, Any]:
         by, limit = By(payload.get("by", By.DOMAIN)), int(payload.get("limit", MOST_ROWS))
         censuses = [delivery.operations.census for delivery in mta.deliveries]
-        return merged([summary_row(by, await census.summary(by, limit)) for census in censuses])
+        return merged([summary_row(by, await census.recent(by, limit)) for census in censuses])
 
     return summary
 
@@ -53,7 +55,7 @@ def _queue_summary(mta: Mta) -> Handler:
 def _queue_list(mta: Mta) -> Handler:
     async def listing(payload: dict[str, Any]) -> list[dict[str, Any]]:
         wanted = _filter(payload.get("filter", {}))
-        after = tuple(payload.get("after") or (-1, -1))
+        after = tuple(payload.get("after") or FIRST)
         limit = int(payload.get("limit", 100))
         rows: list[dict[str, Any]] = []
         for delivery in mta.deliveries:
@@ -81,19 +83,27 @@ def _queue_show(mta: Mta) -> Handler:
 
 
 def _queue_act(mta: Mta) -> Handler:
-    async def act(payload: dict[str, Any]) -> dict[str, int]:
-        wanted = _filter(payload.get("filter", {}))
-        action, by = Action(payload["action"]), str(payload["by"])
-        pool = str(payload.get("pool", ""))
-        total = {"changed": 0, "being_sent": 0, "ready": 0}
-        for delivery in mta.deliveries:
-            if wanted.message_id and ids.shard_of(wanted.message_id) != delivery.shard.number:
-                continue
-            done = await delivery.operations.act(action, wanted, by=by, pool=pool)
-            total = {name: number + getattr(done, name) for name, number in total.items()}
-        return total
+    async def act(payload: dict[str, Any]) -> dict[str, Any]:
+        operations = delivery_of(mta, int(payload["shard"])).operations
+        done = await operations.act(
+            Action(payload["action"]),
+            _filter(payload.get("filter", {})),
+            by=str(payload["by"]),
+            pool=str(payload.get("pool", "")),
+            turn=_turn(payload),
+        )
+        return {
+            name: getattr(done, name)
+            for name in ("changed", "being_sent", "ready", "after", "upto")
+        }
 
     return act
+
+
+def _turn(payload: dict[str, Any]) -> Turn:
+    """Where the last turn ended; a turn is as long as somebody waits without a word."""
+    message_id, n = payload.get("after") or FIRST
+    return Turn(after=(message_id, n), upto=int(payload.get("upto", 0)), seconds=TURN_SECONDS)
 
 
 def _filter(given: dict[str, Any]) -> QueueFilter:

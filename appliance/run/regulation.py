@@ -50,7 +50,15 @@ _log = logging.getLogger(__name__)
 class Regulation:
     """One per mta process."""
 
-    def __init__(self, context: Context, current: Current, engine: AsyncEngine) -> None:
+    def __init__(
+        self,
+        context: Context,
+        current: Current,
+        engine: AsyncEngine,
+        *,
+        on_plaintext: Callable[[str, int], None],
+    ) -> None:
+        """`on_plaintext` is told of a host, and for how many ms STARTTLS is to be left out with it."""
         settings = context.settings
         self._engine, self._current = engine, current
         self._file = ShapingFile(places(settings, context.home))
@@ -67,6 +75,7 @@ class Regulation:
             share=Share(context.mta_index, context.mta_processes),
             chosen=chosen_hop(settings.delivery),
             on_change=self._on_change,
+            on_plaintext=on_plaintext,
         )
 
     @property

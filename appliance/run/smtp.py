@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.core.secrets import generate_password
 from appliance.run.certificates import server_context
+from appliance.run.descriptors import sessions_that_fit
 from appliance.run.directory import box_names
-from mta.submission.body import Memory
 from mta.submission.failures import LocalLedger
 from mta.submission.listener import Listener
 from mta.submission.login import Login, LoginRules, Uses
+from mta.submission.room import Room
 from mta.submission.service import Limits, Service, TlsMode
 from mta.submission.session import Desk
 from mta.submission.sessions import Sessions
@@ -67,6 +68,7 @@ class SubmissionSmtp:
 
     listeners: tuple[Listener, ...]
     sessions: Sessions
+    room: Room
     ledger: LocalLedger
     uses: Uses
 
@@ -87,7 +89,11 @@ def submission_listeners(
     """Wire the listeners for which the process was given a socket."""
     settings = context.settings
     limits = settings.submission
-    sessions = Sessions(limit=limits.max_sessions, per_address=limits.max_sessions_per_address)
+    sessions = Sessions(
+        limit=sessions_that_fit(limits.max_sessions, settings.delivery.max_connections),
+        per_address=limits.max_sessions_per_address,
+        barren=limits.max_barren_connections_per_minute,
+    )
     metrics.open_in.follow(lambda: sessions.open, "submission")
     ledger, uses = LocalLedger(), Uses()
     desk = Desk(
@@ -97,9 +103,9 @@ def submission_listeners(
         uses=uses,
         intake=intake,
     )
-    memory = Memory(limits.memory_bytes)
+    room = Room(limits.memory_bytes)
     services = {
-        name: _service(context, name, desk, sessions, memory, metrics)
+        name: _service(context, name, desk, sessions, room, metrics)
         for name in _NAMES
         if name in context.sockets
     }
@@ -108,6 +114,7 @@ def submission_listeners(
             Listener(service, [context.sockets[name]]) for name, service in services.items()
         ),
         sessions=sessions,
+        room=room,
         ledger=ledger,
         uses=uses,
     )
@@ -136,7 +143,7 @@ def _service(
     name: str,
     desk: Desk,
     sessions: Sessions,
-    memory: Memory,
+    room: Room,
     metrics: Metrics,
 ) -> Service:
     limits = context.settings.submission
@@ -151,9 +158,10 @@ def _service(
             max_commands_per_minute=limits.max_commands_per_minute,
             idle_timeout=limits.idle_timeout,
             session_timeout=limits.session_timeout,
+            min_rate=limits.min_rate,
         ),
         sessions=sessions,
-        memory=memory,
+        room=room,
         tls=mode,
         tls_context=context_for(context, mode),
         proxies=tuple(ipaddress.ip_network(n, strict=False) for n in limits.proxy_networks),

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from appliance.core import clock, memory
+from appliance.run import descriptors
 from appliance.run import sockets as listening
 from appliance.run.process import Context, fork, run_child
 
@@ -73,6 +74,8 @@ class Supervisor:
     def run(self, on_ready: Callable[[], None] | None = None) -> int:
         """Open the sockets, start everything, and wait until told to stop. Returns an exit code."""
         self._sockets = listening.open_all(self._settings)
+        descriptors.raise_limit()
+        memory.slim_tls()
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._pipe = os.pipe()
         memory.give_back()

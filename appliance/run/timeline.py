@@ -51,8 +51,14 @@ def _tell_accepted(at: int, data: dict[str, Any]) -> list[Told]:
 
 def _attempt_words(to: str, data: dict[str, Any]) -> str:
     host = data.get("host") or "no host"
-    tls = f" {data['tls'].split()[0]}" if data.get("tls") else ""
-    words = f"{to} by {host}{tls}: {data['reply']}"
+    words = f"{to} by {host}{_tls_words(data.get('tls', ''))}: {data['reply']}"
     if data.get("next"):
         words += f"; next try {clock.iso(data['next'])}"
     return words
+
+
+def _tls_words(tls: str) -> str:
+    """Of "TLSv1.3 TLS_AES_256_GCM_SHA384 (dane-ee verified)" all but the cipher."""
+    version, _, rest = tls.partition(" ")
+    trust = rest.partition("(")[2]
+    return f" {version} ({trust}" if trust else f" {version}".rstrip()

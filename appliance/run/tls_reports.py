@@ -1,8 +1,10 @@
 """TLS reports at work: the worker sends yesterday's to every domain that asks for them.
 
-Once a day, some hours after midnight (UTC), by mail through the box's own queue or by HTTPS. A report is claimed, sent, marked: a worker that dies in between sends it again under the same id. A mail
-has that id as its idempotency key, so it is queued once; a POST may come twice, and receivers know it by
-its id. Mail is done once it is in the queue; a POST that fails is tried again hourly for a day.
+Once a day, some hours after midnight (UTC), by mail through the box's own queue or by HTTPS. A report is
+claimed, sent, marked: a worker that dies in between sends it again under the same id. A mail has that id
+as its idempotency key, so it is queued once; a POST may come twice, and receivers know it by its id. Mail
+is done once it is in the queue, where nothing is demanded of TLS for it; a POST that fails is tried again
+hourly for a day.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock, tasks
 from appliance.core.dns import DnsTemporaryError, NoRecordError, NoSuchNameError, Resolver
-from appliance.core.errors import PillarboxError
+from appliance.core.errors import StoreError
 from appliance.run.handover import BOX_CREDENTIAL, BOX_TENANT
 from appliance.tls_reports import (
     Due,
@@ -30,6 +32,7 @@ from appliance.tls_reports import (
     wanted_by,
 )
 from mta.message import Client, RecipientRequest, Source, Submission
+from mta.policy.refusal import Refused
 from mta.transport.https import HttpsClient, HttpsFailed
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ class TlsReporter:
         """`submit` hands a message to the queue; raises Refused or StoreError."""
         self._reports, self._reporter = reports, reporter
         self._resolver, self._https, self._submit, self._now = resolver, https, submit, now
-        self._opened = -1  # the last day whose reports were opened
+        self._opened = -1  # the last day (ms) whose reports were opened
 
     async def step(self) -> bool:
         """Send some of the reports that are due; True when more may be."""
@@ -78,14 +81,14 @@ class TlsReporter:
         return len(claimed) == CLAIMED_AT_ONCE
 
     async def _open(self) -> None:
-        today = self._now() - self._now() % clock.DAY
-        yesterday = today - clock.DAY
-        if self._opened >= yesterday:
-            return
-        if self._now() >= begins_at(yesterday, self._reporter.hostname):
-            await self._reports.open(today)
+        now = self._now()
+        day = now - now % clock.DAY - clock.DAY
+        if now < begins_at(day, self._reporter.hostname):
+            day -= clock.DAY  # that one may be open: nobody worked for a day
+        if self._opened < day:
+            await self._reports.open(day + clock.DAY)
             await self._reports.forget()
-            self._opened = yesterday
+            self._opened = day
 
     async def _send(self, due: Due) -> None:
         try:
@@ -98,7 +101,11 @@ class TlsReporter:
             await self._reports.unwanted(due)
             return
         body = packed(report(lines, self._reporter, due.day, due.domain))
-        said = [await self._deliver(destination, body, due) for destination in wanted]
+        try:
+            said = [await self._deliver(destination, body, due) for destination in wanted]
+        except StoreError as error:
+            await self._reports.postponed(due, str(error))
+            return
         words = "; ".join(
             f"{destination}: {why or 'sent'}" for destination, why in zip(wanted, said, strict=True)
         )
@@ -113,19 +120,21 @@ class TlsReporter:
         if name is None:
             return ()
         try:
-            return destinations((await self._resolver.txt(name)).values)
+            found = destinations((await self._resolver.txt(name)).values)
+            # Mail first: while the queue takes none, nothing is posted either, and so nothing twice.
+            return tuple(sorted(found, key=lambda uri: not uri.startswith("mailto:")))
         except (NoSuchNameError, NoRecordError):
             return ()
 
     async def _deliver(self, destination: str, body: bytes, due: Due) -> str:
-        """Why it could not be handed over; "" when it could."""
+        """Why it could not be handed over; "" when it could. Raises StoreError: not by our own queue."""
         scheme, _, address = destination.partition(":")
         try:
             if scheme == "mailto":
                 await self._submit(self._submission(address, body, due))
                 return ""
             answer = await self._https.post(destination, body, _CONTENT_TYPE, seconds=_POST_SECONDS)
-        except (HttpsFailed, PillarboxError) as error:
+        except (HttpsFailed, Refused) as error:
             return str(error)
         return "" if 200 <= answer.status < 300 else f"the server answered {answer.status}"
 
@@ -138,7 +147,7 @@ class TlsReporter:
             f"X-Pillarbox-Idempotency-Key: tlsrpt {key}\r\nX-Pillarbox-Class: transactional\r\n"
         )
         return Submission(
-            source=Source.NOTICE,
+            source=Source.TLS_REPORT,
             tenant=BOX_TENANT,
             credential=BOX_CREDENTIAL,
             client=Client(address="", port=0, helo="", tls="", protocol="LOCAL"),

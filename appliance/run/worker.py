@@ -1,7 +1,8 @@
 """The worker process: everything that is done by the clock and not by a client.
 
 Wiring only. Its loops: events from the shards' outboxes into the log and to the suppression list,
-retention, expiry, the usual rates of credentials, and a daily look at the DNS records of every domain.
+retention, expiry, the usual rates of credentials, the TLS reports, and a daily look at the DNS records of
+every domain.
 It is the log's one writer.
 """
 
@@ -36,8 +37,10 @@ from appliance.run.directory import box_names, queue_life_ms, sending_names
 from appliance.run.domain_checks import DomainChecker
 from appliance.run.egress_checks import EgressChecks
 from appliance.run.egress_drainer import BoxDrainer
+from appliance.run.handover import Handover
 from appliance.run.loops import Loops
 from appliance.run.shard_owners import ShardOwners
+from appliance.run.tls_reports import tls_reporter
 from appliance.run.usage import UsageConsumer
 from appliance.run.warmup_days import STEP_PAUSE, Deliveries, WarmupConsumer, WarmupDays
 from appliance.shaping import ThrottleStore
@@ -63,6 +66,7 @@ _TIDY_PAUSE: Final = 600.0
 _LEARN_PAUSE: Final = 3600.0
 _CHECK_PAUSE: Final = 300.0
 _LIST_PAUSE: Final = 60.0
+_REPORT_PAUSE: Final = 60.0
 _SYSTEM: Final = Scope.system(by="worker")
 
 
@@ -87,6 +91,7 @@ class Worker:
         self._context, self._engine = context, engine
         self._loops = Loops(context)
         self._owners = ShardOwners(home, context.processes)
+        self._handover = Handover(home.socket("mta-0"))
         self._writer = LogWriter(
             write_partitions(settings.database.url or home.log_dir),
             keep_days=settings.retention.events_days,
@@ -121,11 +126,13 @@ class Worker:
         )
         self._start_address_checks()
         self._start_warmup()
+        self._start_reports()
 
     async def close(self) -> None:
         """Let everything go."""
         await self._loops.close()
         await self._owners.close()
+        await self._handover.close()
         async with self._writing:
             await asyncio.to_thread(self._writer.close)
 
@@ -162,6 +169,16 @@ class Worker:
         names = await sending_names(settings, self._engine)
         domains = Domains(self._engine, self._keys, names, queue_life=life)
         return await DomainChecker(domains, settings.dns, Notices(self._engine)).step()
+
+    def _start_reports(self) -> None:
+        """Tell receivers daily what TLS did, if they ask for it."""
+        settings = self._context.settings
+        if settings.tls_reports.enabled:
+            reporter = tls_reporter(settings, self._engine, self._handover)
+            # A step may post to dozens of hosts that do not answer.
+            self._loops.start(
+                "tls reports", reporter.step, pause=_REPORT_PAUSE, limit=30 * _REPORT_PAUSE
+            )
 
     def _start_warmup(self) -> None:
         """Judge each day of each warmup when it is over."""

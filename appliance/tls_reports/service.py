@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 LEASE: Final = 15 * clock.MINUTE
 AGAIN: Final = clock.HOUR
+SOON: Final = clock.MINUTE
 MAX_TRIES: Final = 24
 KEPT: Final = 30 * clock.DAY
 MAX_LINES: Final = 2000
@@ -121,7 +122,14 @@ class TlsReports:
         """It could not be delivered: again in an hour, for a day."""
         if due.tries >= MAX_TRIES:
             return await self._finish(due, words)
-        values = {"try_at": self._now() + AGAIN, "outcome": words}
+        return await self._give_back(due, try_at=self._now() + AGAIN, outcome=words)
+
+    async def postponed(self, due: Due, words: str) -> bool:
+        """Our own queue does not take mail now: again in a minute, which counts as no try."""
+        soon = self._now() + SOON
+        return await self._give_back(due, try_at=soon, outcome=words, tries=due.tries - 1)
+
+    async def _give_back(self, due: Due, **values: object) -> bool:
         async with transaction(self._engine) as connection:
             moved = await connection.execute(
                 update(tls_report).where(_is_claim(due)).values(values)

@@ -8,11 +8,13 @@ from __future__ import annotations
 import math
 import random
 import tomllib
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from appliance.core import clock
 from mta.reply import Reply
 from mta.status import Phase  # noqa: TC001 (msgspec reads the types when it runs)
 
@@ -52,6 +54,7 @@ class Receiver(_Table, frozen=True, kw_only=True):
     growth: tuple[float, float]
     much: float
     hour: float
+    minute: float
     seconds: float
     complaints: float
     shut_hours: float
@@ -69,13 +72,13 @@ class Run(_Table, frozen=True, kw_only=True):
     lifetime_days: int
     start: str
     tick_seconds: int
+    quiet_seconds: int
 
 
 class Naive(_Table, frozen=True, kw_only=True):
     """The sender that only has a table."""
 
     schedule: str
-    hours: float
 
 
 class Spread(_Table, frozen=True, kw_only=True):
@@ -98,7 +101,19 @@ class Trust(_Table, frozen=True, kw_only=True):
     blocked: float
     complaints: tuple[float, float]
     complained: tuple[float, float]
+    complaint_hours: float
+    traps: float
+    trap_share: float
+    trapped: float
     forgets: float
+    day_begins: int
+
+
+class Burst(_Table, frozen=True, kw_only=True):
+    """How many at once are never too many."""
+
+    minute_least: int
+    hour_least: int
 
 
 class Pressure(_Table, frozen=True, kw_only=True):
@@ -118,14 +133,23 @@ class Figures(_Table, frozen=True, kw_only=True):
     naive: Naive
     spread: Spread
     trust: Trust
+    burst: Burst
     pressure: Pressure
     of_recipients: tuple[OfRecipients, ...]
     receiver: tuple[Receiver, ...]
 
     def backlog_of(self, receiver: Receiver) -> int:
         """How many recipients of it wait when it begins."""
-        whole = sum(one.share for one in self.receiver)
-        return round(self.run.backlog * receiver.share / whole)
+        return round(self.run.backlog * self.share_of(receiver))
+
+    def share_of(self, receiver: Receiver) -> float:
+        """Of all recipients."""
+        return receiver.share / sum(one.share for one in self.receiver)
+
+    @property
+    def start(self) -> int:
+        """Midnight of the first day, in ms."""
+        return clock.from_datetime(datetime.fromisoformat(f"{self.run.start}T00:00:00+00:00"))
 
 
 def load(path: Path = HERE / "world.toml") -> Figures:

@@ -1,8 +1,8 @@
-"""Queue: mail that waits for each receiver, and what an answer leads to; the same for both senders.
+"""Queue: mail that waits for each receiver, and what an answer leads to; the same for all senders.
 
-Recipients that stand at the same point wait as one entry with a count. What an answer means and when it is
-tried again is said by the product (mta.outcome) with the box's own retry schedule; who is due first goes
-first.
+Recipients that stand at the same point wait as one entry with a count: those never tried, and those that
+are tried again in the same minute. What an answer means and when it is tried again is said by the product
+(mta.outcome) with the box's own retry schedule; who is due first goes first.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from mta.message import Attempt, Message, Recipient, RecipientResult, ReturnPath
 from mta.outcome.classify import classify
 from mta.outcome.decide import AS_SAID, RetrySchedule, Treatment
 from mta.outcome.record import Recorded, Recorder
-from mta.status import Phase, Status, TrafficClass
+from mta.status import Status, TrafficClass
+from warmup.world import BEFORE_RCPT
 
 if TYPE_CHECKING:
     from warmup.figures import Figures, Receiver, Saying
 
 TENANT: Final = 1
-_BEFORE_RCPT: Final = frozenset({Phase.CONNECT, Phase.GREETING, Phase.EHLO, Phase.MAIL})
 
 
 class Entry:
@@ -37,43 +37,47 @@ class Entry:
         self.recipient, self.count = recipient, count
 
 
-class Queue:
-    """Everything one sender has to send."""
+_Line = tuple[str, str]  # receiver, and the address that has to try again; "" = any
 
-    def __init__(self, figures: Figures, start: int, seed: int) -> None:
+
+class Queue:
+    """Everything one sender has to send. `keeps`: a retry waits for the address that was answered."""
+
+    def __init__(self, figures: Figures, seed: int, *, keeps: bool) -> None:
         dice, usual = random.Random(f"{seed}/retries"), QueueSettings()
-        self._recorder = Recorder(
-            RetrySchedule(
-                waits=tuple(int(seconds * clock.SECOND) for seconds in usual.retry),
-                jitter=usual.jitter,
-                lifetime=int(usual.lifetime * clock.SECOND),
-                bulk_lifetime=figures.run.lifetime_days * clock.DAY,
-            ),
-            dice.random,
+        lifetime = figures.run.lifetime_days * clock.DAY
+        waits = tuple(int(seconds * clock.SECOND) for seconds in usual.retry)
+        schedule = RetrySchedule(
+            waits=waits, jitter=usual.jitter, lifetime=lifetime, bulk_lifetime=lifetime
         )
-        self.message = message(start)
+        self._recorder, self._keeps = Recorder(schedule, dice.random), keeps
+        self.message = message(figures.start)
         self._tick = figures.run.tick_seconds * clock.SECOND
         self._ids = itertools.count(1)
-        self._expiry = start + figures.run.lifetime_days * clock.DAY
-        self._heaps: dict[str, list[tuple[int, int, Entry]]] = {}
-        self._joining: dict[tuple[str, int, int, str], Entry] = {}
-        self.waiting: dict[str, int] = {}
-        for receiver in figures.receiver:
-            self.waiting[receiver.name] = 0
-            self._heaps[receiver.name] = []
-            self._push(receiver, self._fresh(receiver, start), figures.backlog_of(receiver))
+        self._expiry = figures.start + lifetime
+        self._heaps: dict[_Line, list[tuple[int, int, Entry]]] = {}
+        self._joining: dict[tuple[_Line, int, int, str], Entry] = {}
+        self.fresh = {
+            one.name: Entry(self._new(one, figures.start), figures.backlog_of(one))
+            for one in figures.receiver
+        }
 
     def due(self, receiver: Receiver, now: int) -> Entry | None:
-        """Who goes next; None when nobody is due."""
-        heap = self._heaps[receiver.name]
+        """Who goes next, the longest waiting first; None when nobody is due."""
+        fresh = self.fresh[receiver.name]
+        return fresh if fresh.count else self.retry_due(receiver, "", now)
+
+    def retry_due(self, receiver: Receiver, address: str, now: int) -> Entry | None:
+        """Who is tried again now."""
+        heap = self._heaps.get((receiver.name, address))
         while heap and not heap[0][2].count:
             heapq.heappop(heap)
         return heap[0][2] if heap and heap[0][0] <= now else None
 
-    def take(self, receiver: Receiver, entry: Entry, count: int) -> None:
-        """So many of an entry are on their way."""
-        entry.count -= count
-        self.waiting[receiver.name] -= count
+    def next_due(self, receiver: Receiver) -> int:
+        """When the first of those who wait is due; 0 when nobody waits."""
+        heap = self._heaps.get((receiver.name, ""))
+        return heap[0][0] if heap else 0
 
     def settle(
         self,
@@ -82,39 +86,29 @@ class Queue:
         attempt: Attempt,
         count: int,
         treatment: Treatment = AS_SAID,
-    ) -> Recorded:
-        """What an answer to so many of an entry leads to; who is deferred waits again."""
+    ) -> tuple[Recorded, Recipient | None]:
+        """What an answer to so many of an entry leads to, and who waits again for it."""
         before = entry.recipient
         [recorded] = self._recorder.attempt(
             self.message, [before], attempt, attempt.ended_at, {before.n: treatment}
         )
-        if recorded.decision.status is Status.DEFERRED:
-            after = replace(
-                before,
-                message_id=next(self._ids),
-                status=Status.DEFERRED,
-                attempts=before.attempts + 1,
-                due_at=recorded.decision.due_at,
-                last_egress=attempt.egress,
-            )
-            self._push(receiver, after, count, alone=bool(treatment.at))
-        return recorded
-
-    def newest_id(self) -> int:
-        """The message id of whoever was deferred last."""
-        return self._newest
-
-    def _push(
-        self, receiver: Receiver, recipient: Recipient, count: int, *, alone: bool = False
-    ) -> None:
-        self.waiting[receiver.name] += count
-        self._newest = recipient.message_id
-        place = (
-            receiver.name,
-            recipient.due_at // self._tick,
-            recipient.attempts,
-            recipient.last_egress,
+        if recorded.decision.status is not Status.DEFERRED:
+            return recorded, None
+        after = replace(
+            before,
+            message_id=next(self._ids),
+            status=Status.DEFERRED,
+            attempts=before.attempts + 1,
+            due_at=recorded.decision.due_at,
+            last_egress=attempt.egress,
         )
+        self._push(receiver, after, count, alone=bool(treatment.at))
+        return recorded, after
+
+    def _push(self, receiver: Receiver, recipient: Recipient, count: int, *, alone: bool) -> None:
+        """`alone`: it is known by its id."""
+        line = (receiver.name, recipient.last_egress if self._keeps else "")
+        place = (line, recipient.due_at // self._tick, recipient.attempts, recipient.last_egress)
         joined = None if alone else self._joining.get(place)
         if joined is not None and joined.count:
             joined.count += count
@@ -122,9 +116,10 @@ class Queue:
         entry = Entry(recipient, count)
         if not alone:
             self._joining[place] = entry
-        heapq.heappush(self._heaps[receiver.name], (recipient.due_at, recipient.message_id, entry))
+        heap = self._heaps.setdefault(line, [])
+        heapq.heappush(heap, (recipient.due_at, recipient.message_id, entry))
 
-    def _fresh(self, receiver: Receiver, start: int) -> Recipient:
+    def _new(self, receiver: Receiver, start: int) -> Recipient:
         return Recipient(
             message_id=next(self._ids),
             n=0,
@@ -138,11 +133,11 @@ class Queue:
         )
 
 
-def attempt_of(receiver: Receiver, egress: str, said: Saying, n: int, now: int) -> Attempt:
-    """A transaction that got this answer."""
+def attempt_of(receiver: Receiver, egress: str, said: Saying, now: int) -> Attempt:
+    """A transaction for one recipient that got this answer."""
     reply = said.answer
     verdict = classify(reply, phase=said.phase, provider=receiver.host)
-    result = RecipientResult(n=n, reply=reply, phase=said.phase, scope=verdict.scope)
+    result = RecipientResult(n=0, reply=reply, phase=said.phase, scope=verdict.scope)
     return Attempt(
         results=(result,),
         host=receiver.host,
@@ -152,7 +147,7 @@ def attempt_of(receiver: Receiver, egress: str, said: Saying, n: int, now: int) 
         steps=(),
         started_at=now,
         ended_at=now,
-        rcpt_sent=0 if said.phase in _BEFORE_RCPT else 1,
+        rcpt_sent=int(said.phase not in BEFORE_RCPT),
     )
 
 

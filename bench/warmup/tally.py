@@ -1,34 +1,39 @@
 """Tally: what each day brought at each receiver; and Audit, which counts for itself what warmup allows.
 
-The audit stands at the receivers' door: it counts every RCPT by address, provider and day, and compares with
-the budget in force at that moment. It knows nothing of the ledger.
+The audit goes by what the receivers counted at their doors (World.rcpts) and by the schedule as it stands in
+its file. It knows nothing of the ledger.
 """
 
 from __future__ import annotations
 
-from collections import Counter
+import tomllib
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock
 from mta.outcome.category import Category
 from mta.status import EventKind, Status
 
 if TYPE_CHECKING:
-    from mta.outcome.record import Recorded
-    from mta.warmup.model import WarmupPlan
+    from pathlib import Path
 
-COLUMNS = ("delivered", "deferred", "blocked", "lost", "complained")
-_OF_US = frozenset({Category.BLOCKED, Category.SPAM, Category.RATE_LIMITED, Category.POLICY})
+    from mta.outcome.record import Recorded
+    from warmup.world import World
+
+COLUMNS: Final = ("sent", "delivered", "deferred", "blocked", "lost", "complained")
+_OF_US: Final = frozenset(
+    {Category.BLOCKED, Category.SPAM, Category.RATE_LIMITED, Category.POLICY, Category.OTHER}
+)
 
 
 @dataclass(slots=True)
 class Tally:
     """Counts by (receiver, day number, column).
 
-    delivered   taken                              deferred    4xx that ask the sender for less
-    blocked     answers of a block                 lost        bounced for it: that mail never arrives
-    complained  reported as unwanted               waiting     left at the end of the day
+    sent        answered, whatever was said            delivered   taken
+    deferred    4xx that ask the sender for less       blocked     answers of a block
+    lost        bounced for it: never arrives          complained  reported as unwanted
     """
 
     start: int
@@ -44,6 +49,7 @@ class Tally:
         """An answer that was no yes, to so many."""
         verdict = recorded.verdict
         about_us = is_block or (verdict is not None and verdict.category in _OF_US)
+        self.add(receiver, now, "sent", count)
         if is_block:
             self.add(receiver, now, "blocked", count)
         elif recorded.decision.event is EventKind.DEFERRED and about_us:
@@ -52,24 +58,44 @@ class Tally:
             self.add(receiver, now, "lost", count)
 
 
-@dataclass(slots=True)
 class Audit:
-    """Recipients whose RCPT was sent, against what the budget of the day allows."""
+    """What reached receivers from warming addresses, against what the schedule allows on that day."""
 
-    sent: Counter[tuple[str, str, int]] = field(default_factory=Counter)
-    limits: dict[tuple[str, str, int], int] = field(default_factory=dict)  # the last in force
-    checked: int = 0
-    exceeded: int = 0  # messages over a budget: must stay 0
+    def __init__(self, world: World, schedule: Path) -> None:
+        self._world, self._seen = world, Counter[tuple[str, str, int]]()
+        written = tomllib.loads(schedule.read_text("utf-8"))
+        self._volumes: list[int] = written["volumes"]
+        self._own = frozenset(written["providers"])
+        self._sent: defaultdict[tuple[str, str, int], int] = defaultdict(int)
+        self._limits: dict[tuple[str, str, int], int] = {}
+        self.checked = self.exceeded = 0
 
-    def rcpt(self, plan: WarmupPlan, count: int, now: int) -> None:
-        """So many more, from a warming address."""
-        key = (plan.egress, plan.provider, now // clock.DAY)
-        before = self.sent[key]
-        self.sent[key] += count
-        self.limits[key] = plan.limit
+    def look(self, stages: dict[tuple[str, str], int], day: int) -> None:
+        """Compare; `stages` are those in force since the last look, of the addresses that warm."""
+        fresh: Counter[tuple[str, str]] = Counter()
+        for (address, receiver), count in self._world.rcpts[day].items():
+            before = self._seen[address, receiver, day]
+            if count != before:
+                provider = receiver if receiver in self._own else "other"
+                fresh[address, provider] += count - before
+                self._seen[address, receiver, day] = count
+        for name, count in fresh.items():
+            if name in stages:
+                self._add(name, day, count, self._volumes[stages[name]])
+
+    def _add(self, name: tuple[str, str], day: int, count: int, limit: int) -> None:
+        place = (*name, day)
+        before = self._sent[place]
+        self._sent[place] += count
+        self._limits[place] = limit
         self.checked += count
-        self.exceeded += max(0, self.sent[key] - max(before, plan.limit))
+        self.exceeded += max(0, self._sent[place] - max(before, limit))
+
+    @property
+    def budgets(self) -> int:
+        """How many were looked at."""
+        return len(self._limits)
 
     def filled(self) -> int:
         """Budgets of which every single one was used."""
-        return sum(self.sent[key] == limit for key, limit in self.limits.items())
+        return sum(self._sent[place] == limit for place, limit in self._limits.items())

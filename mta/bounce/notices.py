@@ -74,7 +74,7 @@ class Notices:
         self, message: Message, outcomes: Sequence[Recorded], content: bytes
     ) -> list[Admitted]:
         """One notice for all recipients of an attempt that the sender is to hear of; or none."""
-        if not message.envelope_from or not message.dsn or message.source is Source.NOTICE:
+        if not message.envelope_from or not message.dsn or message.source.is_ours:
             return []
         told = [reported for outcome in outcomes if (reported := _reported(outcome)) is not None]
         now = clock.now_ms()

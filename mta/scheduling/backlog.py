@@ -10,8 +10,8 @@ many keys costs little.
 from __future__ import annotations
 
 import heapq
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from mta.scheduling.fair import FairQueue
 from mta.spool.store import Cursor, QueueKey
@@ -31,6 +31,11 @@ KEYS_A_TURN = 256
 
 TURN = 50
 
+WAKES = 1000
+"""Keys of a class that become due at one look at the clock: a million never hold up the mail."""
+
+START: Final = Cursor()
+
 
 @dataclass(slots=True)
 class KeyState:
@@ -38,13 +43,14 @@ class KeyState:
 
     key: QueueKey
     due_at: int = 0  # 0: nothing known to be waiting at rest
-    cursor: Cursor = field(default_factory=Cursor)
+    cursor: Cursor = START
     in_memory: int = 0
     queued: bool = False  # stands in the fair queue of keys that are due
     parked: _Place | None = None  # what keeps it back
     reading: bool = False  # a page of it is being read
     noted: int = 0  # earliest due time noted while a page was being read
     again: bool = False  # asked to read from the start while a page was being read
+    passed_over: bool = False  # some of what was read was left where it is, until `rewind`
 
 
 class _Place:
@@ -64,7 +70,8 @@ class Backlog:
     def __init__(self, weight_of: Callable[[int], int]) -> None:
         self._weight_of = weight_of
         self._keys: dict[QueueKey, KeyState] = {}
-        self._heap: list[tuple[int, int, QueueKey]] = []
+        # One for each class: what is transactional never waits behind bulk that is due earlier.
+        self._heaps: dict[str, list[tuple[int, QueueKey]]] = {str(c): [] for c in TrafficClass}
         self._ready: FairQueue[KeyState] = FairQueue()
         self._places: dict[Place, _Place] = {}
         self._openings: list[tuple[int, int, _Place]] = []
@@ -75,8 +82,8 @@ class Backlog:
 
     def load(self, waiting: Iterable[Waiting]) -> None:
         """Take over what the store found at start."""
-        for entry in waiting:
-            self.note(entry.key, entry.due_at)
+        for key, _, due_at in waiting:
+            self.note(key, due_at)
 
     def note(self, key: QueueKey, due_at: int) -> None:
         """Something waits at rest under `key` and is due at `due_at`."""
@@ -85,7 +92,7 @@ class Backlog:
             state.noted = min(state.noted, due_at) if state.noted else due_at
             return
         if due_at <= state.cursor.due_at:  # it became durable behind what was read
-            state.cursor = Cursor()
+            state.cursor = START
         if state.due_at and state.due_at <= due_at:
             return
         state.due_at = due_at
@@ -94,24 +101,40 @@ class Backlog:
     def rewind(self, key: QueueKey, due_at: int) -> None:
         """Something under `key` is due out of order (released, put back): read from the start."""
         state = self._state(key)
-        state.cursor, state.again = Cursor(), state.reading
+        state.cursor, state.again, state.passed_over = START, state.reading, False
         self.note(key, due_at)
 
+    def pass_over(self, key: QueueKey) -> None:
+        """Some that were read may not go, though the others under `key` may: read on behind them."""
+        self._state(key).passed_over = True
+
     def wake(self, now: int) -> None:
-        """Open the places whose time has come; move keys that became due into the fair queue."""
+        """Open the places whose time has come; move keys that became due into the fair queue.
+
+        Not all at once: while there are more, `next_due` is in the past.
+        """
         while self._openings and self._openings[0][0] <= now:
             until, _, place = heapq.heappop(self._openings)
             if place.until == until and self._places.get(place.blocked.place) is place:
                 self._let_some_go(place, now)
-        while self._heap and self._heap[0][0] <= now:
-            due_at, _, key = heapq.heappop(self._heap)
-            state = self._keys.get(key)
-            if state is not None and state.due_at == due_at:
-                self._queue(state)
+        for heap in self._heaps.values():
+            for _ in range(WAKES):
+                if not heap or heap[0][0] > now:
+                    break
+                due_at, key = heapq.heappop(heap)
+                state = self._keys.get(key)
+                if state is not None and state.due_at == due_at:
+                    self._queue(state)
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether keys are due that nobody has looked at yet."""
+        return len(self._ready) > 0
 
     def next_due(self) -> int | None:
         """When the next key becomes due or the next place opens; None when neither will."""
-        heads = [heap[0][0] for heap in (self._heap, self._openings) if heap]
+        heads = [heap[0][0] for heap in self._heaps.values() if heap]
+        heads += [opening[0] for opening in self._openings[:1]]
         return min(heads, default=None)
 
     def pop(self) -> KeyState | None:
@@ -129,7 +152,7 @@ class Backlog:
         noted, again = self._read(state)
         if cursor is not None:
             missed = again or 0 < noted <= cursor.due_at
-            state.cursor = Cursor() if missed else cursor
+            state.cursor = START if missed else cursor
             self._queue(state)
             return
         state.due_at = 0
@@ -157,7 +180,8 @@ class Backlog:
         state.in_memory -= count
         if state.in_memory <= 0:
             state.in_memory = 0
-            state.cursor = Cursor()  # nothing of it is in memory: read from the start again
+            if not state.passed_over:
+                state.cursor = START  # nothing of it is in memory: read from the start again
         if state.due_at and was_full and state.in_memory < KEY_LIMIT // 2:
             self._queue(state)
         self._forget_if_empty(state)
@@ -242,8 +266,7 @@ class Backlog:
             heapq.heappush(self._openings, (place.until, self._tick, place))
 
     def _expect(self, state: KeyState) -> None:
-        self._tick += 1
-        heapq.heappush(self._heap, (state.due_at, self._tick, state.key))
+        heapq.heappush(self._heaps[state.key.traffic_class], (state.due_at, state.key))
 
     def _read(self, state: KeyState) -> tuple[int, bool]:
         """The page has come back; what was noted meanwhile."""
@@ -260,6 +283,8 @@ class Backlog:
         self._ready.push(state, key.tenant_id, TrafficClass(key.traffic_class), weight)
 
     def _forget_if_empty(self, state: KeyState) -> None:
-        if not (state.due_at or state.in_memory or state.queued or state.reading):
+        if not (
+            state.due_at or state.in_memory or state.queued or state.reading or state.passed_over
+        ):
             self._leave(state)
             self._keys.pop(state.key, None)

@@ -1,21 +1,24 @@
 """Census: what waits, counted by domain, site, provider, egress or tenant, and why.
 
 Counts slice by slice (mta/spool/questions.py), so that mail is committed in between: a million
-recipients take some seconds, and delay nobody by more than one slice. Site and provider are as the
-dispatcher knows them this moment; a domain whose MX hosts it has not looked up yet has none.
+recipients take some seconds, and delay nobody by more than one slice. Who asks does not wait so long:
+where counting takes more than a second, the answer is the last count, which says when it was made.
+Site and provider are as the dispatcher last knew them; a domain that it never looked up has none.
 """
 
 from __future__ import annotations
 
 import asyncio
 import heapq
+import logging
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import clock, ids, tasks
+from appliance.core.errors import StoreError
 from mta.spool.questions import Kind
 from mta.warmup.model import OTHER
 
@@ -34,9 +37,18 @@ MOST_ROWS: Final = 500
 _SAMPLES: Final = 50
 """Rows whose words are read at once."""
 
+PATIENCE: Final = 1.0
+"""Seconds that somebody who asks once may wait."""
+
 FRESH_SECONDS: Final = 5.0
 _REST: Final = 20
 """A live view is counted anew after 20 times as long as counting takes: at most 5 % of the work."""
+
+WARM_SECONDS: Final = 60.0
+_WARM_REST: Final = 100
+"""With nobody looking it is counted anew after 100 times as long: the next to ask gets an answer at once."""
+
+log = logging.getLogger(__name__)
 
 
 class By(StrEnum):
@@ -80,6 +92,16 @@ _Heaps = dict[tuple[str, str], _Heap]
 """By name and state."""
 
 
+@dataclass(slots=True)
+class _Kept:
+    """A count, and what it took, in seconds of a clock that never steps."""
+
+    summary: Summary
+    at: float = 0.0
+    took: float = 0.0
+    counting: asyncio.Task[None] | None = None  # the next one
+
+
 class Census:
     """Counts one shard."""
 
@@ -87,9 +109,7 @@ class Census:
         self, shard: Shard, dispatcher: Dispatcher, directory: Callable[[], Directory]
     ) -> None:
         self._shard, self._dispatcher, self._directory = shard, dispatcher, directory
-        self._latest: Summary | None = None
-        self._fresh_until = 0.0
-        self._counting: asyncio.Task[None] | None = None
+        self._kept: dict[By, _Kept] = {}
 
     async def summary(self, by: By = By.DOMAIN, limit: int = MOST_ROWS) -> Summary:
         """Count now."""
@@ -108,14 +128,30 @@ class Census:
             groups=tuple(await self._groups(order, by)),
         )
 
+    async def recent(self, by: By, limit: int) -> Summary:
+        """For a person: counted now if that takes no longer than PATIENCE, else the last count."""
+        return await self._kept_or_new(by, limit, 0.0)
+
     async def latest(self, limit: int) -> Summary:
-        """The last count, for who looks again and again; a new one is begun when it is old."""
-        if self._latest is None:
-            await self._count(limit)
-        elif clock.monotonic() >= self._fresh_until and self._counting is None:
-            self._counting = tasks.spawn(self._count(limit), name="census")
-        assert self._latest is not None, "it was counted"
-        return self._latest
+        """By domain, for who looks again and again: it may be some seconds old."""
+        return await self._kept_or_new(By.DOMAIN, limit, FRESH_SECONDS)
+
+    async def _kept_or_new(self, by: By, limit: int, fresh: float) -> Summary:
+        kept = self._kept.get(by)
+        if kept is None or not kept.summary.at:
+            kept = await self._count(by)
+        elif clock.monotonic() >= kept.at + (fresh and max(fresh, _REST * kept.took)):
+            if kept.took < PATIENCE:
+                kept = await self._count(by)
+            else:
+                self._begin(by, kept)
+        return _cut(kept.summary, limit)
+
+    def keep_warm(self) -> None:
+        """Begin a count by domain when the last one is old even for who never looked."""
+        kept = self._kept.setdefault(By.DOMAIN, _Kept(Summary(at=0)))
+        if clock.monotonic() >= kept.at + max(WARM_SECONDS, _WARM_REST * kept.took):
+            self._begin(By.DOMAIN, kept)
 
     async def domains(self, *, site: str, provider: str) -> frozenset[str]:
         """Domains of a site or provider for which mail waits."""
@@ -126,8 +162,8 @@ class Census:
         return frozenset(found)
 
     def provider_of(self, domain: str) -> str:
-        """The provider of a domain, OTHER for one without a name; "" while its site is not known."""
-        site = self._dispatcher.site_known(domain)
+        """The provider of a domain, OTHER for one without a name; "" where its site was never known."""
+        site = self._dispatcher.site_last_known(domain)
         if site is None:
             return ""
         return self._dispatcher.zone_of(site).provider.name or OTHER
@@ -139,14 +175,23 @@ class Census:
 
     # -- counting ------------------------------------------------------------
 
-    async def _count(self, limit: int) -> None:
+    async def _count(self, by: By) -> _Kept:
         started = clock.monotonic()
+        found = await self.summary(by)
+        ended = clock.monotonic()
+        kept = self._kept[by] = _Kept(found, ended, ended - started)
+        return kept
+
+    def _begin(self, by: By, kept: _Kept) -> None:
+        """Count, unless that is being done."""
+        if kept.counting is None or kept.counting.done():
+            kept.counting = tasks.spawn(self._count_again(by), name="census")
+
+    async def _count_again(self, by: By) -> None:
         try:
-            self._latest = await self.summary(By.DOMAIN, limit)
-        finally:
-            now = clock.monotonic()
-            self._fresh_until = now + max(FRESH_SECONDS, _REST * (now - started))
-            self._counting = None
+            await self._count(by)
+        except StoreError as error:  # who asks next tries again
+            log.warning("the queue could not be counted: %s", error)
 
     async def _slices(self, by: By) -> AsyncIterator[list[Tally]]:
         for kind in (Kind.EGRESS,) if by is By.EGRESS else (Kind.WAITING, Kind.HELD):
@@ -170,8 +215,8 @@ class Census:
                 return lambda tally: names.get(tally[0], str(tally[0]))
 
     def _site_of(self, domain: str) -> str:
-        site = self._dispatcher.site_known(domain)
-        return site.key if site is not None else ""
+        site = self._dispatcher.site_last_known(domain)
+        return site.name if site is not None else ""
 
     def _is_at(self, domain: str, site: str, provider: str) -> bool:
         if site and self._site_of(domain) != site:
@@ -208,6 +253,10 @@ class Census:
             next_due=heap[1],
             reason=self.why(sample) if sample else "",
         )
+
+
+def _cut(summary: Summary, limit: int) -> Summary:
+    return replace(summary, groups=summary.groups[:limit])
 
 
 def _tally(kind: Kind, after: Any, store: SpoolStore, _: Batch) -> tuple[list[Tally], Any]:

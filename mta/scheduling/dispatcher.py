@@ -11,20 +11,28 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from appliance.core import clock
-from appliance.core.errors import StoreError
 from mta.message import Attempt
 from mta.outcome.record import plain, without_connection
 from mta.scheduling.backlog import Backlog, KeyState
-from mta.scheduling.blocked import CLOSED, Blocked
-from mta.scheduling.gate import key_closed, next_expiry
+from mta.scheduling.blocked import LANE, PACE, WARMUP, ZONE, Blocked
+from mta.scheduling.gate import (
+    Leg,
+    key_closed,
+    key_stop,
+    parcel_pause,
+    paused_words,
+    shut_places,
+)
 from mta.scheduling.lanes import Lanes
+from mta.scheduling.page import read_page
 from mta.scheduling.parcel import Parcel, key_of, parcels_of
 from mta.scheduling.planner import Planner
 from mta.scheduling.sites import Sites
-from mta.spool.store import Cursor
+from mta.spool.store import BEFORE_ALL, Cursor
 from mta.status import EventKind, Phase, Scope, Status
 from mta.transport.base import RouteError
 from mta.transport.route import INBOUND_KEY, OVERFLOW
@@ -36,13 +44,14 @@ if TYPE_CHECKING:
     from mta.message import Message, Recipient
     from mta.scheduling.blocked import Place
     from mta.scheduling.lane import Lane
+    from mta.scheduling.page import Page
     from mta.scheduling.planner import Option
     from mta.scheduling.regulator import Regulator
     from mta.scheduling.window import Window
     from mta.shaping.model import Zone
     from mta.spool.batch import Batch, Settlement
     from mta.spool.shard import Shard
-    from mta.spool.store import QueueKey, SpoolStore
+    from mta.spool.store import QueueKey, SpoolStore, Waiting
     from mta.transport.base import Router, Site
     from mta.warmup.model import Wait
 
@@ -101,17 +110,23 @@ class Dispatcher:
         self.sender: Sender | None = None  # set once by the wiring: they know each other
         self.results: Results | None = None
         self._sites = Sites(router, self._found)
+        self._passed_over: dict[QueueKey, str] = {}  # where a pause keeps some back, and its words
         self._news = asyncio.Event()
         self._draining = False
 
     # -- what comes in ----------------------------------------------------
 
     async def load(self) -> int:
-        """Take over what waits in the store; returns how many recipients."""
-        found = await self._shard.call(lambda store, _: store.waiting())
-        self.backlog.load(found)
-        self._news.set()
-        return sum(entry.count for entry in found)
+        """Take over what waits in the store; returns how many recipients.
+
+        Slice by slice: meanwhile mail is taken and sent.
+        """
+        count, after = 0, BEFORE_ALL
+        while found := await self._shard.call(partial(_waiting, after)):
+            self.backlog.load(found)
+            self._news.set()
+            count, after = count + sum(entry.recipients for entry in found), found[-1].key
+        return count
 
     def fresh(self, message: Message, recipients: list[Recipient], content: bytes) -> None:
         """A message that has just become durable: from memory to its lanes if there is room."""
@@ -124,10 +139,6 @@ class Dispatcher:
             key = key_of(group[0])
             if group[0].due_at > now or not self._takes(key, group, now):
                 self.rest(key, group[0].due_at)
-                continue
-            if (blocked := self._blocked(key, now)) is not None:
-                self.rest(key, group[0].due_at)
-                self.backlog.park(key, blocked)
                 continue
             kept = content if self._window.admits(content) else None
             for parcel in parcels_of(message, group, kept):
@@ -160,21 +171,38 @@ class Dispatcher:
 
     def directory_changed(self) -> None:
         """Pauses, the kill switch, addresses or tenants changed: look at what was kept back."""
-        self.reopen(lambda _: True)
-        self._sites.forget_fixed()
         now = clock.now_ms()
+        passed_over, self._passed_over = self._passed_over, {}
+        for key in passed_over:
+            self.rewind(key, now)
+        shut = shut_places(self._directory(), now)
+        self.reopen(lambda place: place not in shut)
+        self._sites.directory_changed(ipv6=self._directory().egress.has_ipv6)
         for lane in self.lanes:
             if lane.site.key != INBOUND_KEY and not self.planner.is_usable(lane.egress, now):
                 self._retire(lane)
             lane.wake_all()
             self._kick(lane)
 
+    def reshaped(self) -> None:
+        """Limits or throttles changed: look at what they kept back, and whose receivers are whose now."""
+        self.reopen(lambda place: place[0] in (ZONE, PACE))
+        for lane in self.lanes:
+            if self.zone_of(lane.site).key != lane.zone.key:
+                self._retire(lane)
+                lane.wake_all()
+
     def _retire(self, lane: Lane) -> None:
-        """The egress is gone, disabled, paused or another now: plan its mail anew."""
+        """Its egress or its zone is not what it was: plan its mail anew."""
         self.lanes.retire(lane)
+        self.vacate(lane)
+
+    def vacate(self, lane: Lane) -> None:
+        """Choose anew for everything that stands in a lane."""
         for parcel in lane.take_all():
             self.left(lane, parcel)
             self.route(parcel)
+        self.lane_drained(lane)
 
     def reopen(self, wanted: Callable[[Place], bool]) -> None:
         """What is waited for at these places may have come."""
@@ -211,22 +239,29 @@ class Dispatcher:
         now = clock.now_ms()
         self.backlog.wake(now)
         states = self._open_keys(now) if not self._draining else []
+        try:
+            with self._window.reading():
+                for page in await self._read(states, now):
+                    self._page(page)
+        finally:
+            for state in states:
+                if state.reading:  # it could not be read, or something crashed over it
+                    self.backlog.not_read(state)
+        return self._window.room > 0 and (bool(states) or self._has_more())
+
+    async def _read(self, states: list[KeyState], now: int) -> list[Page]:
         if not states:
-            return False
+            return []
         asked = [(state, state.cursor, self._page_size(state.key, now)) for state in states]
 
-        def read(store: SpoolStore, _: Batch) -> list[_Page]:
-            return [_read_page(store, state, cursor, now, size) for state, cursor, size in asked]
+        def read(store: SpoolStore, _: Batch) -> list[Page]:
+            return [read_page(store, state, cursor, now, size) for state, cursor, size in asked]
 
-        try:
-            pages = await self._shard.call(read)
-        except StoreError:
-            for state in states:
-                self.backlog.not_read(state)
-            raise
-        for page in pages:
-            self._page(page)
-        return self._window.room > 0
+        return await self._shard.call(read)
+
+    def _has_more(self) -> bool:
+        """Whether keys are due that a step of nothing but closed ones did not get to."""
+        return self.backlog.has_ready and not self._draining
 
     def _page_size(self, key: QueueKey, now: int) -> int:
         """How many of a key are worth reading: no hundred for the one that there is room for."""
@@ -245,15 +280,15 @@ class Dispatcher:
             state = self.backlog.pop()
             if state is None:
                 break
-            closed = key_closed(directory, state.key, now)
-            if closed:
+            stop = key_stop(directory, state.key, now)
+            if stop is not None:
                 state.reading = False
-                self.backlog.park(state.key, Blocked(CLOSED, next_expiry(directory, now), closed))
+                self.backlog.park(state.key, stop)
                 continue
             states.append(state)
         return states
 
-    def _page(self, page: _Page) -> None:
+    def _page(self, page: Page) -> None:
         last = page.recipients[-1] if page.more else None
         cursor = Cursor(last.due_at, last.message_id, last.n) if last else None
         by_message: dict[int, list[Recipient]] = defaultdict(list)
@@ -280,17 +315,9 @@ class Dispatcher:
         # What is due already goes first; what is due later keeps nobody waiting.
         return state is None or not (state.parked or 0 < state.due_at <= now)
 
-    def _blocked(self, key: QueueKey, now: int) -> Blocked | None:
-        """What would keep a key back, where its site is known."""
-        site = self.site_known(key.domain)
-        if site is None:
-            return None
-        found = self.planner.options(key, site, self.zone_of(site), now)
-        return found if isinstance(found, Blocked) and not self._goes_over(found) else None
-
     def _goes_over(self, blocked: Blocked) -> bool:
         """Whether the smarthost takes what is blocked so."""
-        return self._overflows and blocked.place[0] == "warmup"
+        return self._overflows and blocked.place[0] == WARMUP
 
     def _take(self, parcel: Parcel) -> None:
         self._window.add(parcel)
@@ -303,6 +330,10 @@ class Dispatcher:
         """The site of a domain, as far as it is known without asking anybody."""
         return self._sites.known(domain)
 
+    def site_last_known(self, domain: str) -> Site | None:
+        """The site of a domain, as it was when its DNS was last asked."""
+        return self._sites.last_known(domain)
+
     def zone_of(self, site: Site) -> Zone:
         """What limits and throttles apply to."""
         return self._regulator.zone_of(site)
@@ -314,7 +345,9 @@ class Dispatcher:
         if closed or recipient.due_at > now:
             return closed
         blocked = self.backlog.blocked(key)
-        return blocked.why if blocked is not None else ""
+        if blocked is not None:
+            return blocked.why
+        return "" if self._window.has(recipient) else self._passed_over.get(key, "")
 
     def blocked(self) -> list[tuple[Blocked, int]]:
         """What is waited for, and by how many keys."""
@@ -322,7 +355,7 @@ class Dispatcher:
 
     def route(self, parcel: Parcel, domain: str = "") -> None:
         """Put a parcel into a lane of its site, asking DNS first where that is not known."""
-        domain = domain or parcel.key.domain
+        domain = domain or parcel.destination
         site = self._sites.known(domain)
         if site is None:
             self._sites.ask(domain, parcel)
@@ -334,6 +367,8 @@ class Dispatcher:
         if not parcel.recipients:  # a person took them out while DNS was asked
             return
         zone, now = self.zone_of(site), clock.now_ms()
+        if self.keeps_back(parcel, Leg(site.name, zone.provider.name), now):
+            return
         most = zone.provider.limits.recipients_per_message
         if len(parcel.recipients) > most:
             for other in parcel.cut(most):
@@ -346,6 +381,19 @@ class Dispatcher:
             self.route(parcel, OVERFLOW)
         else:
             self.put_aside(parcel, found)
+
+    def keeps_back(self, parcel: Parcel, leg: Leg, now: int) -> bool:
+        """Whether a pause covers this message; then it stays at rest until the pauses change."""
+        directory = self._directory()
+        pause = parcel_pause(directory, parcel, leg, now) if directory.pauses else None
+        if pause is None:
+            return False
+        for key in {key_of(recipient) for recipient in parcel.recipients}:
+            self._passed_over[key] = paused_words(pause)
+            self.backlog.pass_over(key)
+        self._window.drop_content(parcel)
+        self.released(parcel.recipients)
+        return True
 
     def put_aside(self, parcel: Parcel, blocked: Blocked) -> None:
         """Let a parcel go back to rest, at the place that it waits for."""
@@ -380,12 +428,13 @@ class Dispatcher:
         """A warming egress has no room after all: another one, or wait."""
         now = clock.now_ms()
         found = self.planner.place(parcel.recipients[0], parcel.key, lane.site, lane.zone, now)
-        if isinstance(found, Blocked) or found.egress.name != lane.egress.name:
+        if isinstance(found, Blocked):
             self.route(parcel)
-            return
-        key = parcel.key
-        place = ("warmup", key.pool, lane.zone.provider.name, key.traffic_class)
-        self.put_aside(parcel, Blocked(place, max(wait.until, now + clock.SECOND), wait.why))
+        elif found.egress.name != lane.egress.name:
+            self._enter(parcel, lane.site, found)
+        else:
+            place = self.planner.warmup_place(parcel.key, lane.zone)
+            self.put_aside(parcel, Blocked(place, max(wait.until, now + clock.SECOND), wait.why))
 
     def left(self, lane: Lane, parcel: Parcel) -> None:
         """A parcel left its lane, to be sent or not: nothing is promised for it any more."""
@@ -419,21 +468,27 @@ class Dispatcher:
     def _enter(self, parcel: Parcel, site: Site, option: Option) -> None:
         egress = option.egress
         lane = self.lanes.of(egress, site)
+        if lane.zone.key != self.zone_of(site).key:  # a new file put its receiver elsewhere
+            self._retire(lane)
+            lane = self.lanes.of(egress, site)
         recipients, held = parcel.recipients, parcel.held_bytes
         carrier = lane.push(parcel)
-        if carrier is not parcel:
+        if carrier is parcel:
+            parcel.warms = option.warms
+        else:
             self._window.joined(recipients, carrier, held)
-        carrier.warms = option.warms
-        if option.warms:
+        if carrier.warms:
             carrier.promised += len(recipients)
-            self._regulator.ledger.promise(egress.name, option.warms, len(recipients))
+            self._regulator.ledger.promise(egress.name, carrier.warms, len(recipients))
         self._regulator.unreachable.probe(egress.name, site.key, clock.now_ms())
         self._kick(lane)
 
     def lane_drained(self, lane: Lane) -> None:
         """A full lane has room again, or an empty one can be forgotten."""
         if self.lanes.has_room_again(lane):
-            self.backlog.open_place(("lane", lane.site.key), clock.now_ms())
+            now = clock.now_ms()
+            for pool in ("", *self._directory().egress.pools):
+                self.backlog.open_place((LANE, pool, lane.site.key), now)
             self._news.set()
         self.lanes.forget_empty(lane)
 
@@ -442,29 +497,5 @@ class Dispatcher:
             self.sender.kick(lane)
 
 
-class _Page:
-    """A page of one key as read from the store."""
-
-    __slots__ = ("later", "messages", "more", "recipients", "state")
-
-    def __init__(
-        self,
-        state: KeyState,
-        recipients: list[Recipient],
-        messages: dict[int, Message],
-        later: int | None,
-    ) -> None:
-        self.state, self.recipients, self.messages, self.later = state, recipients, messages, later
-        self.more = later is None  # the page was full: read on behind its last recipient
-
-
-def _read_page(store: SpoolStore, state: KeyState, cursor: Cursor, now: int, size: int) -> _Page:
-    recipients = store.due(state.key, now, cursor, size)
-    messages: dict[int, Message] = {}
-    for recipient in recipients:
-        if recipient.message_id not in messages:
-            message = store.message(recipient.message_id)
-            if message is not None:
-                messages[recipient.message_id] = message
-    later = store.later(state.key, now) if len(recipients) < size else None
-    return _Page(state, recipients, messages, later)
+def _waiting(after: QueueKey, store: SpoolStore, _: Batch) -> list[Waiting]:
+    return store.waiting(after)

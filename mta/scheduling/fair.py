@@ -82,11 +82,13 @@ class FairQueue(Generic[T]):
     """Items of several tenants in two classes."""
 
     def __init__(self) -> None:
-        self._turns: dict[TrafficClass, _Turns[T]] = {c: _Turns() for c in TrafficClass}
+        self._urgent: _Turns[T] = _Turns()
+        self._bulk: _Turns[T] = _Turns()
+        self._turns = {TrafficClass.TRANSACTIONAL: self._urgent, TrafficClass.BULK: self._bulk}
         self._streak = 0
 
     def __len__(self) -> int:
-        return sum(turns.size for turns in self._turns.values())
+        return self._urgent.size + self._bulk.size
 
     def __iter__(self) -> Iterator[T]:
         for turns in self._turns.values():
@@ -103,8 +105,7 @@ class FairQueue(Generic[T]):
 
     def pop(self) -> T | None:
         """The next item whose turn it is; None when nothing waits."""
-        urgent = self._turns[TrafficClass.TRANSACTIONAL]
-        bulk = self._turns[TrafficClass.BULK]
+        urgent, bulk = self._urgent, self._bulk
         if urgent.size and (not bulk.size or self._streak < TRANSACTIONAL_SHARE):
             self._streak = self._streak + 1 if bulk.size else 0
             return urgent.pop()

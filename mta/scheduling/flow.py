@@ -12,16 +12,20 @@ from typing import TYPE_CHECKING
 from mta.shaping.pace import Pace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mta.scheduling.lane import Lane
     from mta.scheduling.share import Share
     from mta.shaping.model import Limits, Rate, Zone
     from mta.shaping.throttles import Throttles
+    from mta.transport.base import Site
 
 
 class Flow:
     """Mutable on purpose: asked before every message."""
 
     __slots__ = (
+        "_at_hosts",
         "_connection_pace",
         "_message_pace",
         "_rates",
@@ -32,6 +36,7 @@ class Flow:
         "egress",
         "hungry",
         "lanes",
+        "next",
         "zone",
     )
 
@@ -39,7 +44,12 @@ class Flow:
         self.egress, self.zone = egress, zone
         self.connections = 0  # open or opening, of this process
         self.lanes = 0  # that belong to it
-        self.hungry: dict[Lane, None] = {}  # lanes that wait for one of the zone's connections
+        self.next: Lane | None = None  # a connection was opened for it ahead of the next turn
+        self.hungry: dict[Lane, Callable[[Lane], bool]] = {}
+        """Lanes that wait for one of the zone's connections, of all shards, and how each is kicked."""
+        self._at_hosts: dict[
+            str, int
+        ] = {}  # connections by site; what is demanded of TLS is all one
         self._throttles, self._share = throttles, share
         self._message_pace, self._connection_pace = Pace(), Pace()
         self._rates: tuple[Rate | None, Rate | None] = (None, None)
@@ -50,23 +60,43 @@ class Flow:
         """As configured."""
         return self.zone.provider.limits
 
-    def room_at_site(self, connections: int, now: int) -> bool:
-        """Whether a site with so many connections may have another."""
-        return connections < self._share.connections(self.limits.connections, now)
+    def room_at_site(self, site: Site, now: int) -> bool:
+        """Whether a site may have another connection."""
+        open_now = self._at_hosts.get(site.hosts_key, 0)
+        return open_now < self._share.connections(self.limits.connections, now)
 
     def room_in_zone(self, now: int) -> bool:
         """Whether all sites of the zone together may have another connection."""
         allowed = self._throttles.connections(self.egress, self.zone)
         return not allowed or self.connections < self._share.connections(allowed, now)
 
+    def has_too_many(self, site: Site, now: int) -> bool:
+        """Whether a connection should end: fewer are allowed by now than there are."""
+        at_site = self._at_hosts.get(site.hosts_key, 0)
+        if at_site > self._share.connections(self.limits.connections, now):
+            return True
+        allowed = self._throttles.connections(self.egress, self.zone)
+        return bool(allowed) and self.connections > self._share.connections(allowed, now)
+
     def connects_at(self, now: int) -> int:
         """When a connection may be opened: `now` if at once."""
         self._follow(now)
         return self._connection_pace.ready_at(now)
 
-    def connected(self, now: int) -> None:
+    def connected(self, site: Site, now: int) -> None:
         """A connection is being opened."""
+        self.connections += 1
+        self._at_hosts[site.hosts_key] = self._at_hosts.get(site.hosts_key, 0) + 1
         self._connection_pace.take(now)
+
+    def disconnected(self, site: Site) -> None:
+        """It has ended."""
+        self.connections -= 1
+        left = self._at_hosts[site.hosts_key] - 1
+        if left:
+            self._at_hosts[site.hosts_key] = left
+        else:
+            del self._at_hosts[site.hosts_key]
 
     def sends_at(self, now: int) -> int:
         """When the next message may go, whose ever: `now` if at once."""
@@ -86,8 +116,10 @@ class Flow:
 
     def is_at_rest(self, now: int) -> bool:
         """Whether nothing is open and nothing is owed: it may be made anew when needed."""
-        owes = self._message_pace.ready_at(now) > now or self._connection_pace.ready_at(now) > now
-        return not (self.lanes or self.connections or owes or self._tenants)
+        if self.lanes or self.connections:
+            return False
+        paces = (self._message_pace, self._connection_pace, *(p for p, _ in self._tenants.values()))
+        return not any(pace.owes(now) for pace in paces)
 
     def _follow(self, now: int) -> None:
         """Take over what was configured or has been learned since."""

@@ -7,8 +7,10 @@ else opens another up to the limit of the site. A lane knows nothing of the stor
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from appliance.core import clock
 from mta.message import ReturnPathMode
 from mta.scheduling.fair import FairQueue
 from mta.scheduling.parcel import MAX_RECIPIENTS
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from mta.scheduling.flow import Flow
     from mta.scheduling.parcel import Parcel
     from mta.shaping.model import Zone
-    from mta.transport.base import Site
+    from mta.transport.base import Connection, Site
 
 LANE_LIMIT = 1000
 """Parcels a lane holds at most; above that their keys are parked until it drains."""
@@ -31,6 +33,18 @@ LANE_LEAST = 20
 LANE_SHARE = 4
 """A lane may hold a quarter of the room that is left: many slow sites never take all of it
 (dynamic thresholds for shared buffers: Choudhury & Hahne, 1998)."""
+
+
+FIRST_REST = clock.SECOND
+LONGEST_REST = clock.MINUTE
+
+
+@dataclass(slots=True, eq=False)
+class Hand:
+    """What a task that serves a lane has in its hands, so that a crash of it loses nothing."""
+
+    connection: Connection | None = None
+    parcel: Parcel | None = None
 
 
 class Lane:
@@ -45,7 +59,10 @@ class Lane:
         self._queue: FairQueue[Parcel] = FairQueue()
         self._shared: dict[int, Parcel] = {}  # by message: parcels that others may still join
         self._idle: list[asyncio.Future[bool]] = []
-        self.connections = 0
+        self.connections = 0  # open or opening
+        self.hands: set[Hand] = set()
+        self.opens_at = 0  # no further connection before
+        self._failures = 0  # in a row
         self.is_retired = False  # its egress is not what it was: it takes and gives nothing more
         self.keeps_back = False  # keys wait until this lane has room
         self.timer: asyncio.TimerHandle | None = None  # when it may go on
@@ -63,6 +80,20 @@ class Lane:
         """Whether no more should be put in, when so many recipients have room in memory."""
         held = len(self._queue)
         return held >= LANE_LEAST and held >= min(LANE_LIMIT, room // LANE_SHARE)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether any connection has been made and stands."""
+        return any(hand.connection is not None for hand in self.hands)
+
+    def failed(self, now: int) -> None:
+        """A task crashed, or a connection was refused beside others: rest, longer each time."""
+        self.opens_at = now + min(FIRST_REST << min(self._failures, 10), LONGEST_REST)
+        self._failures += 1
+
+    def worked(self) -> None:
+        """A transaction took place."""
+        self.opens_at = self._failures = 0
 
     @property
     def idles(self) -> int:

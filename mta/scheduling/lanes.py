@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from appliance.core import clock
-from mta.scheduling.lane import Lane
+from mta.scheduling.lane import LANE_LEAST, Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,12 +38,13 @@ class Lanes:
         if lane is None:
             flow = self._regulator.flow(egress.name, self._regulator.zone_of(site))
             lane = self._lanes[egress.name, site.key] = Lane(egress, site, flow, self._weight_of)
+        lane.site = site  # a lane with work lives on: new connections need the newest DNS and TLSA
         return lane
 
     def is_full(self, egress: str, site_key: str) -> bool:
         """Whether a lane takes no more; it will say when it does again."""
         lane = self._lanes.get((egress, site_key))
-        if lane is None or not lane.is_full(self._window.room):
+        if lane is None or len(lane) < LANE_LEAST or not lane.is_full(self._window.room):
             return False
         lane.keeps_back = True
         return True

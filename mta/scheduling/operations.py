@@ -2,14 +2,15 @@
 
 find, show, retry, hold, release, reroute, cancel. A recipient whose attempt runs right now is left
 alone and counted as such; one that is ready in memory is taken out of its parcel first. Every change
-is an event that names who did it. Works in pages, so that a million recipients never block a commit.
+is an event that names who did it. Works in pages, so that a million recipients never block a commit,
+and a turn at a time, so that who asked sees how far it is. Mail that comes in meanwhile is left alone.
 Retry makes mail due and no more: what a pause, a warmup or a throttle keeps back stays there.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock
 from appliance.core.errors import NotFoundError, StoreError, UsageError
@@ -39,13 +40,24 @@ HELD_LOOK = clock.MINUTE
 """How often held mail is searched for what has expired."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A part of a long operation; the default is all of it."""
+
+    after: Place = FIRST
+    upto: int = 0  # message id; 0: what is there at the start
+    seconds: float = float("inf")  # end after so long, at the next page
+
+
 @dataclass(slots=True)
 class Done:
-    """What an operation did."""
+    """What an operation did in its turn."""
 
     changed: int = 0
     being_sent: int = 0
     ready: int = 0  # due already: a retry changes nothing
+    after: Place | None = None  # where the next turn begins; None: that was all
+    upto: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +67,9 @@ class Shown:
     message: Message
     recipients: list[Recipient]
     events: list[OutboxRow] = field(default_factory=list)
+
+
+WHOLE: Final = Turn()
 
 
 class Operations:
@@ -72,12 +87,13 @@ class Operations:
         self._window, self._directory = window, directory
         self.census = Census(shard, dispatcher, directory)
         self._look_at = 0
+        self._asked, self._domains = ("", ""), frozenset[str]()  # site and provider, looked up last
 
     # -- looking -------------------------------------------------------------
 
     async def find(self, wanted: QueueFilter, after: Place, limit: int) -> list[Recipient]:
         """Waiting and held recipients, in the order of (message, n); fewer than `limit`: no more."""
-        known = await self._known(wanted)
+        known = await self._known(wanted, after)
         found: list[Recipient] = []
         place: Place | None = after
         while place is not None and len(found) < limit:
@@ -109,6 +125,11 @@ class Operations:
             return Status.SENDING, "an attempt runs now"
         return recipient.status, self.census.why(recipient)
 
+    @property
+    def being_sent(self) -> int:
+        """Recipients whose attempt runs now."""
+        return self._window.being_sent
+
     async def _slice(
         self, wanted: QueueFilter, after: Place, limit: int, known: Known | None
     ) -> Found:
@@ -116,15 +137,23 @@ class Operations:
             lambda store, _: store.questions.find(wanted, after, limit, known)
         )
 
-    async def _known(self, wanted: QueueFilter) -> Known | None:
+    async def _known(self, wanted: QueueFilter, after: Place) -> Known | None:
         """What memory adds to the filter; None when it adds nothing."""
         if not (wanted.site or wanted.provider or wanted.egress):
             return None
         domains = None
         if wanted.site or wanted.provider:
-            domains = await self.census.domains(site=wanted.site, provider=wanted.provider)
+            domains = await self._domains_of(wanted.site, wanted.provider, after)
         places = self._ready_at(wanted.egress) if wanted.egress else frozenset[tuple[int, int]]()
         return Known(domains=domains, places=places)
+
+    async def _domains_of(self, site: str, provider: str, after: Place) -> frozenset[str]:
+        """Looked up at the first page of a question; among a million that takes seconds."""
+        asked = (site, provider)
+        if after == FIRST or self._asked != asked:
+            self._domains = await self.census.domains(site=site, provider=provider)
+            self._asked = asked
+        return self._domains
 
     def _ready_at(self, egress: str) -> frozenset[Place]:
         """Recipients in the lanes of an egress."""
@@ -140,18 +169,24 @@ class Operations:
 
     # -- acting --------------------------------------------------------------
 
-    async def act(self, action: Action, wanted: QueueFilter, *, by: str, pool: str = "") -> Done:
+    async def act(
+        self, action: Action, wanted: QueueFilter, *, by: str, pool: str = "", turn: Turn = WHOLE
+    ) -> Done:
         """Carry `action` out on every recipient that matches; `pool` is where a reroute leads."""
         if action is Action.REROUTE:
             self._check_pool(pool, wanted)
-        known, done = await self._known(wanted), Done()
-        place: Place | None = FIRST
-        while place is not None:
-            found = await self._slice(wanted, place, PAGE, known)
-            await self._act_on(
-                action, found.recipients, Hand(by=by, at=clock.now_ms(), pool=pool), done
-            )
-            place = found.after
+        end = clock.monotonic() + turn.seconds
+        known = await self._known(wanted, turn.after)
+        # A fresh id is above all that were given out, whatever the clock says.
+        done = Done(after=turn.after, upto=turn.upto or self._shard.new_id(clock.now_ms()))
+        while done.after is not None:
+            found = await self._slice(wanted, done.after, PAGE, known)
+            page = [r for r in found.recipients if r.message_id <= done.upto]
+            await self._act_on(action, page, Hand(by=by, at=clock.now_ms(), pool=pool), done)
+            is_last = found.after is None or found.after[0] > done.upto
+            done.after = None if is_last else found.after
+            if clock.monotonic() >= end:
+                break
         return done
 
     async def expire_held(self, now: int) -> int:
@@ -230,5 +265,5 @@ class Operations:
         """The pool is part of the key under which mail waits: tell the dispatcher of the new one."""
         for recipient in recipients:
             if recipient.status.is_waiting:
-                key = replace(key_of(recipient), pool=pool)
+                key = key_of(recipient)._replace(pool=pool)
                 self._dispatcher.rewind(key, recipient.due_at)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from sys import intern
 from typing import TYPE_CHECKING
 
-from mta.message import ReturnPathMode
+from mta.message import ReturnPathMode, Source
 from mta.spool.store import QueueKey
+from mta.transport.route import REPORT_TO
 
 if TYPE_CHECKING:
     from mta.message import Message, Recipient
@@ -44,6 +46,12 @@ class Parcel:
         """Whether several recipients may travel in one transaction."""
         return self.message.return_path_mode is ReturnPathMode.MESSAGE
 
+    @property
+    def destination(self) -> str:
+        """What the router is asked for."""
+        is_report = self.message.source is Source.TLS_REPORT
+        return REPORT_TO + self.key.domain if is_report else self.key.domain
+
     def part(self) -> list[Parcel]:
         """Keep the recipients of the first domain; the others, in a parcel of their own for each."""
         by_key: dict[QueueKey, list[Recipient]] = {}
@@ -67,9 +75,8 @@ class Parcel:
 
 def key_of(recipient: Recipient) -> QueueKey:
     """Under which key a recipient waits at rest."""
-    return QueueKey(
-        recipient.tenant_id, str(recipient.traffic_class), recipient.domain, recipient.pool
-    )
+    kind, domain = intern(str(recipient.traffic_class)), intern(recipient.domain)
+    return QueueKey(recipient.tenant_id, kind, domain, recipient.pool)
 
 
 def parcels_of(

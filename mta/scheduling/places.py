@@ -34,7 +34,9 @@ class Places:
     ) -> None:
         self._most, self._share, self._kick, self._rouse = most, share, kick, rouse
         self.taken = 0
-        self._hungry: dict[Lane, None] = {}  # lanes that wait for a place, in order
+        self._hungry: dict[
+            Lane, Callable[[Lane], bool]
+        ] = {}  # lanes that wait for a place, in order
         self._idlers: dict[Lane, None] = {}  # lanes with a connection that waits for work
 
     def take(self, lane: Lane) -> bool:
@@ -42,20 +44,36 @@ class Places:
         now = clock.now_ms()
         if not self._has_room(lane, now):
             return False
-        at = max(lane.flow.connects_at(now), lane.flow.sends_at(now) - PATIENCE)
+        flow = lane.flow
+        turn = flow.sends_at(now)
+        at = max(flow.connects_at(now), turn - PATIENCE, lane.opens_at)
         if at > now:
             self.later(lane, at, now)
             return False
-        lane.flow.connected(now)
+        if turn > now:
+            if (
+                flow.next is not None
+            ):  # ten thousand sites of a slow zone need one connection a turn
+                flow.hungry.setdefault(lane, self._kick)
+                return False
+            flow.next = lane
+        flow.connected(lane.site, now)
         lane.connections += 1
-        lane.flow.connections += 1
         self.taken += 1
         return True
 
+    def turned(self, lane: Lane) -> None:
+        """The turn that a connection was opened for has come: another lane may get ready."""
+        if lane.flow.next is lane:
+            lane.flow.next = None
+            self._feed(lane.flow.hungry)
+
     def release(self, lane: Lane) -> None:
         """A connection of the lane ends."""
+        if lane.flow.next is lane:
+            lane.flow.next = None
+        lane.flow.disconnected(lane.site)
         lane.connections -= 1
-        lane.flow.connections -= 1
         self.taken -= 1
 
     def hand_on(self, lane: Lane) -> None:
@@ -88,9 +106,10 @@ class Places:
         self._rouse(lane)
 
     def _has_room(self, lane: Lane, now: int) -> bool:
-        if not lane.flow.room_at_site(lane.connections, now):
-            if not lane.connections:  # another process's turn
+        if not lane.flow.room_at_site(lane.site, now):
+            if not lane.connections:  # another process's turn, or another lane's to the same hosts
                 self.later(lane, self._share.next_turn(now), now)
+                self._starve(lane, lane.flow.hungry)
             return False
         if not lane.flow.room_in_zone(now):
             if not lane.flow.connections:
@@ -102,17 +121,19 @@ class Places:
             return False
         return True
 
-    def _starve(self, lane: Lane, hungry: dict[Lane, None]) -> None:
+    def _starve(self, lane: Lane, hungry: dict[Lane, Callable[[Lane], bool]]) -> None:
         """Let the lane wait, and a connection without work give its place up."""
-        hungry.setdefault(lane)
+        hungry.setdefault(lane, self._kick)
         for other in list(self._idlers):
             if hungry is self._hungry or other.flow is lane.flow:
-                del self._idlers[other]
-                if other.dismiss_idle():
+                dismissed = other.dismiss_idle()
+                if not other.idles:
+                    del self._idlers[other]
+                if dismissed:
                     return
 
-    def _feed(self, hungry: dict[Lane, None]) -> None:
-        for lane in list(hungry):
-            del hungry[lane]
-            if not self._kick(lane) and lane in hungry:
+    @staticmethod
+    def _feed(hungry: dict[Lane, Callable[[Lane], bool]]) -> None:
+        for lane, kick in list(hungry.items()):
+            if hungry.pop(lane, None) is not None and not kick(lane) and lane in hungry:
                 return  # it still finds no place: nor would those behind it

@@ -77,7 +77,7 @@ class Regulator:
     def _zone(self, site: Site, book: ShapingBook) -> Zone:
         if site.is_smarthost or site.key == INBOUND_KEY:
             return Zone(site.key, self.chosen)
-        return book.zone_of(site.key, (host.name for host in site.hosts))
+        return book.zone_of(site.hosts_key, (host.name for host in site.hosts))
 
     def _new_book(self, book: ShapingBook) -> None:
         """Rules were loaded anew: flows that stand take over the limits of their provider."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from appliance.core import clock
+from appliance.core import clock, tasks
 from mta.outcome.decide import Treatment
 from mta.scheduling.parcel import key_of
 from mta.shaping.throttles import Treat
@@ -88,25 +89,33 @@ class Results:
     ) -> None:
         """What an attempt led to; `lane` None when there was not even a route."""
         message, now = parcel.message, clock.now_ms()
-        treatments: dict[int, Treatment] = {}
+        treatments: dict[int, Treatment] | None = None
         if lane is not None:
             if lane.zone.provider.name:
                 attempt = replace(attempt, provider=lane.zone.provider.name)
             if not all(result.reply.is_success for result in attempt.results):
-                treatments = self._heard(lane, parcel, attempt, now)
-        outcomes = self._recorder.attempt(message, parcel.recipients, attempt, now, treatments)
-        for outcome in outcomes:
-            self._observer.outcome(message, outcome, attempt)
-        notices: list[Admitted] = []
+                hear = partial(self._heard, lane, parcel, attempt, now)
+                treatments = tasks.guard_call(hear, name="shaping")
+        outcomes = self._recorder.attempt(
+            message, parcel.recipients, attempt, now, treatments or {}
+        )
+        # A crash of what only looks on must not lose an outcome: the mail would be sent once more.
+        tasks.guard_call(partial(self._observe, message, outcomes, attempt), name="the observer")
+        notices: list[Admitted] | None = None
         if any(outcome.decision.event is not EventKind.DELIVERED for outcome in outcomes) or any(
             r.notify for r in parcel.recipients
         ):
-            notices = self._notices.for_outcomes(message, outcomes, content)
+            word = partial(self._notices.for_outcomes, message, outcomes, content)
+            notices = tasks.guard_call(word, name="a notice")
         self._window.drop_content(parcel)
-        self._write(parcel.recipients, [o.settlement for o in outcomes], notices)
+        self._write(parcel.recipients, [o.settlement for o in outcomes], notices or [])
         while self.outstanding >= OUTSTANDING:
             self._settled.clear()
             await self._settled.wait()
+
+    def _observe(self, message: Message, outcomes: Sequence[Recorded], attempt: Attempt) -> None:
+        for outcome in outcomes:
+            self._observer.outcome(message, outcome, attempt)
 
     def _heard(
         self, lane: Lane, parcel: Parcel, attempt: Attempt, now: int
@@ -115,11 +124,19 @@ class Results:
         heard = self._regulator.heard(lane, parcel.message, parcel.recipients, attempt, now)
         refused = [result for result in attempt.results if not result.reply.is_success]
         lane.last_words = refused[-1].reply.line()
-        for recipient in parcel.recipients:
-            if recipient.n in heard and heard[recipient.n].next_address:
-                self._dispatcher.planner.avoid(recipient, lane.egress.name)
+        avoid = self._dispatcher.planner.avoid
+        elsewhere = {
+            recipient.n
+            for recipient in parcel.recipients
+            if recipient.n in heard
+            and heard[recipient.n].next_address
+            and avoid(recipient, lane.egress.name)
+        }
         waits = lane.zone.provider.retry
-        return {result.n: _treatment(heard.get(result.n), waits) for result in refused}
+        return {
+            result.n: treatment_of(heard.get(result.n), waits, elsewhere=result.n in elsewhere)
+            for result in refused
+        }
 
     def _write(
         self, recipients: list[Recipient], settlements: list[Settlement], notices: list[Admitted]
@@ -141,10 +158,16 @@ class Results:
         self._shard.settle(settlements, notices, durable)
 
 
-def _treatment(heard: Heard | None, waits: tuple[float, ...]) -> Treatment:
+def treatment_of(
+    heard: Heard | None, waits: tuple[float, ...], *, elsewhere: bool = True
+) -> Treatment:
+    """How an answer is treated: what shaping heard, and the provider's own waits (s).
+
+    `elsewhere`: there is another address, where the answer asks for one.
+    """
     retry = tuple(round(seconds * clock.SECOND) for seconds in waits)
     if heard is None:
         return Treatment(waits=retry)
     permanent = None if heard.treat is None else heard.treat is Treat.BOUNCE
-    at = ANOTHER_ADDRESS if heard.next_address else 0
+    at = ANOTHER_ADDRESS if heard.next_address and elsewhere else 0
     return Treatment(permanent=permanent, at_least=heard.wait, at=at, waits=retry)

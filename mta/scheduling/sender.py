@@ -2,8 +2,9 @@
 
 Promises: no new transaction begins while the kill switch is on or a pause covers it, nor faster or over
 more connections than the flow of its (egress, zone) allows, nor without a reservation where the egress
-is warming; suppression is looked at once more before sending; at most OUTSTANDING outcomes are not durable yet, which bounds
-the doubles a crash can make. Never judges an answer and never writes: that is `mta.outcome`.
+is warming; suppression is looked at once more before sending; at most OUTSTANDING outcomes are not
+durable yet, which bounds the doubles a crash can make. A task that crashes costs its parcel an attempt and
+its lane a pause that doubles, no more. Never judges an answer and never writes: that is `mta.outcome`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ from appliance.core import clock, ids, tasks
 from appliance.core.errors import StoreError
 from mta.message import Attempt, Envelope, EnvelopeRecipient, ReturnPathMode
 from mta.outcome.record import plain, without_connection
-from mta.scheduling.blocked import Blocked
-from mta.scheduling.gate import key_closed, parcel_pause
+from mta.reply import Reply
+from mta.scheduling.blocked import PACE, SITE, Blocked
+from mta.scheduling.gate import Leg, key_closed, leg_pause
+from mta.scheduling.lane import Hand
 from mta.scheduling.parcel import key_of
 from mta.scheduling.places import PATIENCE, Places
 from mta.status import EventKind, Phase, Scope, Status
@@ -45,8 +48,17 @@ log = logging.getLogger(__name__)
 STORE_PAUSE = clock.SECOND
 """How long a parcel rests whose content the store could not read just now."""
 
-SHELF_LIMIT = 1000
-"""Parcels kept in memory while a pause covers them; above that their keys wait at rest."""
+CRASH_PAUSE = 15 * clock.MINUTE
+"""How long a parcel rests of which not even the failure could be recorded."""
+
+_CRASHED = ConnectFailed(
+    reply=Reply(451, "4.3.0", "something went wrong in this box: its log tells what"),
+    scope=Scope.MESSAGE,
+    phase=Phase.ROUTE,
+    host="",
+    address="",
+    steps=(),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +92,6 @@ class Sender:
         self._limits = limits
         self._regulator, self._ledger = regulator, regulator.ledger
         self._places = Places(limits.max_connections, regulator.share, self.kick, self.rouse)
-        self._shelf: list[tuple[Lane, Parcel]] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -93,7 +104,9 @@ class Sender:
 
     def kick(self, lane: Lane) -> bool:
         """There is work in the lane: wake a connection or open another; whether that was done."""
-        if self._draining or not len(lane) or self._directory().kill_switch is not None:
+        if self._draining or lane.is_retired or not len(lane):
+            return False
+        if self._directory().kill_switch is not None:
             return False
         if lane.wake_idle():
             return True
@@ -119,10 +132,7 @@ class Sender:
             await asyncio.wait(self._tasks)
 
     def directory_changed(self) -> None:
-        """Parcels on the shelf may go on."""
-        shelf, self._shelf = self._shelf, []
-        for _, parcel in shelf:
-            self._dispatcher.route(parcel)
+        """The kill switch or a pause may be over."""
         self.rouse_all()
 
     def rouse_all(self) -> None:
@@ -131,25 +141,61 @@ class Sender:
             self.rouse(lane)
 
     async def _serve(self, lane: Lane) -> None:
-        connection: Connection | None = None
+        """One connection, from before it is opened until after it is closed."""
+        hand = Hand()
+        lane.hands.add(hand)
         try:
-            while not (self._draining or lane.is_retired):
-                if not await self._in_step(lane):
-                    break
-                parcel = self._next(lane)
-                if parcel is not None:
-                    connection = await self._deliver(lane, parcel, connection)
-                    if connection is None and self._places.wanted_by_others(lane):
-                        break  # its turn is over: a lane that always has work starves no other
-                elif self._places.wanted_by_others(lane) or not await self._idle(lane):
-                    break
+            if await tasks.guard(self._work(lane, hand), name=f"lane {lane.site.key}") is None:
+                await self._crashed(lane, hand)
+            lane.hands.discard(hand)
+            if hand.connection is not None:
+                await tasks.guard(hand.connection.close(), name=f"lane {lane.site.key}")
         finally:
+            lane.hands.discard(hand)
             self._places.release(lane)
-            if connection is not None:
-                await connection.close()
-            self._dispatcher.lane_drained(lane)
-            self._places.hand_on(lane)
-            self.kick(lane)
+        if lane.is_retired:
+            self._dispatcher.vacate(lane)
+        self._dispatcher.lane_drained(lane)
+        self._places.hand_on(lane)
+        self.kick(lane)
+
+    async def _work(self, lane: Lane, hand: Hand) -> bool:
+        """Send what there is, then wait for more; whoever needs a connection anew begins anew."""
+        while not (self._draining or lane.is_retired) and await self._in_step(lane):
+            if self._is_over(lane, hand):
+                break
+            goes = self._next(lane, hand)
+            self._places.turned(lane)
+            if goes:
+                await self._deliver(lane, hand)
+                hand.parcel = None
+            if hand.connection is None or not hand.connection.usable:
+                break  # a lane that always has work starves no other
+            if goes or (not self._places.wanted_by_others(lane) and await self._idle(lane)):
+                continue
+            break
+        return True
+
+    def _is_over(self, lane: Lane, hand: Hand) -> bool:
+        """Whether the connection was closed while it waited, or fewer are allowed by now."""
+        if hand.connection is not None and not hand.connection.usable:
+            return True
+        return lane.flow.has_too_many(lane.site, clock.now_ms())
+
+    async def _crashed(self, lane: Lane, hand: Hand) -> None:
+        """A mistake of ours: the parcel waits as after any temporary failure, the lane a while."""
+        now, parcel = clock.now_ms(), hand.parcel
+        lane.failed(now)
+        if parcel is None:
+            return
+
+        async def record() -> bool:
+            attempt = _nowhere(lane, parcel, _CRASHED, now)
+            await self._results.record(parcel, attempt, b"", None)
+            return True
+
+        if await tasks.guard(record(), name=f"lane {lane.site.key}") is None:
+            self._to_rest(parcel, now + CRASH_PAUSE)
 
     async def _idle(self, lane: Lane) -> bool:
         seconds = lane.zone.provider.limits.idle_timeout or self._limits.idle_timeout
@@ -167,41 +213,44 @@ class Sender:
                 self._places.later(lane, at - PATIENCE // 2, now)
                 return False
             await asyncio.sleep((at - now) / 1000)
-        return True
+        return not self._draining
 
     # -- one parcel ----------------------------------------------------------
 
-    def _next(self, lane: Lane) -> Parcel | None:
+    def _next(self, lane: Lane, hand: Hand) -> bool:
+        """Take the next parcel that may go in hand."""
         while self._directory().kill_switch is None and not self._draining:
-            parcel = lane.pop()
+            hand.parcel = parcel = lane.pop()
             if lane.keeps_back:
                 self._dispatcher.lane_drained(lane)
             if parcel is None:
-                return None
+                return False
             self._dispatcher.left(lane, parcel)
             if self._may_go(lane, parcel):
                 lane.flow.sent(parcel.message.tenant_id, clock.now_ms())
-                return parcel
-        return None
+                return True
+            hand.parcel = None
+        return False
 
     def _may_go(self, lane: Lane, parcel: Parcel) -> bool:
         directory, now = self._directory(), clock.now_ms()
         self._drop_suppressed(parcel, directory)
         if not parcel.recipients:
+            self._window.drop_content(parcel)
             return False
         if directory.pauses and parcel.shared:
             self._part(lane, parcel)
         if key_closed(directory, parcel.key, now):
             self._to_rest(parcel, parcel.recipients[0].due_at)
             return False
-        if directory.pauses and self._paused(lane, parcel, directory, now):
-            self._shelve(lane, parcel)
-            return False
+        if directory.pauses:
+            leg = Leg(lane.site.name, lane.zone.provider.name, lane.egress.name)
+            if self._dispatcher.keeps_back(parcel, leg, now):
+                return False
+            if leg_pause(directory, parcel.key, leg, now):
+                self._dispatcher.route(parcel)  # another address may go there
+                return False
         return self._is_not_throttled(lane, parcel, now)
-
-    def _paused(self, lane: Lane, parcel: Parcel, directory: Directory, now: int) -> bool:
-        provider, egress = lane.zone.provider.name, lane.egress.name
-        return parcel_pause(directory, parcel, lane.site.key, provider, now, egress) is not None
 
     def _is_not_throttled(self, lane: Lane, parcel: Parcel, now: int) -> bool:
         key, flow = parcel.key, lane.flow
@@ -213,7 +262,7 @@ class Sender:
             return False
         at = flow.tenant_sends_at(key.tenant_id, now)
         if at > now:
-            place = ("pace", flow.egress, flow.zone.key, str(key.tenant_id))
+            place = (PACE, flow.egress, flow.zone.key, str(key.tenant_id))
             why = f"{flow.zone.title} asked for less of this tenant's mail: it goes slowly"
             self._dispatcher.put_aside(parcel, Blocked(place, at, why))
             return False
@@ -244,36 +293,30 @@ class Sender:
         for key in {key_of(recipient) for recipient in parcel.recipients}:
             self._dispatcher.rewind(key, due_at)
 
-    def _shelve(self, lane: Lane, parcel: Parcel) -> None:
-        if len(self._shelf) < SHELF_LIMIT:
-            self._window.drop_content(parcel)
-            self._shelf.append((lane, parcel))
-        else:
-            self._to_rest(parcel, parcel.recipients[0].due_at + clock.SECOND)
-
-    async def _deliver(
-        self, lane: Lane, parcel: Parcel, connection: Connection | None
-    ) -> Connection | None:
-        """Send one parcel; the connection that may be used for the next, or None."""
+    async def _deliver(self, lane: Lane, hand: Hand) -> None:
+        """Send the parcel in hand; on the connection in hand, else on a new one."""
+        parcel, kept = hand.parcel, hand.connection is not None
+        assert parcel is not None, "somebody took it in hand"
         parcel.sending = True
         try:
             content = await self._content(parcel)
         except StoreError as error:
             log.warning("%s is tried again: %s", ids.to_text(parcel.message.id), error)
             self._to_rest(parcel, clock.now_ms() + STORE_PAUSE)
-            return connection
+            return
         if content is None:
-            return connection
-        kept = connection is not None and connection.usable
-        if not kept:
-            connection = await self._open(lane, parcel, connection)
+            return
+        connection = hand.connection or await self._open(lane, parcel)
+        hand.connection = connection
+        # What holds now, not when it was planned: a warmup may have begun since.
+        parcel.warms = self._dispatcher.planner.warms(lane.egress.name, lane.site, lane.zone)
         if connection is None:
-            return None
+            return
         reservation = await self._reserve(lane, parcel) if parcel.warms else None
         if parcel.warms and reservation is None:
-            return connection
-        started = clock.now_ms()
+            return
         attempt = await connection.send(self._envelope(parcel, content))
+        lane.worked()
         if reservation is not None:
             unsent = reservation.count - attempt.rcpt_sent
             self._ledger.give_back(reservation, unsent, clock.now_ms())
@@ -282,11 +325,6 @@ class Sender:
             lane.put_back(parcel)
         else:
             await self._results.record(parcel, attempt, content, lane)
-        log.debug("sent %s in %d ms", ids.to_text(parcel.message.id), clock.now_ms() - started)
-        if connection.usable:
-            return connection
-        await connection.close()
-        return None
 
     async def _reserve(self, lane: Lane, parcel: Parcel) -> Reservation | None:
         """A part of today's budget for those who are sent to now; None when none of it is left."""
@@ -307,48 +345,38 @@ class Sender:
             for other in parcel.cut(found.count):
                 self._window.joined(other.recipients, other, 0)
                 self._dispatcher.route(other)
-            parcel.recipients = parcel.recipients[: found.count]
         log.debug("%s: %d reserved for %s", egress, found.count, key.domain)
         return found
 
-    async def _open(self, lane: Lane, parcel: Parcel, old: Connection | None) -> Connection | None:
-        if old is not None:
-            await old.close()
+    async def _open(self, lane: Lane, parcel: Parcel) -> Connection | None:
         started = clock.now_ms()
         limits = lane.zone.provider.limits
         try:
-            connection = await self._transport.open(lane.egress, lane.site, limits=limits)
+            connection = await self._transport.open(
+                lane.egress, lane.site, limits=limits, domain=parcel.key.domain
+            )
         except ConnectFailed as failure:
             await self._unreachable(lane, parcel, failure, started)
             return None
         if self._regulator.unreachable.worked(lane.egress.name, lane.site.key):
-            zone = lane.zone.key
-            self._dispatcher.reopen(lambda place: place[0] == "zone" and place[2] == zone)
+            key = lane.site.key
+            self._dispatcher.reopen(lambda place: place[0] == SITE and place[2] == key)
         return connection
 
     async def _unreachable(
         self, lane: Lane, parcel: Parcel, failure: ConnectFailed, started: int
     ) -> None:
         """Nobody answers: the others in the lane go another way or wait, unless a connection lives."""
-        now = clock.now_ms()
-        attempt = Attempt(
-            results=without_connection(
-                parcel.recipients, failure.reply, failure.phase, failure.scope
-            ),
-            host=failure.host,
-            address=failure.address,
-            egress=lane.egress.name,
-            tls="",
-            steps=failure.steps,
-            started_at=started,
-            ended_at=now,
-        )
-        if lane.connections <= 1:
+        now, is_live = clock.now_ms(), lane.is_live
+        if is_live:
+            lane.failed(now)  # the receiver has enough of them: the others go on
+        else:
             words = failure.reply.line()
             self._regulator.unreachable.failed(lane.egress.name, lane.site, words, now)
+        attempt = _nowhere(lane, parcel, failure, started)
         await self._results.record(parcel, attempt, parcel.content or b"", lane)
-        if lane.connections <= 1:
-            self._dispatcher.replan(lambda other, _: other is lane)
+        if not is_live:
+            self._dispatcher.vacate(lane)
 
     async def _content(self, parcel: Parcel) -> bytes | None:
         if parcel.content is not None:
@@ -356,7 +384,7 @@ class Sender:
         message_id = parcel.message.id
         content = await self._shard.call(lambda store, _: store.content(message_id))
         if content is None:
-            words = "its content is gone from the spool"
+            words = "its content is gone from the spool, or damaged"
             log.error("message %s is corrupt: %s", ids.to_text(message_id), words)
             now = clock.now_ms()
             lost = [
@@ -385,6 +413,20 @@ class Sender:
             ret=message.ret,
             envid=message.envid,
         )
+
+
+def _nowhere(lane: Lane, parcel: Parcel, failure: ConnectFailed, started: int) -> Attempt:
+    """An attempt that ended before there was a connection."""
+    return Attempt(
+        results=without_connection(parcel.recipients, failure.reply, failure.phase, failure.scope),
+        host=failure.host,
+        address=failure.address,
+        egress=lane.egress.name,
+        tls="",
+        steps=failure.steps,
+        started_at=started,
+        ended_at=clock.now_ms(),
+    )
 
 
 def _connection_was_gone(attempt: Attempt) -> bool:

@@ -34,6 +34,7 @@ class Sites:
         self._sites: dict[str, Site] = {}
         self._asking: dict[str, list[Parcel]] = {}
         self._turns = asyncio.Semaphore(AT_ONCE)
+        self._ipv6 = False  # whether mail could leave over IPv6 at the last change
 
     def known(self, domain: str) -> Site | None:
         """The site of a domain, as far as it is known without asking anybody."""
@@ -41,6 +42,10 @@ class Sites:
         if site is None or (site.expires_at and site.expires_at <= clock.now_ms()):
             return None
         return site
+
+    def last_known(self, domain: str) -> Site | None:
+        """The same, however old: what people see is not forgotten with its DNS record."""
+        return self._sites.get(domain)
 
     def ask(self, domain: str, parcel: Parcel) -> None:
         """Find the site out; `answer` is told."""
@@ -51,9 +56,11 @@ class Sites:
         self._asking[domain] = [parcel]
         tasks.spawn(self._find(domain), name=f"route {domain}")
 
-    def forget_fixed(self) -> None:
-        """Sites that do not come from DNS hold until the directory changes."""
-        self._sites = {d: site for d, site in self._sites.items() if site.expires_at}
+    def directory_changed(self, *, ipv6: bool) -> None:
+        """Sites that do not come from DNS hold until now; all of them, when IPv6 comes into use."""
+        keeps = self._ipv6 or not ipv6
+        self._ipv6 = ipv6
+        self._sites = {d: site for d, site in self._sites.items() if keeps and site.expires_at}
 
     async def _find(self, domain: str) -> None:
         started = clock.now_ms()

@@ -27,12 +27,12 @@ class Spread:
         if len(choices) == 1:
             return choices[0][2]
         credit, total = self._credit, 0
-        best, best_credit = choices[0], 0
+        best, most = choices[0], None
         for choice in choices:
             name, weight, _ = choice
             total += weight
-            now = credit[name] = credit.get(name, 0) + weight
-            if now > best_credit:
-                best, best_credit = choice, now
+            credit[name] = now = credit.get(name, 0) + weight
+            if most is None or now > most:
+                best, most = choice, now
         credit[best[0]] -= total
         return best[2]

@@ -1,24 +1,27 @@
 """Traffic: what went on in the last minute, second by second; what `pillarbox top` shows.
 
-A ring of sixty seconds, each with its counts by (egress, provider). The second that still runs is left
-out of every answer, so that a rate is never of half a second. Bounded: what is quiet takes no room, and
-a second counts at most MAX_FLOWS pairs. Never stored; `committed` may be called by other threads.
+A ring of sixty seconds, each with its counts by (egress, provider) and by domain. The second that still
+runs is left out of every answer, so that a rate is never of half a second. Bounded: what is quiet takes
+no room, a second counts at most MAX_FLOWS pairs and MAX_DOMAINS domains, and what comes beyond is left
+out there, not in the sums. Never stored; `committed` may be called by other threads.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SECONDS: Final = 60
 MAX_FLOWS: Final = 2000
+MAX_DOMAINS: Final = 500
 _COMMITS: Final = 5000
 
+K = TypeVar("K")
 Flow = tuple[str, str]
 """Egress and provider."""
 
@@ -37,6 +40,7 @@ class _Second:
     at: int
     counts: dict[Kind, int] = field(default_factory=dict)
     flows: dict[tuple[Flow, Kind], int] = field(default_factory=dict)
+    domains: dict[str, int] = field(default_factory=dict)  # delivered
 
 
 class Traffic:
@@ -51,12 +55,12 @@ class Traffic:
         """A message for so many became durable."""
         self._add(Kind.ACCEPTED, recipients)
 
-    def outcome(self, egress: str, provider: str, kind: Kind) -> None:
+    def outcome(self, egress: str, provider: str, domain: str, kind: Kind) -> None:
         """An attempt for one recipient ended so."""
         second = self._add(kind, 1)
-        place = (egress, provider), kind
-        if place in second.flows or len(second.flows) < MAX_FLOWS:
-            second.flows[place] = second.flows.get(place, 0) + 1
+        _count(second.flows, ((egress, provider), kind), MAX_FLOWS)
+        if kind is Kind.DELIVERED:
+            _count(second.domains, domain, MAX_DOMAINS)
 
     def committed(self, seconds: float) -> None:
         """A commit took so long; called in the committing thread."""
@@ -80,6 +84,13 @@ class Traffic:
                 counts[kind] = counts.get(kind, 0) + count
         return found
 
+    def domains(self) -> Counter[str]:
+        """Recipients delivered in the last sixty full seconds, by domain."""
+        found: Counter[str] = Counter()
+        for second in self._past(int(self._now())):
+            found.update(second.domains)
+        return found
+
     def commit_seconds(self) -> tuple[float, float]:
         """How long the commits of the last minute took: the middle one, and the 99th of a hundred."""
         start = self._now() - SECONDS
@@ -98,3 +109,8 @@ class Traffic:
         second = self._seconds[-1]
         second.counts[kind] = second.counts.get(kind, 0) + count
         return second
+
+
+def _count(counts: dict[K, int], name: K, most: int) -> None:
+    if name in counts or len(counts) < most:
+        counts[name] = counts.get(name, 0) + 1

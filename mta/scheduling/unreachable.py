@@ -42,6 +42,10 @@ class Unreachable:
         self._longest = min(longest_wait, LONGEST_WAIT)
         self._sites: OrderedDict[tuple[str, str], _Closed] = OrderedDict()
 
+    def __len__(self) -> int:
+        """How many sites do not answer; asked before every message, so none costs nothing."""
+        return len(self._sites)
+
     def failed(self, egress: str, site: Site, words: str, now: int) -> None:
         """No host of the site took a connection."""
         place = (egress, site.key)

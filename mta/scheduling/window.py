@@ -1,14 +1,19 @@
 """Window: the recipients that are ready or being sent, in memory and bounded.
 
 A recipient in the window is not read from the store a second time; that, and the shard's single
-owner, is the claim that keeps two attempts from running at once.
+owner, is the claim that keeps two attempts from running at once. A page that was read a moment ago may
+still show who has left since (sent, or cancelled by a person): `reading` remembers them until it is
+taken in. Whoever went back to rest meanwhile is noted there and read again.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mta.message import Recipient
     from mta.scheduling.parcel import Parcel
 
@@ -20,6 +25,7 @@ class Window:
         self._max_recipients, self._max_bytes = max_recipients, max_bytes
         self._parcels: dict[tuple[int, int], Parcel] = {}
         self._locked_out: set[tuple[int, int]] = set()
+        self._left: set[tuple[int, int]] | None = None  # since a page is being read
         self.held_bytes = 0
 
     def __len__(self) -> int:
@@ -30,6 +36,11 @@ class Window:
         """How many more recipients fit."""
         return max(0, self._max_recipients - len(self._parcels))
 
+    @property
+    def being_sent(self) -> int:
+        """Recipients whose attempt runs now; a look at each in memory."""
+        return sum(parcel.sending for parcel in self._parcels.values())
+
     def admits(self, content: bytes) -> bool:
         """Whether the content of another parcel may stay in memory."""
         return self.held_bytes + len(content) <= self._max_bytes
@@ -37,7 +48,20 @@ class Window:
     def has(self, recipient: Recipient) -> bool:
         """Whether the recipient is ready or being sent, or must not be taken in now."""
         place = (recipient.message_id, recipient.n)
-        return place in self._parcels or place in self._locked_out
+        return (
+            place in self._parcels
+            or place in self._locked_out
+            or (self._left is not None and place in self._left)
+        )
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """While pages are read from the store and taken in; one at a time."""
+        self._left = set()
+        try:
+            yield
+        finally:
+            self._left = None
 
     def lock_out(self, recipients: list[Recipient]) -> None:
         """A person's change of them is on its way to the disk: let none in until it is there."""
@@ -46,6 +70,7 @@ class Window:
     def unlock(self, recipients: list[Recipient]) -> None:
         """The change is done."""
         self._locked_out.difference_update((r.message_id, r.n) for r in recipients)
+        self._leave(recipients)
 
     def parcel_with(self, message_id: int, n: int) -> Parcel | None:
         """The parcel that carries a recipient."""
@@ -67,6 +92,11 @@ class Window:
         """Recipients are settled or went back to rest."""
         for recipient in recipients:
             self._parcels.pop((recipient.message_id, recipient.n), None)
+        self._leave(recipients)
+
+    def _leave(self, recipients: list[Recipient]) -> None:
+        if self._left is not None:
+            self._left.update((r.message_id, r.n) for r in recipients)
 
     def drop_content(self, parcel: Parcel) -> None:
         """The parcel's content is no longer held."""

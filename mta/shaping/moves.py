@@ -1,7 +1,8 @@
 """Moves: how a throttle goes down and comes back; pure. Each takes a throttle and returns the next.
 
     slow     a rule says how slow; said again at least STEP_DOWN after the last step down: half of
-             that, never below FLOOR (or what the rule asks for, if that is less) and one connection
+             that, never below FLOOR (or what the rule asks for, if that is less) and one connection;
+             where a rule asks for fewer connections and none is left to take away, RESUME
     suspend  nothing until a time; then slowly again, at RESUME and one connection
     up       after the rule's quiet time, at most one step every STEP_UP: an eighth of the configured
              limit more, but never more than twice what it was; a fault begins the quiet time anew
@@ -44,11 +45,13 @@ def slow(throttle: Throttle, action: Action, fault: Fault, limits: Limits) -> Th
     """A rule asks for less speed. During a suspension its answers come from before it."""
     quiet = max(clock.MINUTE, round(action.seconds * 1000))
     soon = fault.at - throttle.slowed_at < STEP_DOWN or throttle.suspended_until > fault.at
-    rate, connections = throttle.rate, throttle.connections
+    rate, connections, asked = throttle.rate, throttle.connections, action.rate
     if not soon:
-        rate = _rate_down(rate, action.rate, limits.message_rate)
         if not throttle.subject.tenant_id:  # a tenant has no connections of its own
             connections = _connections_down(connections, action.connections, ceiling(limits))
+            if asked is None and action.connections and connections == throttle.connections:
+                asked = RESUME  # one connection knocks a hundred times a minute: that is no silence
+        rate = _rate_down(rate, asked, limits.message_rate)
     if (rate, connections) == (throttle.rate, throttle.connections):
         return _noted(throttle, fault, quiet)
     moved = _moved(

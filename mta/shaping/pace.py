@@ -40,6 +40,10 @@ class Pace:
         self._paid_at = min(self._paid_at, now + self._burst)
         return max(now, math.ceil(self._paid_at - self._slack))
 
+    def owes(self, now: int) -> bool:
+        """Whether anything taken so far is not paid for: then it must not be forgotten."""
+        return self._paid_at > now
+
     def take(self, now: int) -> None:
         """One goes now."""
         self._paid_at = max(self._paid_at, now) + self._interval

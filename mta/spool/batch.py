@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mta.spool import digest
 from mta.status import EventKind, Status
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Batch:
     now: int
     next_seq: int
     messages: list[tuple[object, ...]] = field(default_factory=list)
-    contents: list[tuple[int, bytes]] = field(default_factory=list)
+    contents: list[tuple[int, bytes, int]] = field(default_factory=list)
     recipients: list[tuple[object, ...]] = field(default_factory=list)
     events: list[tuple[object, ...]] = field(default_factory=list)
     keys: list[tuple[object, ...]] = field(default_factory=list)
@@ -72,10 +73,13 @@ class Batch:
         """A message with its content, recipients and the event `accepted`."""
         message = admitted.message
         still_open = sum(1 for r in admitted.recipients if not r.status.is_final)
-        self.messages.append(_message_row(admitted, self.shard, signature, still_open, self.now))
+        row = _message_row(admitted, self.shard, signature, still_open, self.now)
+        recipients = [_recipient_row(r, self.shard) for r in admitted.recipients]
+        self.messages.append((*row, digest.of_envelope(row, recipients)))
         if still_open:
-            self.contents.append((message.id, admitted.content))
-        self.recipients.extend(_recipient_row(r, self.shard) for r in admitted.recipients)
+            of_content = digest.of_content(admitted.content)
+            self.contents.append((message.id, admitted.content, of_content))
+        self.recipients.extend(recipients)
         self.last_id = max(self.last_id, message.id)
         if admitted.idempotency_key:
             expires = self.now + IDEMPOTENCY_MS

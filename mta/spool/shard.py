@@ -53,7 +53,7 @@ class Shard:
         lock: Path | None = None,
     ) -> Shard:
         """Take the shard over. Raises ConflictError when a living process holds `lock`."""
-        held = _lock(lock) if lock else None
+        held = take_lock(lock) if lock else None
         store = SpoolStore(backend, number)
         owner = f"{socket.gethostname()}:{os.getpid()}"
         try:
@@ -111,7 +111,8 @@ class Shard:
             self._lock = None
 
 
-def _lock(path: Path) -> int:
+def take_lock(path: Path) -> int:
+    """The descriptor that holds a shard until it is closed. Raises ConflictError when another has it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

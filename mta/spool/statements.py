@@ -59,6 +59,7 @@ _m, _r, _o, _s, _c, _k = (
     t.content.c,
     t.idempotency.c,
 )
+_queue = (_r.tenant_id, _r.traffic_class, _r.domain, _r.pool)
 _one_recipient = and_(_r.message_id == p("b_message"), _r.n == p("b_n"))
 
 STATEMENTS: dict[str, Statement] = {
@@ -157,12 +158,17 @@ STATEMENTS: dict[str, Statement] = {
     "last_seq": (select(func.max(_o.seq)).where(_o.shard == p("b_shard")), ("b_shard",)),
     "last_message": (select(func.max(_m.id)).where(_m.shard == p("b_shard")), ("b_shard",)),
     "waiting": (
-        select(
-            _r.tenant_id, _r.traffic_class, _r.domain, _r.pool, func.count(), func.min(_r.due_at)
+        select(*_queue, func.count(), func.min(_r.due_at))
+        .where(
+            _r.shard == p("b_shard"),
+            tuple_(*_queue) > tuple_(p("b_tenant"), p("b_class"), p("b_domain"), p("b_pool")),
+            WAITING,
         )
-        .where(_r.shard == p("b_shard"), WAITING)
-        .group_by(_r.tenant_id, _r.traffic_class, _r.domain, _r.pool),
-        ("b_shard",),
+        .group_by(*_queue)
+        .order_by(*_queue)
+        .limit(p("b_limit", type_=t.recipient.c.n.type))
+        .offset(_ZERO),
+        ("b_shard", "b_tenant", "b_class", "b_domain", "b_pool", "b_limit"),
     ),
     "due": (
         select(*t.recipient.columns)
@@ -206,7 +212,7 @@ STATEMENTS: dict[str, Statement] = {
         ("b_shard", "b_tenant", "b_class", "b_domain", "b_pool", "b_now"),
     ),
     "message": (select(*t.message.columns).where(_m.id == p("b_id")), ("b_id",)),
-    "content": (select(_c.data).where(_c.message_id == p("b_id")), ("b_id",)),
+    "content": (select(_c.data, _c.digest).where(_c.message_id == p("b_id")), ("b_id",)),
     "recipients": (
         select(*t.recipient.columns).where(_r.message_id == p("b_id")).order_by(_r.n),
         ("b_id",),

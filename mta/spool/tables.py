@@ -66,6 +66,7 @@ message = Table(
     Column("signature", LargeBinary, nullable=False),
     Column("open", Integer, nullable=False),  # recipients that are not in a final state yet
     Column("done_at", BigInteger, nullable=False),  # when `open` became 0; 0 before
+    Column("digest", BigInteger),  # of the envelope (digest.py); NULL: from before there was one
 )
 Index(
     "message_done",
@@ -85,6 +86,7 @@ content = Table(
         autoincrement=False,
     ),
     Column("data", LargeBinary, nullable=False),
+    Column("digest", BigInteger),  # of the data; NULL: from before there was one
 )
 
 recipient = Table(

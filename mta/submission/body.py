@@ -15,9 +15,13 @@ from __future__ import annotations
 
 import io
 from enum import Enum, auto
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mta.policy.refusal import Refused
+from mta.submission.room import too_many
+
+if TYPE_CHECKING:
+    from mta.submission.room import Room
 
 END: Final = b"\r\n.\r\n"
 FIRST: Final = b"\r\n"
@@ -35,34 +39,13 @@ class Progress(Enum):
     BROKEN = auto()  # answer `refusal` and close: nobody can say what follows
 
 
-class Memory:
-    """Octets of messages that one process is receiving at once, and their limit (MTA-3)."""
-
-    __slots__ = ("limit", "used")
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.used = 0
-
-    def take(self, octets: int) -> bool:
-        """Book the octets; False, and nothing is booked, when they do not fit."""
-        if self.used + octets > self.limit:
-            return False
-        self.used += octets
-        return True
-
-    def give(self, octets: int) -> None:
-        """Release booked octets."""
-        self.used -= octets
-
-
 class Body:
-    """One message while it is received. Whoever made it calls `close()`, which releases its memory."""
+    """One message while it is received. Whoever made it calls `close()`, which releases its room."""
 
-    def __init__(self, *, limit: int, memory: Memory, normalise: bool = False) -> None:
+    def __init__(self, *, limit: int, room: Room, normalise: bool = False) -> None:
         self.data = b""
         self.refusal: Refused | None = None
-        self._limit, self._memory, self._normalise = limit, memory, normalise
+        self._limit, self._room, self._normalise = limit, room, normalise
         # What TextIOWrapper uses to see which line ends a text holds: in C (0.27 µs a kilobyte, a
         # regular expression 7 µs), and right when CR and LF arrive apart.
         self._line_ends = io.IncrementalNewlineDecoder(None, translate=False)
@@ -91,8 +74,8 @@ class Body:
         return Progress.DONE
 
     def close(self) -> None:
-        """Release the memory: the message was stored, refused or lost."""
-        self._memory.give(self._booked)
+        """Release the room: the message was stored, refused or lost."""
+        self._room.give(self._booked)
         self._booked = 0
         self.data = b""
 
@@ -132,13 +115,13 @@ class Body:
     def _too_much(self, stop: int) -> Refused | None:
         if stop - len(FIRST) > self._limit:
             return Refused(552, "5.3.4", f"the message is larger than {self._limit} octets")
-        if not self._memory.take(stop - self._booked):
-            return Refused(452, "4.3.1", "too many messages are being received; try again later")
+        if not self._room.take(stop - self._booked):
+            return too_many()
         self._booked = stop
         return None
 
     def _drain(self, buffer: bytearray) -> Progress:
-        self._memory.give(self._booked)
+        self._room.give(self._booked)
         self._booked = 0
         end = buffer.find(END)
         if end >= 0:

@@ -21,6 +21,7 @@ from appliance.core import log, tasks
 from mta.policy.refusal import Refused
 from mta.submission import proxy
 from mta.submission.service import TlsMode
+from mta.submission.sessions import TurnedAway
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 HELD_INPUT: Final = 16 * 1024  # pipelined input kept while a task runs; then reading stops
 PROGRESS: Final = 1024  # octets of a message that count as a sign of life (slow-loris)
+CROWDED_IDLE: Final = 10.0  # seconds of silence while most places are taken (Postfix: stress)
 LINGER: Final = 2.0  # seconds in which a client that was told to go may still be talking
 HANDSHAKE: Final = 20.0  # seconds for a PROXY header, and for a TLS handshake
 MAX_MISTAKES: Final = 20  # unknown commands and wrong arguments in a row
@@ -62,6 +64,8 @@ class Connection(asyncio.Protocol):
         self._mistakes = 0
         self._opened_at = self._alive_at = self.loop.time()
         self._octets = 0  # received since the last sign of life
+        self._data_at = 0.0  # when the message that is being received began
+        self._has_earned = False
 
     # -- what the subclass gives ------------------------------------------------------------------
 
@@ -106,9 +110,9 @@ class Connection(asyncio.Protocol):
             return
         if self.service.tls is TlsMode.IMPLICIT:
             try:
-                self.service.sessions.enter(self, self.address)
-            except Refused as refusal:
-                self._tell(refusal)
+                self.service.sessions.enter(self, self.address, self._opened_at)
+            except TurnedAway as refusal:
+                self._note(refusal)
                 self.abort()  # no handshake is spent on it
                 return
             if await self._upgrade():
@@ -118,11 +122,28 @@ class Connection(asyncio.Protocol):
 
     def _open(self) -> None:
         try:
-            self.service.sessions.enter(self, self.address)
+            self.service.sessions.enter(self, self.address, self._opened_at)
             self._greet()
+        except TurnedAway as refusal:
+            self._note(refusal)
+            self._is_closing = True
+            self.transport.write(wire(refusal.reply))
+            self.transport.close()  # no lingering: in a flood nothing is kept for who is refused
         except Refused as refusal:
             self._refuse(refusal)
             self._hang_up()
+
+    def _note(self, refusal: TurnedAway) -> None:
+        if refusal.is_news:
+            self._tell(refusal)
+        else:
+            self.service.observer.refused(refusal.reply)
+
+    def _earn(self) -> None:
+        """The session has brought something."""
+        if not self._has_earned:
+            self._has_earned = True
+            self.service.sessions.earned(self)
 
     async def _ask_proxy(self) -> bool:
         sock = self.transport.get_extra_info("socket")
@@ -200,10 +221,21 @@ class Connection(asyncio.Protocol):
         if self._is_closing or (self._task is not None and self._line_waiter is None):
             return  # at its end already; or it is we who keep the client waiting
         limits = self.service.limits
-        if now - self._alive_at > limits.idle_timeout:
+        if now - self._alive_at > self._patience():
             self._refuse(Refused(421, "4.4.2", "time-out: nothing was heard for too long"))
         elif now - self._opened_at > limits.session_timeout:
             self._refuse(Refused(421, "4.4.2", "time-out: the session has lasted too long"))
+        elif self._is_receiving() and self._is_slow(now):
+            self._refuse(Refused(421, "4.4.2", "time-out: the message comes too slowly"))
+
+    def _patience(self) -> float:
+        idle = self.service.limits.idle_timeout
+        return min(idle, CROWDED_IDLE) if self.service.sessions.is_crowded else idle
+
+    def _is_slow(self, now: float) -> bool:
+        limits = self.service.limits
+        granted = limits.idle_timeout + len(self._input) / limits.min_rate
+        return now - self._data_at > granted
 
     def _hang_up(self) -> None:
         """Close so that the last reply arrives: say no more, and listen a moment without hearing.

@@ -22,7 +22,7 @@ from mta.message import Client, RecipientRequest
 from mta.policy.refusal import Refused
 from mta.submission.body import FIRST, Body, Progress
 from mta.submission.commands import MailCommand, parse_mail, parse_rcpt
-from mta.submission.connection import Connection
+from mta.submission.connection import LINGER, Connection
 from mta.submission.service import Handler, Service, TlsMode, Transaction
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ class SmtpProtocol(Connection, SMTP):
                 552, "5.3.4", f"the message is larger than {limits.max_message_bytes} octets"
             )
         self._handler.on_mail(mail)
+        self.service.room.check(mail.size)
         self._mail = mail
         self._output.append(b"250 2.1.0 sender ok\r\n")
 
@@ -173,11 +174,11 @@ class SmtpProtocol(Connection, SMTP):
             raise Refused(554, "5.5.1", "no valid recipients")
         self._body = Body(
             limit=self.service.limits.max_message_bytes,
-            memory=self.service.memory,
+            room=self.service.room,
             normalise=self.normalise_line_ends,
         )
         self._input[:0] = FIRST
-        self._octets = 0
+        self._octets, self._data_at = 0, self.loop.time()
         self._output.append(b"354 send the message, end it with CRLF.CRLF\r\n")
 
     def _run_body(self, body: Body) -> bool:
@@ -200,7 +201,9 @@ class SmtpProtocol(Connection, SMTP):
         return True
 
     async def _hand_over(self, transaction: Transaction) -> None:
-        self._say(await self._handler.on_data(transaction))
+        reply = await self._handler.on_data(transaction)
+        self._earn()
+        self._say(reply)
 
     def _starttls(self, argument: bytes) -> None:
         if argument:
@@ -243,6 +246,8 @@ class SmtpProtocol(Connection, SMTP):
         self._output.append(b"221 2.0.0 bye\r\n")
         self._flush()
         self._is_closing = True
+        # close() waits until everything was sent: for ever, when the client has stopped reading.
+        self._linger = self.loop.call_later(LINGER, self.abort)
         self.transport.close()
 
     def _reset(self) -> None:
@@ -282,6 +287,7 @@ class SmtpProtocol(Connection, SMTP):
         await self._handler.on_auth(username, password)
         self.session.authenticated = True
         self._mistakes = 0
+        self._earn()
         self._output.append(b"235 2.7.0 welcome\r\n")
 
     def _authenticate(self, mechanism: str, auth_data: LoginPassword) -> AuthResult:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mta.directory import Network
     from mta.message import Client, RecipientRequest
     from mta.reply import Reply
-    from mta.submission.body import Memory
     from mta.submission.commands import MailCommand
+    from mta.submission.room import Room
     from mta.submission.sessions import Sessions
 
 
@@ -41,6 +41,9 @@ class Limits:
     max_commands_per_minute: int
     idle_timeout: float
     session_timeout: float
+    min_rate: float = (
+        1000.0  # octets a second that a message comes with, after the first idle_timeout
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,7 @@ class Service:
     make_handler: Callable[[Peer], Handler]
     limits: Limits
     sessions: Sessions
-    memory: Memory
+    room: Room
     tls: TlsMode = TlsMode.STARTTLS
     tls_context: ssl.SSLContext | None = None
     offers_auth: bool = True

@@ -1,19 +1,34 @@
 """Sessions: the open SMTP sessions of one process, their limits, their clock and their end.
 
+A client is an IPv4 address or an IPv6 /64; so many sessions may it have open, and so many open in a
+minute that bring nothing (callers.py). When four fifths of all places are taken (`is_crowded`), silent
+sessions are given up sooner, so that those who hold places without using them never hold all.
+
 One timer looks after the time-outs of all sessions (a timer of its own for each command of each
 session costs 2 µs a command). `drain()` is how a process stops: idle sessions hear 421 4.3.2 and are
 closed, sessions in DATA may finish until the deadline, then what is left is cut.
 
-Refuses by raising Refused (421 4.7.0 over a limit, 421 4.3.2 while draining). Counts are plain
+Refuses by raising TurnedAway (421 4.7.0 over a limit, 421 4.3.2 while draining). Counts are plain
 integers for the metrics to read.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 from mta.policy.refusal import Refused
+from mta.submission.callers import Callers
+from mta.submission.login import network_of
+
+CROWDED: Final = 0.8  # of all places
+MAX_BARREN: Final = 3000  # a minute, where nothing else is said
+
+
+class TurnedAway(Refused):
+    """No session for this client; `is_news` once a minute for each of them."""
+
+    is_news = True
 
 
 class Session(Protocol):
@@ -32,12 +47,15 @@ class Session(Protocol):
 class Sessions:
     """The open sessions of all listeners that share one limit."""
 
-    def __init__(self, *, limit: int, per_address: int) -> None:
+    def __init__(self, *, limit: int, per_address: int, barren: int = MAX_BARREN) -> None:
+        """`barren`: connections a minute of one client that neither log in nor send."""
         self.opened = 0
         self.refused = 0
         self._limit, self._per_address = limit, per_address
+        self._crowd = max(1, int(limit * CROWDED))
         self._open: dict[Session, str] = {}
-        self._by_address: dict[str, int] = {}
+        self._by_client: dict[str, int] = {}
+        self._callers = Callers(barren)
         self._draining = False
         self._empty = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
@@ -52,40 +70,56 @@ class Sessions:
         """True once the process is stopping."""
         return self._draining
 
-    def open_from(self, address: str) -> int:
-        """Sessions open now from one address."""
-        return self._by_address.get(address, 0)
+    @property
+    def is_crowded(self) -> bool:
+        """True while most places are taken."""
+        return len(self._open) > self._crowd
 
-    def enter(self, session: Session, address: str) -> None:
-        """Count a session in, or raise Refused."""
-        mine = self._by_address.get(address, 0)
-        refusal = self._refusal(address, mine)
+    def open_from(self, address: str) -> int:
+        """Sessions open now from the client at an address."""
+        return self._by_client.get(network_of(address), 0)
+
+    def enter(self, session: Session, address: str, now: float) -> None:
+        """Count a session in, or raise TurnedAway."""
+        client = network_of(address)
+        mine = self._by_client.get(client, 0)
+        refusal = self._refusal(client, mine, now)
         if refusal is not None:
             self.refused += 1
+            refusal.is_news = self._callers.is_news(client)
             raise refusal
-        self._open[session] = address
-        self._by_address[address] = mine + 1
+        self._open[session] = client
+        self._by_client[client] = mine + 1
         self.opened += 1
 
-    def _refusal(self, address: str, mine: int) -> Refused | None:
+    def _refusal(self, client: str, mine: int, now: float) -> TurnedAway | None:
         if self._draining:
-            return Refused(421, "4.3.2", "the service is stopping; try again in a moment")
+            return TurnedAway(421, "4.3.2", "the service is stopping; try again in a moment")
         if len(self._open) >= self._limit:
-            return Refused(421, "4.7.0", "too many sessions; try again later")
+            return TurnedAway(421, "4.7.0", "too many sessions; try again later")
         if mine >= self._per_address:
-            return Refused(421, "4.7.0", f"too many sessions from {address}; close some first")
+            return TurnedAway(421, "4.7.0", f"too many sessions from {client}; close some first")
+        if not self._callers.take(client, now):
+            text = f"too many connections from {client} that bring nothing; wait a minute"
+            return TurnedAway(421, "4.7.0", text)
         return None
+
+    def earned(self, session: Session) -> None:
+        """The session has logged in or handed over a message: it does not count as barren."""
+        client = self._open.get(session)
+        if client is not None:
+            self._callers.forgive(client)
 
     def leave(self, session: Session) -> None:
         """Count a session out; one that is not in is ignored."""
-        address = self._open.pop(session, None)
-        if address is None:
+        client = self._open.pop(session, None)
+        if client is None:
             return
-        left = self._by_address[address] - 1
+        left = self._by_client[client] - 1
         if left:
-            self._by_address[address] = left
+            self._by_client[client] = left
         else:
-            del self._by_address[address]
+            del self._by_client[client]
         if not self._open:
             self._empty.set()
 

@@ -24,6 +24,7 @@ class TlsDemand(StrEnum):
     OPPORTUNISTIC = "opportunistic"  # nothing is published
     TESTING = "testing"  # told to the receiver, never enforced
     VERIFIED = "verified"  # a valid certificate for the host's name, or no mail
+    WAIVED = "waived"  # whatever is published: a report on TLS must arrive where TLS is broken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +60,27 @@ class Site:
     sts_id: str = ""  # what the domain's _mta-sts record names, for who applies the policy
 
     @property
+    def policy(self) -> str:
+        """What is published of TLS with these hosts, in words; "" for nothing."""
+        words = ["DANE"] if any(host.dane is not None for host in self.hosts) else []
+        match self.tls:
+            case TlsDemand.VERIFIED:
+                words.append("MTA-STS")
+            case TlsDemand.TESTING:
+                words.append("MTA-STS (testing)")
+            case TlsDemand.OPPORTUNISTIC | TlsDemand.WAIVED:
+                pass
+        return " and ".join(words)
+
+    @property
     def hosts_key(self) -> str:
         """The key without the demand: all lanes to the same hosts."""
         return self.key.partition("|")[0]
+
+    @property
+    def name(self) -> str:
+        """What people call it: the names of its hosts."""
+        return self.hosts_key.rpartition(":")[0] or self.hosts_key
 
 
 class RouteError(Exception):

@@ -2,8 +2,8 @@
 
 TLS (1.2 or newer) is opportunistic (RFC 7435) where nobody demands more: used where it is offered,
 whatever the certificate says; when the handshake fails, the same address is tried again in the clear on
-a new connection. What policies demand is in tls_policy.py. A host that takes no connection, greets with 4yz or 5yz, or refuses EHLO and HELO is left for the
-next one. ConnectFailed carries every step of every host, and of the hosts' replies a temporary one if
+a new connection. What policies demand is in tls_policy.py. A host that takes no connection, greets with
+4yz or 5yz, or refuses EHLO and HELO is left for the next one. ConnectFailed carries every step of every host, and of the hosts' replies a temporary one if
 any was: one host that says "no" for good never bounces what another may take later.
 
 Each connection is bound to the address that the egress has in the family of the host's; hosts of a
@@ -133,8 +133,7 @@ class Opener:
                     self._hosts.failed(place)
                 return None
             self._hosts.worked(place)
-            approach.opened(targets[:n], conversation)
-            return conversation
+            return approach.opened(targets[:n], conversation)
         return None
 
     def _session(

@@ -1,7 +1,8 @@
 """Asks DNS for everything a route needs: MX, addresses, TLSA (DANE), and whether there is an MTA-STS policy.
 
 One `find` for a domain, its questions at once where they do not build on each other; what comes back is
-one value that the router keeps (mx.py), so that a domain that is known costs a dictionary look-up.
+one value that the router keeps (mx.py), so that a domain that is known costs a dictionary look-up. AAAA
+are asked for only while mail can leave over IPv6, which `ipv6` says: egress addresses come and go.
 
 TLSA is asked for only where DNSSEC vouches for the MX records and for the addresses of the host (RFC
 7672 section 2.2): elsewhere it would prove nothing, and name servers that choke on it would do harm.
@@ -26,7 +27,7 @@ from mta.transport.mx import Mx, MxFacts
 from mta.transport.sts_policy import id_in
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from appliance.core.dns import Resolver
     from appliance.core.settings import Delivery
@@ -38,25 +39,31 @@ _STS_AGAIN: Final = 5 * clock.MINUTE
 class FactFinder:
     """Asks as the settings want it asked."""
 
-    def __init__(self, resolver: Resolver, delivery: Delivery) -> None:
+    def __init__(
+        self, resolver: Resolver, delivery: Delivery, ipv6: Callable[[], bool] | None = None
+    ) -> None:
         self._resolver = resolver
         self._port = delivery.remote_port
-        self._ipv6, self._dane, self._sts = delivery.ipv6, delivery.dane, delivery.mta_sts
+        self._ipv6 = ipv6 or (lambda: delivery.ipv6)
+        self._dane, self._sts = delivery.dane, delivery.mta_sts
 
     def would_ask(self, facts: MxFacts) -> bool:
-        """Whether the facts answer what would be asked today: settings change over a restart."""
-        return (facts.ipv6, facts.dane, facts.sts) == (self._ipv6, self._dane, self._sts)
+        """Whether the facts answer all that would be asked today; more of them does no harm."""
+        has_addresses = facts.ipv6 or not self._ipv6()
+        return has_addresses and (facts.dane, facts.sts) == (self._dane, self._sts)
 
     async def find(self, name: str) -> MxFacts:
         """All that DNS says of a domain."""
-        facts, (sts_id, until) = await asyncio.gather(self._hosts(name), self._sts_id(name))
+        ipv6 = self._ipv6()
+        hosts, policy = self._hosts(name, ipv6=ipv6), self._sts_id(name)
+        facts, (sts_id, until) = await asyncio.gather(hosts, policy)
         if until is not None and facts.exists:
             facts = msgspec.structs.replace(facts, expires_at=min(facts.expires_at, until))
         return msgspec.structs.replace(
-            facts, ipv6=self._ipv6, dane=self._dane, sts=self._sts, sts_id=sts_id
+            facts, ipv6=ipv6, dane=self._dane, sts=self._sts, sts_id=sts_id
         )
 
-    async def _hosts(self, name: str) -> MxFacts:
+    async def _hosts(self, name: str, *, ipv6: bool) -> MxFacts:
         """MX first; a domain without MX is its own host (RFC 5321 section 5.1)."""
         try:
             answer = await self._resolver.mx(name)
@@ -64,21 +71,26 @@ class FactFinder:
             return MxFacts(expires_at=error.expires_at, exists=False)
         except NoRecordError as error:
             here = (Mx(0, name),)
-            facts = await self._of_hosts(here, error.expires_at, is_secure=error.is_secure)
+            facts = await self._of_hosts(
+                here, error.expires_at, is_secure=error.is_secure, ipv6=ipv6
+            )
             return msgspec.structs.replace(facts, implicit=True)
         except DnsTemporaryError as error:
             here = (Mx(0, name),)
             return MxFacts(expires_at=0, records=here, failed=(name,), failure=str(error))
         records = tuple(Mx(record.preference, record.exchange) for record in answer.records)
-        return await self._of_hosts(records, answer.expires_at, is_secure=answer.is_secure)
+        return await self._of_hosts(
+            records, answer.expires_at, is_secure=answer.is_secure, ipv6=ipv6
+        )
 
     async def _of_hosts(
-        self, records: tuple[Mx, ...], expires_at: int, *, is_secure: bool
+        self, records: tuple[Mx, ...], expires_at: int, *, is_secure: bool, ipv6: bool
     ) -> MxFacts:
         best = sorted(records, key=lambda record: (record.preference, record.host))
         names = (record.host for record in best if record.host and not mx.is_address(record.host))
         hosts = list(dict.fromkeys(names))[: mx.MAX_HOSTS]
-        found = dict(zip(hosts, await asyncio.gather(*map(self._addresses, hosts)), strict=True))
+        asked = await asyncio.gather(*(self._addresses(host, ipv6=ipv6) for host in hosts))
+        found = dict(zip(hosts, asked, strict=True))
         vouched = (host for host, f in found.items() if is_secure and f.is_secure and f.values)
         tlsa = await self._tlsa_of(vouched) if self._dane else {}
         pieces: list[Found | _FoundTlsa] = [*found.values(), *tlsa.values()]
@@ -92,11 +104,12 @@ class FactFinder:
             bogus=tuple(host for host, f in tlsa.items() if f.why),
         )
 
-    async def _addresses(self, host: str) -> Found:
-        found = await one_family(self._resolver, host, ipv6=False)
-        if not self._ipv6:
-            return found
-        return found.joined(await one_family(self._resolver, host, ipv6=True))
+    async def _addresses(self, host: str, *, ipv6: bool) -> Found:
+        families = (False, True) if ipv6 else (False,)
+        found = await asyncio.gather(
+            *(one_family(self._resolver, host, ipv6=v6) for v6 in families)
+        )
+        return found[0].joined(found[1]) if ipv6 else found[0]
 
     async def _tlsa_of(self, hosts: Iterable[str]) -> dict[str, _FoundTlsa]:
         """The TLSA records of those hosts that have some, or of whom nobody can say."""

@@ -3,6 +3,7 @@
     InboundFirst      our own bounce and reply domains go to the box's own inbound listener
     DirectRouter      the receivers' MX hosts: memory, then `cache.db`, then DNS
     SecuredRouter     around it: what the receivers' policies demand of TLS (secured.py)
+    WithReports       beside it: nothing is demanded for reports on TLS (RFC 8460 section 3)
     SmarthostRouter   one next hop for everything
     router_for()      the chain that the settings ask for
 
@@ -16,11 +17,12 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock, tasks
 from mta.transport import mx
-from mta.transport.base import MxHost, Site
+from mta.transport.base import MxHost, Site, TlsDemand
 from mta.transport.facts import FactFinder, one_family
 from mta.transport.secured import SecuredRouter
 from mta.transport.tls_results import AppliedPolicy, Failure, PolicyType, TlsResults
@@ -40,22 +42,34 @@ INBOUND_KEY: Final = "inbound"
 SMARTHOST_KEY: Final = "smarthost"
 OVERFLOW: Final = "*smarthost"
 """Instead of a domain: the smarthost, for what no warmup has room for (delivery.smarthost.use)."""
+REPORT_TO: Final = "*report:"
+"""Before a domain: its hosts without any demand on TLS, for a report that must arrive."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """A site, and what it was made with."""
+
+    site: Site
+    own_names: Collection[str]
+    facts: MxFacts
 
 
 class DirectRouter:
-    """Receivers' MX hosts. `own_names` are asked at each decision: they change while we run."""
+    """Receivers' MX hosts. `own_names` and `ipv6` are asked at each decision: they change while we run."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
         self,
         resolver: Resolver,
         delivery: Delivery,
         *,
         own_names: Names,
+        ipv6: Callable[[], bool] | None = None,
         cache: MxCache | None = None,
         results: TlsResults | None = None,
         now: Now = clock.now_ms,
     ) -> None:
-        self._finder = FactFinder(resolver, delivery)
+        self._finder = FactFinder(resolver, delivery, ipv6)
         self._delivery = delivery
         self._own_names = own_names
         self._cache = cache
@@ -63,15 +77,15 @@ class DirectRouter:
         self._now = now
         self._known: OrderedDict[str, MxFacts] = OrderedDict()
         # Deciding anew costs 26 us for five hosts; it is asked for each recipient.
-        self._decided: dict[str, tuple[Site, Collection[str]]] = {}
+        self._decided: dict[str, _Decision] = {}
         self._asking: dict[str, asyncio.Task[MxFacts]] = {}
 
     async def site_of(self, domain: str) -> Site:
         """The MX hosts of the domain, an address literal as itself."""
         own_names = self._own_names()
         decided = self._decided.get(domain)
-        if decided is not None and decided[0].expires_at > self._now() and decided[1] == own_names:
-            return decided[0]
+        if decided is not None and self._holds(decided, own_names):
+            return decided.site
         if domain.startswith("["):
             return self._literal(domain)
         name = mx.a_label(domain)
@@ -85,8 +99,13 @@ class DirectRouter:
         )
         if len(self._decided) >= _MAX_DOMAINS:
             self._decided.clear()
-        self._decided[domain] = (site, frozenset(own_names))
+        self._decided[domain] = _Decision(site, frozenset(own_names), facts)
         return site
+
+    def _holds(self, decided: _Decision, own_names: Collection[str]) -> bool:
+        if decided.site.expires_at <= self._now() or decided.own_names != own_names:
+            return False
+        return self._finder.would_ask(decided.facts)
 
     def _literal(self, domain: str) -> Site:
         """user@[192.0.2.1] (RFC 5321 section 4.1.3): no DNS, same rules for the address."""
@@ -103,7 +122,7 @@ class DirectRouter:
 
     def _remembered(self, name: str) -> MxFacts | None:
         facts = self._known.get(name)
-        if facts is not None and facts.expires_at > self._now():
+        if facts is not None and facts.expires_at > self._now() and self._finder.would_ask(facts):
             self._known.move_to_end(name)
             return facts
         facts = self._cache.get(name) if self._cache is not None else None
@@ -157,9 +176,12 @@ class InboundFirst:
 class SmarthostRouter:
     """One next hop, by name or address. Private addresses are allowed: somebody wrote them down."""
 
-    def __init__(self, resolver: Resolver, delivery: Delivery) -> None:
+    def __init__(
+        self, resolver: Resolver, delivery: Delivery, ipv6: Callable[[], bool] | None = None
+    ) -> None:
         self._resolver = resolver
         self._delivery = delivery
+        self._ipv6 = ipv6 or (lambda: delivery.ipv6)
 
     async def site_of(self, domain: str) -> Site:
         """The smarthost, whatever the domain. Its failures are temporary: no mail is at fault."""
@@ -178,12 +200,30 @@ class SmarthostRouter:
         if mx.is_address(host):
             return (host,), 0
         found = await one_family(self._resolver, host, ipv6=False)
-        if self._delivery.ipv6:
+        if self._ipv6():
             found = found.joined(await one_family(self._resolver, host, ipv6=True))
         if not found.values:
             why = found.why or f"{host} has no address"
             raise mx.refused(451, "4.4.3", f"the smarthost cannot be found: {why}")
         return found.values[: mx.MAX_ADDRESSES], found.expires_at
+
+
+class WithReports:
+    """What `secured` finds, but for reports on TLS the hosts that DNS names, and nothing demanded.
+
+    RFC 8460 section 3: they are delivered despite any failure of TLS. They have lanes of their own.
+    """
+
+    def __init__(self, secured: Router, direct: Router) -> None:
+        self._secured, self._direct = secured, direct
+
+    async def site_of(self, domain: str) -> Site:
+        """For a domain, or REPORT_TO and a domain. Raises RouteError."""
+        if not domain.startswith(REPORT_TO):
+            return await self._secured.site_of(domain)
+        site = await self._direct.site_of(domain.removeprefix(REPORT_TO))
+        hosts = tuple(replace(host, dane=None) for host in site.hosts)
+        return replace(site, hosts=hosts, tls=TlsDemand.WAIVED, key=f"{site.hosts_key}|report")
 
 
 class WithOverflow:
@@ -208,16 +248,22 @@ def router_for(  # noqa: PLR0913 - collaborators, by keyword, set once by the wi
     cache: MxCache | None = None,
     results: TlsResults | None = None,
     sts: StsPolicies | None = None,
+    ipv6: Callable[[], bool] | None = None,
 ) -> Router:
-    """The router that the settings ask for. Without `sts` nobody asks for MTA-STS policies."""
+    """The router that the settings ask for. Without `sts` nobody asks for MTA-STS policies.
+
+    `ipv6`: whether mail can leave over IPv6 now; without it `delivery.ipv6` says so.
+    """
     inner: Router
-    smarthost = SmarthostRouter(resolver, delivery)
+    smarthost = SmarthostRouter(resolver, delivery, ipv6)
     if delivery.smarthost.host and delivery.smarthost.use == "always":
         inner = smarthost
     else:
         results = results or TlsResults()
-        direct = DirectRouter(resolver, delivery, own_names=own_names, cache=cache, results=results)
-        inner = SecuredRouter(direct, results, policies=sts)
+        direct = DirectRouter(
+            resolver, delivery, own_names=own_names, cache=cache, results=results, ipv6=ipv6
+        )
+        inner = WithReports(SecuredRouter(direct, results, policies=sts), direct)
     if delivery.smarthost.host and delivery.smarthost.use == "overflow":
         inner = WithOverflow(inner, smarthost)
     address, port = inbound

@@ -1,6 +1,7 @@
 """A kept connection: transactions one after the other over one conversation.
 
-Usable until a fault, a 421, a word out of turn, the receiver hanging up, or the limit of messages.
+Usable until a fault, a 421, a word out of turn, the receiver hanging up, the limit of messages, or until
+STARTTLS is to be left out with this host from now on.
 Never raises for what the receiver does: that stands in the results of the attempt.
 """
 
@@ -38,6 +39,7 @@ class Session:
         """`place`: host, address, name of the egress."""
         self._link = conversation.link
         self._offer, self._tls = conversation.offer, conversation.tls
+        self._holds = conversation.holds
         self._host, self._address, self._egress = place
         self._times, self._framer = times, framer
         self._left = max_messages
@@ -52,8 +54,8 @@ class Session:
 
     @property
     def usable(self) -> bool:
-        """False once there was a fault or the limit of messages is reached."""
-        return self._link.fault is None and self._left > 0
+        """False once there was a fault, the limit of messages is reached, or TLS is unwanted."""
+        return self._link.fault is None and self._left > 0 and self._holds()
 
     async def send(self, envelope: Envelope) -> Attempt:
         """Run one transaction."""

@@ -121,6 +121,7 @@ class Conversation:
     source: str  # our address
     started: float  # the loop's time that the steps count from
     started_at: int  # the same moment, ms since the epoch
+    holds: Callable[[], bool] = lambda: True  # whether it may still be used
 
 
 async def converse(target: Target, patience: Patience) -> Conversation:

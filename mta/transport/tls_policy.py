@@ -90,7 +90,7 @@ def _at_last(host: MxHost, demand: TlsDemand, need: TlsNeed, *, may_offer: bool)
     match need:
         case TlsNeed.REQUIRED:
             return (_ENCRYPTED,)
-        case TlsNeed.NONE if demand is TlsDemand.OPPORTUNISTIC:
+        case TlsNeed.NONE if demand is not TlsDemand.TESTING:
             return (_CLEAR,)
         case TlsNeed.OPPORTUNISTIC | TlsNeed.NONE | TlsNeed.VERIFIED:
             return (_OFFERED, _CLEAR) if may_offer else (_CLEAR,)
@@ -107,8 +107,9 @@ class Approach:
             return target, replace(target, tls=TlsMode.NONE)
         return (target,)
 
-    def opened(self, tried: tuple[Target, ...], conversation: Conversation) -> None:
-        """The last of what was tried worked."""
+    def opened(self, tried: tuple[Target, ...], conversation: Conversation) -> Conversation:
+        """The last of what was tried worked; the conversation, and how long it may be kept."""
+        return conversation
 
     def failed(self, tried: tuple[Target, ...], failed: OpenFailed) -> None:
         """The last of what was tried did not."""
@@ -156,7 +157,7 @@ class ByPolicy(Approach):
         context = tools.authorities if is_strict else tools.lenient
         return replace(target, tls=way.mode, context=context, judge=judge, why=way.why)
 
-    def opened(self, tried: tuple[Target, ...], conversation: Conversation) -> None:
+    def opened(self, tried: tuple[Target, ...], conversation: Conversation) -> Conversation:
         """Forget or remember that the host's TLS is broken; count the session."""
         target, memory = tried[-1], self._tools.memory
         self._tools.seen("opened", conversation.tls.partition(" ")[0] or "none")
@@ -164,6 +165,15 @@ class ByPolicy(Approach):
             memory.worked(target.host, target.address)
         elif len(tried) > 1 and tried[-2].tls is TlsMode.OPPORTUNISTIC:
             memory.failed(target.address)
+        self._count_opened(tried, conversation)
+        if not conversation.tls or target.tls is not TlsMode.OPPORTUNISTIC:
+            return conversation
+        return replace(
+            conversation, holds=lambda: not memory.is_avoided(target.host, target.address)
+        )
+
+    def _count_opened(self, tried: tuple[Target, ...], conversation: Conversation) -> None:
+        target = tried[-1]
         if len(tried) > 1 or target.tls is TlsMode.NONE:
             return  # its failure was counted, or TLS was not tried at all
         policy = self._policy(target)
@@ -180,6 +190,8 @@ class ByPolicy(Approach):
             self._count(policy, tried[-1], failed.source, failed.failure, failed.reply.text)
 
     def _policy(self, target: Target) -> AppliedPolicy | None:
+        if self._demand is TlsDemand.WAIVED:  # no report counts how reports arrived
+            return None
         records = self._hosts[target.host].dane
         if records is None or not self._domain:
             return self._tools.results.policy_of(self._domain)

@@ -108,6 +108,9 @@ def charges(
     """Every window that what is reserved now may fall into, the earliest first."""
     if abs(wall - steady) < SAME:
         steady = wall
+        window = calendar.window(wall, is_hourly=is_hourly)
+        if wall + guard < window.end:  # nearly always
+            return (Charge(window, wall),)
     found: dict[int, Charge] = {}
     for at in sorted((wall, steady)):  # the clock that is behind opens less: it counts
         for moment in (at, at + guard):
@@ -148,6 +151,11 @@ def opens_at(limit: int, charge: Charge, reserve: float, used: int) -> int:
     """When bulk mail may use one more than `used`, by the charge's clock; the window's end if never."""
     start, length = charge.window.start, charge.window.end - charge.window.start
     low, high = max(charge.at - start, 0), length
+    guess = _guess(limit, length, reserve, used)
+    if low < guess and _open(limit, reserve, guess - 1, length) <= used:
+        low = guess
+    if guess < high and _open(limit, reserve, guess + 1, length) > used:
+        high = guess + 1
     while low < high:  # what is open only grows, so this finds the first moment
         middle = (low + high) // 2
         if _open(limit, reserve, middle, length) > used:
@@ -155,3 +163,12 @@ def opens_at(limit: int, charge: Charge, reserve: float, used: int) -> int:
         else:
             low = middle + 1
     return start + low
+
+
+def _guess(limit: int, length: int, reserve: float, used: int) -> int:
+    """About when one more than `used` is open: the inverse of `_open`, without its rounding."""
+    share = (used + 1) / limit if limit else 1.0
+    late = (share * (1.0 - _LATE) + reserve * _LATE) / ((1.0 - reserve) * (1.0 - _LATE) + reserve)
+    early = share / (1.0 - reserve)
+    at = early if early <= _LATE else late
+    return min(length, max(1, int(at * length) - (LEAD if length > 2 * LEAD else 0)))

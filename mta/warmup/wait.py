@@ -56,13 +56,14 @@ def wait_for(standing: Standing, names: Names, now: int, zone: tzinfo) -> Wait:
     if plan.state is WarmupState.PAUSED:
         return Wait(until=now + LONGEST, why=f"{names.of(plan, 'is paused')}: {plan.why}")
     full = [one for one in standing.charges if _is_full(standing, one)]
-    charge = max(full, key=lambda one: _opens(standing, one, now), default=None)
-    if charge is None:
+    if not full:
         words = _used(standing, standing.charges[0], names, now, zone)
         return Wait(
             until=now + SHORTEST, why=f"{words}; the rest is promised to mail before this one"
         )
-    opens = _opens(standing, charge, now)
+    opens, charge = max(
+        ((_opens(standing, one, now), one) for one in full), key=lambda found: found[0]
+    )
     words = _used(standing, charge, names, now, zone)
     used = standing.used.get(charge.window.start, 0)
     paced = "" if used >= plan.limit else ", all that is open to bulk mail by now"

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from appliance.core import clock
 from appliance.core.database import open_engine
 from appliance.core.secrets import MasterKeys
 from appliance.core.settings_file import load
 from appliance.credentials import Credentials
 from appliance.egress import Egresses, EgressRequest, PoolChange, Pools
+from appliance.operations import Operations
 from appliance.shaping import ThrottleStore
 from appliance.tenancy import Tenants
 from mta.egress import Member
+from mta.shaping.moves import STEP_UP
 from tests.support.box import HOSTNAME, SCOPE, RunningBox
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from appliance.operations import Target
     from mta.shaping.throttle import Throttle
 
 
@@ -55,3 +60,34 @@ async def throttles_of(box: RunningBox) -> tuple[Throttle, ...]:
     """Everything that answers have changed."""
     async with control_of(box) as engine:
         return await ThrottleStore(engine).all(SCOPE)
+
+
+async def pass_quiet_time(box: RunningBox) -> None:
+    """Move every throttle so far into the past that its next step up is due."""
+    async with control_of(box) as engine:
+        store = ThrottleStore(engine)
+        await store.save([_older(one) for one in await store.all(SCOPE) if one.in_force])
+
+
+def _older(one: Throttle) -> Throttle:
+    return replace(
+        one,
+        heard_at=one.heard_at - one.quiet,
+        slowed_at=one.slowed_at - one.quiet,
+        raised_at=one.raised_at - STEP_UP,
+        suspended_until=one.suspended_until and one.changed_at,
+        changed_at=one.changed_at + 1,
+    )
+
+
+async def pause(box: RunningBox, target: Target, *, reason: str, seconds: float) -> None:
+    """Let matching mail wait for so long."""
+    async with control_of(box) as engine:
+        end = clock.now_ms() + int(seconds * clock.SECOND)
+        await Operations(engine).pause(SCOPE, target, reason=reason, expires_at=end)
+
+
+async def waiting(box: RunningBox) -> list[dict[str, Any]]:
+    """Everybody who waits, with the reason in words."""
+    found: list[dict[str, Any]] = await box.cli("queue", "list", "--recipients", "--limit", "10000")
+    return found

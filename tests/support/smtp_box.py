@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from mta.directory import Credential, Directory, Tenant
-from mta.submission.body import Memory
 from mta.submission.failures import LocalLedger
 from mta.submission.listener import Listener
 from mta.submission.login import Login, LoginRules, Uses
+from mta.submission.room import Room
 from mta.submission.service import Limits, Service, TlsMode
 from mta.submission.session import Desk
 from mta.submission.sessions import Sessions
@@ -125,6 +125,7 @@ class Box:
         limits: Limits = LIMITS,
         memory: int = 1 << 26,
         sessions: tuple[int, int] = (100, 100),
+        barren: int = 100_000,
         rules: LoginRules | None = None,
         **service: Any,
     ) -> None:
@@ -132,8 +133,8 @@ class Box:
         self.intake = Memo()
         self.uses = Uses()
         self.ledger = LocalLedger()
-        self.memory = Memory(memory)
-        self.sessions = Sessions(limit=sessions[0], per_address=sessions[1])
+        self.room = Room(memory)
+        self.sessions = Sessions(limit=sessions[0], per_address=sessions[1], barren=barren)
         self.login = Login(
             directory=lambda: self.directory,
             matches=lambda secret, stored: hashed(secret) == stored,
@@ -154,7 +155,7 @@ class Box:
             "make_handler": desk.session_of,
             "limits": limits,
             "sessions": self.sessions,
-            "memory": self.memory,
+            "room": self.room,
             "tls": mode,
             "tls_context": tls.contexts()[0],
             "observer": self.seen,

@@ -10,7 +10,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import Any
 
-from appliance.core import clock
+from appliance.core import clock, tasks
 from appliance.core.database import open_sync_engine
 from appliance.core.migrate import upgrade
 from appliance.core.settings import Delivery
@@ -239,9 +239,11 @@ class Way:
         self._loop = asyncio.create_task(self._dispatch())
 
     async def _dispatch(self) -> None:
+        """As the roof's loop: a step that fails is followed by another."""
         while True:
-            if not await self.dispatcher.step():
-                await self.dispatcher.wait()
+            more = await tasks.guard(self.dispatcher.step(), name="dispatch")
+            if not more:
+                await (asyncio.sleep(0.01) if more is None else self.dispatcher.wait())
 
     async def stop(self) -> None:
         self.dispatcher.stop()

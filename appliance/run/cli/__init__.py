@@ -39,6 +39,7 @@ FILES: Final = {
     "pool": "pool",
     "warmup": "warmup",
     "queue": "queue",
+    "top": "top",
     "messages": "messages",
     "events": "events",
     "shaping": "shaping",

@@ -29,7 +29,7 @@ command = group("blocklist", "Whether DNS blocklists have the addresses mail lea
 
 EXIT_LISTED = 1
 _NO_ADDRESS = (
-    "no egress has a public address to look up: pillarbox egress create NAME --address IPV4"
+    "no egress has a public address to look up: `pillarbox egress create NAME --address IPV4`"
 )
 _Row = dict[str, Any]
 
@@ -169,6 +169,8 @@ def check(session: Session, *, what: str | None) -> None:
 
     rows = session.box.ask(work)
     session.out.show(rows, _checked(rows))
+    if rows and all(row["state"] == "unknown" for row in rows):
+        session.out.note("no list could say anything: this is no all-clear")
     if any(row["state"] == "listed" for row in rows):
         raise click.exceptions.Exit(EXIT_LISTED)
 
@@ -262,7 +264,7 @@ def _checked(rows: Sequence[_Row]) -> Iterator[Part]:
                 row["address"],
                 row["list"],
                 row["state"],
-                row["meaning"] or row["why"] or "-",
+                row["meaning"] or row["why"].partition("; ")[0] or "-",  # one question is enough
             )
             for row in rows
         ],

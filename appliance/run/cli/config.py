@@ -20,20 +20,22 @@ command = group("config", "Check and show the configuration.")
 @click.argument("file", type=click.Path(path_type=Path), required=False)
 @pass_session
 def check(session: Session, *, file: Path | None) -> None:
-    """Tell every mistake in FILE (else the box's own), the environment and the shaping file, with its line."""
+    """Tell every mistake in FILE (else the box's own), the environment and the shaping file, with its line; and hints."""
     from appliance.core.settings_file import load
     from appliance.shaping.file import ShapingFile, places
 
     path = file or session.config or session.home.config_file
     errors: list[str] = []
+    hints: list[str] = []
     try:
         settings = load(path, session.environ)
         ShapingFile(places(settings, session.home)).load()
+        hints = _hints(settings)
     except ConfigError as error:
         errors = str(error).splitlines()
     session.out.show(
-        {"file": str(path), "ok": not errors, "errors": errors},
-        [*errors, *([] if errors else [f"{path} is sound"])],
+        {"file": str(path), "ok": not errors, "errors": errors, "hints": hints},
+        [*errors, *([] if errors else [f"{path} is sound"]), *(f"hint: {hint}" for hint in hints)],
     )
     if errors:
         raise click.exceptions.Exit(ConfigError.exit_code)
@@ -49,6 +51,15 @@ def show(session: Session) -> None:
     path = session.config or session.home.config_file
     settings = load(path if session.config or path.exists() else None, session.environ)
     session.out.show(_tables(settings), to_toml(settings).splitlines())
+
+
+def _hints(settings: Settings) -> list[str]:
+    from appliance.core.dns import Resolver
+    from appliance.core.settings_hints import hints
+
+    resolver = Resolver(settings.dns)
+    servers = resolver.servers
+    return hints(settings, servers=servers, is_believed=any(map(resolver.believes, servers)))
 
 
 def _tables(settings: Settings) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _listing(found: Iterable[EgressRecord], pools: Iterable[PoolRecord]) -> Iter
             )
             for one in found
         ],
-        empty=f"{_NONE}; pillarbox egress create NAME --address IPV4",
+        empty=f"{_NONE}; `pillarbox egress create NAME --address IPV4` adds one",
     )
 
 
@@ -224,6 +224,7 @@ def drain(session: Session, *, name: str, reason: str) -> None:
     """Give it nothing new; what is on its way still leaves from it."""
     done = session.box.ask(lambda rooms: rooms.egresses.drain(rooms.scope, name, why=reason))
     session.out.show(_row(done, ()), [f"egress {done.name} is draining"])
+    _note_if_none_is_left(session)
 
 
 @command.command()
@@ -234,6 +235,13 @@ def disable(session: Session, *, name: str, reason: str) -> None:
     """Begin no transaction on it; what waited for it goes from others."""
     done = session.box.ask(lambda rooms: rooms.egresses.disable(rooms.scope, name, why=reason))
     session.out.show(_row(done, ()), [f"egress {done.name} is disabled"])
+    _note_if_none_is_left(session)
+
+
+def _note_if_none_is_left(session: Session) -> None:
+    every = session.box.ask(lambda rooms: rooms.egresses.list(rooms.scope))
+    if all(one.state != "enabled" for one in every):
+        session.out.note("no address is enabled now: all mail waits until one is")
 
 
 @command.command()

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import click
 
@@ -29,11 +29,12 @@ _AFTER_ASCII: Final = re.compile("[\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under headers; `empty` is said when there are none."""
+    """Rows under headers; `empty` is said when there are none. Numbers stand right."""
 
     headers: tuple[str, ...]
     rows: Sequence[Sequence[str]]
     empty: str
+    right: frozenset[str] = frozenset()  # headers of numbers
 
 
 Part = str | Table
@@ -134,7 +135,8 @@ def rendered(table: Table) -> str:
 
     grid = Grid(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for header in table.headers:
-        grid.add_column(Text(header), overflow="fold")
+        justify: Literal["left", "right"] = "right" if header in table.right else "left"
+        grid.add_column(Text(header), overflow="fold", justify=justify)
     for row in table.rows:
         grid.add_row(*(Text(printable(cell)) for cell in row))
     console = Console(width=None if sys.stdout.isatty() else _UNPIPED_WIDTH)

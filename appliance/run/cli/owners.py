@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import ids
 from appliance.core.errors import NotFoundError, NotRunningError
 from appliance.core.rpc import call_sync
+from appliance.run.queue_summary import merged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
     from appliance.core.home import Home
 
 TIMEOUT: Final = 30.0
-LONG_TIMEOUT: Final = 600.0  # an action on a million recipients works in pages
+LONG_TIMEOUT: Final = 300.0  # among a million recipients the first that match may be far away
 PAGE: Final = 500  # of each shard, as mta/scheduling/operations.py has it
+COUNTS: Final = ("changed", "being_sent", "ready")
 _START: Final = (-1, -1)
 _SOCKET: Final = re.compile(r"mta-\d+\.sock")
 
@@ -39,13 +42,16 @@ class Owners:
         """Whether any of them answers."""
         return any(_answers(self._home.socket(name)) for name in self._names())
 
-    def destinations(self) -> list[Row]:
-        """What waits, by domain and state, most first."""
-        merged: dict[tuple[str, str], Row] = {}
-        for row in self._rows("queue_summary", {"limit": PAGE}):
-            key = row["domain"], row["status"]
-            merged[key] = _merged(merged[key], row) if key in merged else row
-        return sorted(merged.values(), key=lambda row: (-row["count"], row["domain"]))
+    def summary(self, by: str, limit: int) -> Row:
+        """What waits, counted, the fullest group first (appliance/run/queue_summary.py)."""
+        asked = {"by": by, "limit": limit}
+        parts = [self._call(name, "queue_summary", asked, LONG_TIMEOUT) for name in self._running]
+        found = merged(parts)
+        return found | {"groups": found["groups"][:limit]}
+
+    def overviews(self) -> list[Row]:
+        """What goes on in each process (appliance/run/overview.py)."""
+        return [self._call(name, "overview", None, LONG_TIMEOUT) for name in self._running]
 
     def recipients(self, wanted: Mapping[str, object], limit: int) -> list[Row]:
         """Waiting and held recipients that match, oldest message first."""
@@ -53,7 +59,10 @@ class Owners:
         after = _START
         while len(found) < limit:
             payload = {"filter": dict(wanted), "after": list(after), "limit": PAGE}
-            page = sorted(self._rows("queue_list", payload), key=_place)[:PAGE]
+            rows = chain.from_iterable(
+                self._call(name, "queue_list", payload, LONG_TIMEOUT) for name in self._running
+            )
+            page = sorted(rows, key=_place)[:PAGE]
             found += page
             if len(page) < PAGE:
                 break
@@ -67,14 +76,24 @@ class Owners:
         assert isinstance(answer, dict)
         return answer
 
-    def act(self, action: str, wanted: Mapping[str, object], by: str) -> dict[str, int]:
-        """Retry, hold, release or cancel all that match; the counts of what was done."""
-        total = {"changed": 0, "being_sent": 0}
-        payload = {"action": action, "filter": dict(wanted), "by": by}
+    def act(
+        self, order: Mapping[str, object], wanted: Mapping[str, object]
+    ) -> Iterator[dict[str, int]]:
+        """Carry out an order ({action, by, pool}) on all that match; counts, about once a second."""
+        number = wanted.get("message_id")
+        only = ids.shard_of(number) if isinstance(number, int) else None
         for name in self._running:
+            for shard in self._call(name, "shards", None):
+                if only in (None, shard):
+                    yield from self._turns(name, {**order, "filter": dict(wanted), "shard": shard})
+
+    def _turns(self, name: str, payload: dict[str, object]) -> Iterator[dict[str, int]]:
+        is_over = False
+        while not is_over:
             done = self._call(name, "queue_act", payload, LONG_TIMEOUT)
-            total = {key: total[key] + int(done[key]) for key in total}
-        return total
+            yield {count: done[count] for count in COUNTS}
+            payload |= {"after": done["after"], "upto": done["upto"]}
+            is_over = done["after"] is None
 
     def explain(self, domain: str) -> list[dict[str, Any]]:
         """How mail to a domain goes, as each process sees it."""
@@ -83,10 +102,6 @@ class Owners:
     def submit(self, payload: Mapping[str, object]) -> Any:
         """Hand a message to the first process."""
         return self._call(self._running[0], "submit", dict(payload))
-
-    def _rows(self, method: str, payload: object) -> Iterator[Row]:
-        for name in self._running:
-            yield from self._call(name, method, payload)
 
     def _owner_of(self, shard: int) -> str:
         names = self._running
@@ -135,12 +150,3 @@ def _answers(socket: Path) -> bool:
 
 def _place(row: Row) -> tuple[int, int]:
     return int(row["message_id"]), int(row["n"])
-
-
-def _merged(one: Row, other: Row) -> Row:
-    return one | {
-        "count": one["count"] + other["count"],
-        "oldest": min(one["oldest"], other["oldest"]),
-        "next": min(one["next"], other["next"]),
-        "reason": one["reason"] or other["reason"],
-    }

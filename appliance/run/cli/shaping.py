@@ -108,6 +108,8 @@ def _explained(found: dict[str, Any], names: dict[int, str], now: int) -> Iterat
         f" {limits['messages_per_connection']} messages on one, new connections"
         f" {limits['connection_rate']}, messages {limits['message_rate']}, TLS {limits['tls']}"
     )
+    if found["tls_policy"]:
+        yield f"its policy for TLS: {found['tls_policy']}"
     rows = [_row(egress) for egress in found["egresses"]]
     yield Table(("EGRESS", "ADDRESS", "STATE", "OPEN", "RATE", "WARMUP TODAY"), rows, empty="")
     for egress in found["egresses"]:

@@ -17,8 +17,9 @@ from appliance.run.cli.session import Session, group, pass_session
 from appliance.run.cli.warmup_words import (
     days_table,
     listing,
+    moved,
     schedules_table,
-    stages_line,
+    stages_lines,
     warmup_row,
 )
 
@@ -47,13 +48,13 @@ _MAX_ETA = 1_000_000_000
 @pass_session
 def list_(session: Session, *, egress: str) -> None:
     """Show every warmup, or those of EGRESS: stage, what was used, and why it stands there."""
-    from appliance.run.cli.warmup_facts import used_now
+    from appliance.run.cli.warmup_facts import require_egress, used_now
 
     async def work(rooms: Rooms) -> list[tuple[WarmupRecord, int]]:
-        return [
-            (one, await used_now(rooms, one, zone))
-            for one in await rooms.warmups.list(rooms.scope, egress)
-        ]
+        every = await rooms.warmups.list(rooms.scope, egress)
+        if egress and not every:
+            await require_egress(rooms, session.box.settings, egress)
+        return [(one, await used_now(rooms, one, zone)) for one in every]
 
     zone = _zone(session)
     found = session.box.ask(work)
@@ -82,7 +83,9 @@ def show(session: Session, *, egress: str) -> None:
         {"warmups": rows, "days": days},
         [
             *listing(found, clock.now_ms()),
-            *map(stages_line, (one for one, _ in found)),
+            "",
+            *stages_lines(one for one, _ in found),
+            "",
             days_table(days),
         ],
     )
@@ -95,9 +98,12 @@ def show(session: Session, *, egress: str) -> None:
 @pass_session
 def history(session: Session, *, egress: str, providers: tuple[str, ...], days: int) -> None:
     """Show what the days of EGRESS brought, and what followed from each."""
+    from appliance.run.cli.warmup_facts import require_egress
 
     async def work(rooms: Rooms) -> Sequence[DayRecord]:
         every = await rooms.warmups.history(rooms.scope, egress, days=days)
+        if not every:
+            await require_egress(rooms, session.box.settings, egress)
         return [one for one in every if not providers or one.provider in providers]
 
     found = session.box.ask(work)
@@ -111,9 +117,10 @@ def history(session: Session, *, egress: str, providers: tuple[str, ...], days: 
 @pass_session
 def eta(session: Session, *, provider: str, recipients: int, egresses: tuple[str, ...]) -> None:
     """Tell when the last of so many RECIPIENTS at PROVIDER leaves, by the plan."""
-    from appliance.run.cli.warmup_facts import enabled, require_egress, sources
+    from appliance.run.cli.warmup_facts import enabled, require_egress, require_providers, sources
     from mta.warmup.eta import eta as plan
 
+    require_providers(session, [provider])
     zone, settings = _zone(session), session.box.settings
 
     async def work(rooms: Rooms) -> list[Source]:
@@ -152,9 +159,10 @@ def start(
     session: Session, *, egress: str, name: str, providers: tuple[str, ...], target: int
 ) -> None:
     """Warm EGRESS up: for the providers named, else for all receivers."""
-    from appliance.run.cli.warmup_facts import require_egress
+    from appliance.run.cli.warmup_facts import require_egress, require_providers
 
     schedule, settings = _schedule(session, name), session.box.settings
+    require_providers(session, providers)
 
     async def work(rooms: Rooms) -> tuple[WarmupRecord, ...]:
         await require_egress(rooms, settings, egress)
@@ -183,7 +191,7 @@ def pause(
             rooms.scope, egress, providers, reason=reason, until=until
         )
     )
-    _show_moved(session, found, "is paused")
+    _show_moved(session, found, f"is paused until {when(until) if until else 'it is resumed'}")
 
 
 def _register(action: str, done: str, help_text: str) -> None:
@@ -220,13 +228,7 @@ _register("restart", "begins anew", "Begin anew with the first stage.")
 
 def _show_moved(session: Session, found: Iterable[WarmupRecord], done: str) -> None:
     every = list(found)
-    lines = [
-        f"warmup of {one.egress} for {one.provider} {done}:"
-        f" stage {one.stage + 1} of {one.stages}, {one.limit:,}"
-        f" {'an hour' if one.course.is_hourly else 'a day'}"
-        for one in every
-    ]
-    session.out.show([warmup_row(one) for one in every], lines)
+    session.out.show([warmup_row(one) for one in every], [moved(one, done) for one in every])
 
 
 # -- schedules ---------------------------------------------------------------
@@ -257,14 +259,9 @@ def check(session: Session, *, file: Path | None) -> None:
 
 
 def _strangers(session: Session, schedules: Iterable[Schedule]) -> list[str]:
-    """Providers that the shaping rules do not know: no mail would ever count for them."""
-    from appliance.core.settings import Settings
-    from appliance.shaping.file import ShapingFile, places
-    from mta.warmup.model import OTHER
+    from appliance.run.cli.warmup_facts import known_providers
 
-    home = session.home
-    settings = session.box.settings if home.config_file.exists() else Settings()
-    known = {*ShapingFile(places(settings, home)).load_or_shipped().providers, OTHER}
+    known = known_providers(session)
     return [
         f"schedule {one.name}: no section of shaping.toml is named {name!r}"
         for one in schedules

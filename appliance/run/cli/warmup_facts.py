@@ -1,4 +1,4 @@
-"""What `pillarbox warmup` asks of several rooms at once: budgets in use, addresses that mail may leave from."""
+"""What `pillarbox warmup` asks of several places: budgets in use, addresses, providers that there are."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from mta.warmup.eta import Source
 from mta.warmup.model import OTHER, WarmupState, budget_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import tzinfo
 
     from appliance.core.settings import Settings
     from appliance.run.cli.rooms import Rooms
+    from appliance.run.cli.session import Session
     from appliance.warmup import WarmupRecord
 
 
@@ -66,3 +67,27 @@ async def require_egress(rooms: Rooms, settings: Settings, name: str) -> None:
     known = {one.name for one in await rooms.egresses.list(rooms.scope)}
     if name not in (known or {default_egress(settings).name}):
         raise NotFoundError(f"no egress is named {name!r}: `pillarbox egress list` shows them")
+
+
+def known_providers(session: Session) -> set[str]:
+    """Names that mail can count under; for others no mail ever would."""
+    from appliance.core.settings import Settings
+    from appliance.shaping.file import ShapingFile, places
+
+    home = session.home
+    settings = session.box.settings if home.config_file.exists() else Settings()
+    return {
+        name or OTHER for name in ShapingFile(places(settings, home)).load_or_shipped().providers
+    }
+
+
+def require_providers(session: Session, names: Iterable[str]) -> None:
+    """Raise NotFoundError unless the shaping rules know all of them."""
+    known = known_providers(session)
+    for name in names:
+        if name not in known:
+            there = ", ".join(sorted(known - {OTHER}))
+            raise NotFoundError(
+                f"no section of shaping.toml is named {name!r}; there are {there}, and {OTHER!r} for"
+                " everybody else"
+            )

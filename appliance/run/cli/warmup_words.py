@@ -77,13 +77,24 @@ def bar(used: int, limit: int) -> str:
     return "█" * full + "░" * (_BAR - full)
 
 
-def stages_line(one: WarmupRecord) -> str:
-    """The volumes of all stages, the one that it stands at in brackets."""
-    shown = [
-        f"[{volume:,}]" if place == one.stage else f"{volume:,}"
-        for place, volume in enumerate(one.course.volumes)
-    ]
-    return f"{one.provider}: {' '.join(shown)}"
+def stages_lines(found: Iterable[WarmupRecord]) -> Iterator[str]:
+    """The volumes of all stages, once for providers that go together; in brackets where they stand."""
+    together: dict[tuple[tuple[int, ...], int], list[str]] = {}
+    for one in found:
+        stage = -1 if one.state is WarmupState.WARM else one.stage
+        together.setdefault((one.course.volumes, stage), []).append(one.provider)
+    for (volumes, stage), providers in together.items():
+        shown = (f"[{each:,}]" if n == stage else f"{each:,}" for n, each in enumerate(volumes))
+        yield f"{', '.join(providers)}: {' '.join(shown)}"
+
+
+def moved(one: WarmupRecord, done: str) -> str:
+    """What became of a warmup by hand."""
+    if one.state is WarmupState.WARM:
+        return f"{one.egress} is warm for {one.provider}: no budget any more"
+    span = "an hour" if one.course.is_hourly else "a day"
+    stage = f"stage {one.stage + 1} of {one.stages}, {one.limit:,} {span}"
+    return f"warmup of {one.egress} for {one.provider} {done}: {stage}"
 
 
 def days_table(found: Sequence[DayRecord]) -> Table:
@@ -109,7 +120,7 @@ def days_table(found: Sequence[DayRecord]) -> Table:
             )
             for one in found
         ],
-        empty="there is no history of it",
+        empty="no day of it is over yet",
     )
 
 

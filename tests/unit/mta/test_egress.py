@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from mta.egress import EgressEntry, EgressPlan, Member, Pool, TenantPools
+from mta.egress import EgressEntry, EgressPlan, EgressState, Member, Pool, TenantPools
 from mta.message import Egress
 from mta.status import TrafficClass
 
@@ -104,3 +104,19 @@ def test_an_egress_reaches_the_families_it_has():
     assert BOTH.ipv4
     assert not replace(BOTH, address="").ipv4
     assert replace(BOTH, address="", address6="").ipv4  # the machine chooses
+
+
+@pytest.mark.parametrize(
+    ("ipv6", "state", "expected"),
+    [
+        (True, EgressState.ENABLED, True),
+        (True, EgressState.DRAINING, True),  # it still sends what is in its lanes
+        (True, EgressState.DISABLED, False),
+        (False, EgressState.ENABLED, False),
+    ],
+)
+def test_mail_can_leave_over_ipv6_while_an_address_that_sends_has_it(ipv6, state, expected):
+    only4 = Egress(name="only4", address="192.0.2.2", helo="b.example", ipv6=False)
+    one = EgressEntry(egress=replace(BOTH, ipv6=ipv6), state=state)
+    entries = {"only4": EgressEntry(egress=only4), "both": one}
+    assert EgressPlan(entries=entries).has_ipv6 is expected

@@ -260,3 +260,13 @@ async def test_a_name_server_elsewhere_is_believed_only_when_it_is_listed(
         for trusted, expected in (((), False), (("192.0.2.53",), False), (("127.0.0.1",), True)):
             resolver = Resolver(dns_settings(server, trusted=trusted))
             assert (await resolver.mx("signed.test")).is_secure is expected
+
+
+async def test_the_servers_that_are_asked_are_told_and_whether_one_is_believed() -> None:
+    settings = Dns(
+        nameservers=("192.0.2.53:5353", "[2001:db8:0::53]:53"), trusted=("2001:DB8::53",)
+    )
+    resolver = Resolver(settings)
+    assert resolver.servers == ("192.0.2.53", "2001:db8::53")
+    assert [resolver.believes(server) for server in resolver.servers] == [False, True]
+    assert resolver.believes("127.0.0.53")

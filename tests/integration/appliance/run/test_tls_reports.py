@@ -20,9 +20,10 @@ from appliance.lab.dns_server import Fault, LabDns
 from appliance.lab.receiver import Receiver
 from appliance.run.tls_reports import TlsReporter, tls_reporter
 from appliance.tls_reports import Reporter, TlsReports, begins_at
-from appliance.tls_reports.service import AGAIN, LEASE
+from appliance.tls_reports.service import AGAIN, LEASE, MAX_TRIES, SOON
 from mta.directory import DkimKey, SendingDomain
 from mta.message import Source, Submission
+from mta.policy.refusal import Refused
 from mta.signing.keys import make_ed25519
 from mta.transport.https import HttpsClient
 from mta.transport.tls_results import AppliedPolicy, Failure, PolicyType, TlsResults
@@ -103,7 +104,7 @@ async def test_a_report_goes_by_mail_through_the_queue(desk: Desk) -> None:
     await desk.count()
     assert not await desk.reporter().step()
     (submission,) = desk.queued
-    assert (submission.source, submission.envelope_from) == (Source.NOTICE, "")
+    assert (submission.source, submission.envelope_from) == (Source.TLS_REPORT, "")
     assert [r.address for r in submission.recipients] == ["tls@good.test"]
     mail: Any = email.message_from_bytes(submission.data)
     assert mail["X-Pillarbox-Idempotency-Key"].startswith("tlsrpt ")
@@ -167,13 +168,29 @@ async def test_nothing_leaves_before_the_hour_of_the_box(desk: Desk) -> None:
     assert len(desk.queued) == 1
 
 
+async def test_while_the_queue_takes_no_mail_a_report_waits_a_minute_and_loses_no_try(
+    desk: Desk,
+) -> None:
+    desk.publish("https://reports.good.test/,mailto:tls@good.test")
+    desk.error = StoreError("nobody answers at mta-0.sock")
+    await desk.count()
+    reporter = desk.reporter()
+    for _ in range(MAX_TRIES + 1):
+        await reporter.step()
+        desk.now.move(SOON)
+    assert (desk.queued, desk.web.requests) == ([], [])  # no half of it is gone
+    desk.error = None
+    await reporter.step()
+    assert (len(desk.queued), len(desk.web.requests)) == (1, 1)
+
+
 @pytest.mark.parametrize("fault", ["404", "refused", "wrong name"])
 async def test_what_fails_is_tried_again_in_an_hour(desk: Desk, fault: str) -> None:
     host = "reports.good.test" if fault != "wrong name" else "else.good.test"
     desk.dns.zone["else.good.test"] = {"A": ["127.0.0.1"]}
     desk.publish("mailto:tls@good.test" if fault == "refused" else f"https://{host}/")
     desk.web.status = 404
-    desk.error = StoreError("no space") if fault == "refused" else None
+    desk.error = Refused(550, "5.7.1", "no") if fault == "refused" else None
     await desk.count()
     reporter = desk.reporter()
     await reporter.step()
@@ -220,15 +237,21 @@ async def test_the_settings_say_who_reports(engine, desk: Desk) -> None:
     assert (named.organisation, named.contact) == ("Shop", "tls@shop.example")
 
 
-async def test_the_queue_takes_the_mail_signs_it_and_takes_it_once(
-    desk: Desk, tmp_path: Path
-) -> None:
-    desk.publish("mailto:tls@good.test")
-    await desk.count()
-    await desk.reporter().step()
-    submission = replace(desk.queued[0], received_at=clock.now_ms())
+class Killed(BaseException):
+    """As SIGKILL: nobody catches it."""
+
+
+def dies_after(work: Any) -> Any:
+    async def once(*given: Any) -> Any:
+        await work(*given)
+        raise Killed
+
+    return once
+
+
+def box_keys() -> SendingDomain:
     key = DkimKey(selector="s1", algorithm="ed25519-sha256", private_key=make_ed25519())
-    box = SendingDomain(
+    return SendingDomain(
         id=0,
         tenant_id=0,
         name="box.example",
@@ -236,14 +259,70 @@ async def test_the_queue_takes_the_mail_signs_it_and_takes_it_once(
         keys=(key,),
         published=frozenset({"s1"}),
     )
+
+
+@pytest.mark.parametrize("arrow", ["claim", "submit", "sent"])
+async def test_wherever_the_worker_dies_the_report_of_a_day_leaves_exactly_once(
+    desk: Desk, tmp_path: Path, arrow: str
+) -> None:
+    desk.publish("mailto:tls@good.test")
+    await desk.count()
     async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
-        way.directory = replace(way.directory, box_keys=box)
+
+        async def submit(submission: Submission) -> int:
+            return await way.intake.accept(replace(submission, received_at=clock.now_ms()))
+
+        desk.submit = submit  # type: ignore[method-assign]
+        owner = desk if arrow == "submit" else desk.room
+        alive = getattr(owner, arrow)
+        setattr(owner, arrow, dies_after(alive))
+        with pytest.raises(Killed):
+            await desk.reporter().step()
+        setattr(owner, arrow, alive)
+        for _ in range(3):
+            await desk.reporter().step()
+            desk.now.move(LEASE)
+        await until(lambda: mx.messages)
+        assert [kind for kind, _ in await way.events()].count("accepted") == 1
+        assert mx.count == 1
+        assert await desk.room.claim(10) == []
+
+
+async def test_the_queue_takes_the_mail_signs_it_and_takes_it_once(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.publish("mailto:tls@good.test")
+    await desk.count()
+    await desk.reporter().step()
+    submission = replace(desk.queued[0], received_at=clock.now_ms())
+    async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
+        way.directory = replace(way.directory, box_keys=box_keys())
         first = await way.intake.accept(submission)
         assert await way.intake.accept(submission) == first
         await until(lambda: mx.messages)
+        assert way.router.asked == ["*report:good.test"]  # nothing is demanded of TLS for it
         (received,) = mx.messages
         assert received.mail_from == ""
         assert b"X-Pillarbox" not in received.data
         head = received.data.partition(b"\r\n\r\n")[0]
         assert b"DKIM-Signature:" in head
         assert b"d=box.example" in head
+
+
+async def test_a_worker_that_was_off_reports_of_earlier_days_before_the_hour_of_the_last(
+    desk: Desk,
+) -> None:
+    desk.publish("mailto:tls@good.test")
+    desk.now.move(-clock.DAY)
+    await desk.count()  # the day before yesterday
+    desk.now.move(clock.DAY)
+    await desk.count()
+    reporter = desk.reporter()
+    desk.now.at = TODAY + 1  # nobody was there yesterday
+    await reporter.step()
+    (first,) = desk.queued
+    desk.now.at = begins_at(YESTERDAY, BOX.hostname)
+    await reporter.step()
+    subjects = [email.message_from_bytes(one.data)["Subject"] for one in (first, desk.queued[1])]
+    days = [clock.iso(day)[:10] for day in (YESTERDAY - clock.DAY, YESTERDAY)]
+    assert [day in subject for day, subject in zip(days, subjects, strict=True)] == [True, True]

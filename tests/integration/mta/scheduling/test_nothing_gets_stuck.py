@@ -13,7 +13,7 @@ from mta.directory import Pause
 from mta.message import ReturnPathMode
 from mta.reply import Reply
 from mta.scheduling.operations import Action as Do
-from mta.scheduling.sender import STORE_PAUSE, Limits
+from mta.scheduling.sender import STORE_PAUSE
 from mta.spool.questions import QueueFilter
 from mta.transport.base import RouteError
 from tests.support.submissions import credential
@@ -98,14 +98,12 @@ async def test_a_look_up_that_crashes_defers_the_mail(tmp_path, caplog):
 async def test_a_pause_of_one_domain_keeps_only_its_part_of_a_shared_transaction(tmp_path):
     script = Script()
     async with Receiver(script) as mx, open_way(tmp_path, mx.port) as way:
-        way.sender._limits = limits(0)
+        stop_connecting(way)
         people = ("a@one.example", "b@two.example", "c@one.example", "d@two.example")
         number = await way.send(credential=SHARED, recipients=people)
-        await until(lambda: way.dispatcher.lanes)
-        await until(lambda: sum(map(len, way.dispatcher.lanes.values())) == 1)
+        await until(lambda: ready_in(way) == 1)
         way.change(pauses=(Pause(id=1, domain="two.example"),))
-        way.sender._limits = limits(4)
-        way.change()
+        connect_again(way)
         await until(lambda: mx.count == 1)
         assert mx.messages[0].recipients == ("a@one.example", "c@one.example")
         await asyncio.sleep(0.1)
@@ -123,9 +121,9 @@ async def test_what_was_put_to_rest_beside_a_slow_attempt_goes_on_when_the_pause
         hold = asyncio.Event()
         opened = way.sender._transport.open
 
-        async def slow_open(egress, site):
+        async def slow_open(egress, site, **more):
             await hold.wait()
-            return await opened(egress, site)
+            return await opened(egress, site, **more)
 
         way.sender._transport.open = slow_open
         await way.dispatcher.step()
@@ -154,9 +152,9 @@ async def test_what_could_not_be_read_is_found_again_while_its_neighbours_are_st
         flaky.failures = 1
         hold, opened = asyncio.Event(), way.sender._transport.open
 
-        async def slow_open(egress, site):
+        async def slow_open(egress, site, **more):
             await hold.wait()
-            return await opened(egress, site)
+            return await opened(egress, site, **more)
 
         way.sender._transport.open = slow_open
         await way.dispatcher.step()
@@ -170,20 +168,29 @@ async def test_what_could_not_be_read_is_found_again_while_its_neighbours_are_st
         await until(lambda: all_delivered(way, *ids))
 
 
-def limits(per_site, total=8):
-    return Limits(connections_per_site=per_site, max_connections=total, idle_timeout=0.2)
+def stop_connecting(way):
+    """No connection has a place: what is ready stands in its lanes."""
+    way.sender._places._most = 0
+
+
+def connect_again(way, places=8):
+    way.sender._places._most = places
+    way.change()
+
+
+def ready_in(way):
+    return sum(len(lane) for lane in way.dispatcher.lanes)
 
 
 async def test_a_site_that_always_has_work_starves_no_other_of_connections(tmp_path):
     busy, other = Receiver(Script(close_after=2)), Receiver()
     async with busy, other, open_way(tmp_path, busy.port) as way:
-        way.sender._limits = limits(0)
+        stop_connecting(way)
         way.router.special["quiet.example"] = site_on(other.port, "quiet.lab")
         ids = [await way.send() for _ in range(200)]
         ids.append(await way.send(recipients=("x@quiet.example",)))
         await until(lambda: len(way.dispatcher.lanes) == 2)
-        way.sender._limits = limits(2, 1)
-        way.change()
+        connect_again(way, places=1)
         await until(lambda: other.count == 1)
         assert busy.count < 100
         await until(lambda: all_delivered(way, *ids))
@@ -226,10 +233,10 @@ async def test_mail_whose_change_could_not_be_written_is_delivered_as_it_was(
 ):
     async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
         await stop_dispatching(way)
-        way.sender._limits = limits(0)
+        stop_connecting(way)
         if ready:
             number = await way.send()
-            await until(lambda: way.dispatcher.lanes)
+            await until(lambda: ready_in(way) == 1)
         else:
             [number] = await at_rest(way)
 
@@ -245,13 +252,12 @@ async def test_mail_whose_change_could_not_be_written_is_delivered_as_it_was(
         way.operations._shard = Failing(way.shard)
         if ready and action is Do.RETRY:  # it is about to be sent: there is nothing to change
             found = await way.operations.act(action, QueueFilter(message_id=number), by="ann")
-            assert (found.changed, found.being_sent) == (0, 1)
+            assert (found.changed, found.ready) == (0, 1)
         else:
             with pytest.raises(StoreFullError):
                 await way.operations.act(action, QueueFilter(message_id=number), by="ann")
-        way.sender._limits = limits(4)
+        connect_again(way)
         await way.dispatcher.step()
-        way.change()
         await until(lambda: all_delivered(way, number))
 
 

@@ -51,7 +51,7 @@ async def test_a_message_is_handed_to_intake_whole() -> None:
         client = taken.client
         assert (client.address, client.helo, client.tls) == ("127.0.0.1", "app.example", "")
         assert client.protocol == "ESMTP"
-        assert box.memory.used == 0
+        assert box.room.used == 0
         await wire.close()
 
 
@@ -205,10 +205,10 @@ async def test_a_client_that_leaves_in_data_leaves_nothing() -> None:
         await wire.ask("DATA")
         wire.send(HELLO * 1000)
         await wire.writer.drain()
-        await until(lambda: box.memory.used)
+        await until(lambda: box.room.used)
         await wire.close()
         await until(lambda: not box.sessions.open)
-        assert (box.intake.taken, box.memory.used) == ([], 0)
+        assert (box.intake.taken, box.room.used) == ([], 0)
 
 
 async def test_a_client_that_shuts_its_side_still_hears_the_answer() -> None:
@@ -238,10 +238,10 @@ async def test_a_message_is_stored_when_its_client_does_not_wait(*, resets: bool
             wire.reset()
             await until(lambda: not box.sessions.open)
         await wire.close()
-        assert box.memory.used > 0
+        assert box.room.used > 0
         box.intake.hold.set()
         await until(lambda: not box.sessions.open)
-        await until(lambda: not box.memory.used)
+        await until(lambda: not box.room.used)
         assert len(box.intake.taken) == 1
 
 
@@ -251,7 +251,7 @@ async def test_a_crash_of_the_handler_is_answered_and_closes() -> None:
         wire = await box.ready()
         assert await wire.message() == "421 4.3.0 internal error; try again later"
         assert await wire.is_closed()
-        assert box.memory.used == 0
+        assert box.room.used == 0
         await wire.close()
 
 

@@ -227,7 +227,7 @@ async def test_what_intake_says_is_what_the_client_hears(error: Exception, answe
         box.intake.error = error
         wire = await box.ready()
         assert (await wire.message()).startswith(answer)
-        assert box.memory.used == 0
+        assert box.room.used == 0
         if not answer.startswith("421"):
             box.intake.error = None
             assert (await wire.message()).startswith("250")

@@ -170,7 +170,7 @@ async def test_a_message_over_the_limit_is_drained_told_and_the_session_goes_on(
         await wire.ask("DATA")
         wire.send((b"x" * 76 + b"\r\n") * 20_000 + b".\r\n")
         assert (await wire.reply()).startswith("552 5.3.4")
-        assert box.memory.used == 0
+        assert box.room.used == 0
         assert (await wire.message()).startswith("250")
         assert len(box.intake.taken) == 1
         await wire.close()
@@ -201,7 +201,7 @@ async def test_messages_that_do_not_fit_in_memory_together_hear_452() -> None:
             await wire.begin()
             await wire.ask("DATA")
         one.send(b"x" * 200_000)
-        await until(lambda: box.memory.used >= 200_000)
+        await until(lambda: box.room.used >= 200_000)
         two.send(b"x" * 200_000 + b"\r\n.\r\n")
         assert (await two.reply()).startswith("452 4.3.1")
         one.send(b"\r\n.\r\n")

@@ -230,3 +230,39 @@ async def test_a_name_that_becomes_our_own_is_noticed_at_once(dns: LabDns) -> No
     assert await refusal(here, "good.test") == "550 5.4.6"
     own.clear()
     assert len(await hosts(here, "good.test")) == 2
+
+
+async def test_aaaa_are_asked_for_as_soon_as_mail_can_leave_over_ipv6(
+    dns: LabDns, tmp_path: Path
+) -> None:
+    clock, usable = FakeClock(), [False]
+    with MxCache(tmp_path / "cache.db", now=clock) as cache:
+        here = DirectRouter(
+            Resolver(dns_settings(dns), now=clock),
+            delivery(),
+            own_names=frozenset,
+            ipv6=lambda: usable[0],
+            cache=cache,
+            now=clock,
+        )
+        assert await hosts(here, "good.test") == [
+            ("mx1.good.test", ("127.0.0.2",)),
+            ("mx2.good.test", ("127.0.0.3",)),
+        ]
+        assert ("mx1.good.test", "AAAA") not in dns.asked
+        usable[0] = True  # an address was added: what is cached does not say enough any more
+        found = await hosts(here, "good.test")
+        assert found[0] == ("mx1.good.test", ("2001:db8::2", "127.0.0.2"))
+        usable[0] = False  # and it is gone: nothing is asked again, for who sends picks the family
+        assert await hosts(here, "good.test") == found
+        assert dns.asked["mx1.good.test", "AAAA"] == 1
+
+
+async def test_of_the_smarthost_too_aaaa_are_asked_for_while_they_are_of_use(dns: LabDns) -> None:
+    dns.zone["relay.test"]["AAAA"] = ["2001:db8::7"]
+    settings = delivery(smarthost=Smarthost(host="relay.test"))
+    usable = [False]
+    here = SmarthostRouter(Resolver(dns_settings(dns)), settings, lambda: usable[0])
+    assert await hosts(here, "any.test") == [("relay.test", ("127.0.0.7",))]
+    usable[0] = True
+    assert await hosts(here, "any.test") == [("relay.test", ("127.0.0.7", "2001:db8::7"))]

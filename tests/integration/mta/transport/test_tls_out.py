@@ -48,6 +48,27 @@ async def test_a_rule_of_shaping_can_put_a_host_into_the_clear() -> None:
         assert (await world.send()).tls.startswith("TLSv1.3")
 
 
+async def test_a_connection_with_tls_is_not_kept_where_a_rule_says_to_go_without() -> None:
+    async with tls_world() as world:
+        place = await world.router().site_of("good.test")
+        connection = await world.transport().open(EGRESS, place, domain="good.test")
+        assert only(await connection.send(envelope())).reply.is_success
+        assert connection.usable
+        world.memory.avoid(HOST, 60)
+        assert not connection.usable
+        await connection.close()
+
+
+async def test_a_connection_whose_tls_is_demanded_is_kept_whatever_a_rule_says() -> None:
+    async with tls_world(known_root().issue(HOST)) as world:
+        world.publish("enforce")
+        place = await world.router().site_of("good.test")
+        connection = await world.transport().open(EGRESS, place, domain="good.test")
+        world.memory.avoid(HOST, 60)
+        assert connection.usable
+        await connection.close()
+
+
 async def test_a_host_that_offers_no_starttls_is_counted() -> None:
     async with tls_world(starttls=Starttls.NONE) as world:
         assert (await world.send()).tls == ""

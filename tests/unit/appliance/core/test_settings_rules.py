@@ -39,6 +39,11 @@ def test_the_defaults_break_no_rule() -> None:
         ({"dns": {"min_ttl": 90_000}}, "dns.min_ttl", "more than dns.max_ttl, 86400"),
         ({"dns": {"nameservers": ("127.0.0.1", "x")}}, "dns.nameservers.1", "not a nameserver"),
         ({"dns": {"trusted": ("127.0.0.1", "ns.x")}}, "dns.trusted.1", "not an IP address"),
+        (
+            {"dns": {"nameservers": ("[2001:db8::53]:53", "192.0.2.1"), "trusted": ("192.0.2.2",)}},
+            "dns.trusted.0",
+            "192.0.2.2 is never asked: it is not in dns.nameservers",
+        ),
         ({"tls_reports": {"contact": "nobody"}}, "tls_reports.contact", "nobody"),
         (
             {"submission": {"proxy_networks": ("10.0.0.1/8",)}},
@@ -105,3 +110,8 @@ def test_a_nameserver_is_an_address_with_or_without_port(text: str, meant: tuple
 def test_what_is_no_nameserver_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a nameserver"):
         nameserver(text)
+
+
+@pytest.mark.parametrize("servers", [(), ("192.0.2.2:5353",), ("[2001:db8:0::53]:53", "192.0.2.2")])
+def test_a_name_server_that_is_asked_can_be_trusted(servers: tuple[str, ...]) -> None:
+    assert problems(changed(dns={"nameservers": servers, "trusted": ("192.0.2.2",)})) == []

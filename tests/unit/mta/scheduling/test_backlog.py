@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mta.scheduling.backlog import KEY_LIMIT, KEYS_A_TURN, TURN, Backlog
-from mta.scheduling.blocked import CLOSED, Blocked
+from mta.scheduling.blocked import Blocked
 from mta.spool.store import Cursor, QueueKey, Waiting
 
 KEY = QueueKey(7, "transactional", "example.net")
@@ -22,12 +22,15 @@ def backlog():
 
 
 def ready(found, now):
-    """The keys that may be read now."""
-    found.wake(now)
+    """The keys that may be read now, however many looks at the clock that takes."""
     states = []
-    while (state := found.pop()) is not None:
-        states.append(state)
-    return [state.key for state in states], states
+    found.wake(now)
+    while True:
+        while (state := found.pop()) is not None:
+            states.append(state)
+        if (due := found.next_due()) is None or due > now:
+            return [state.key for state in states], states
+        found.wake(now)
 
 
 def reading(found, now=100):
@@ -124,7 +127,7 @@ def test_a_page_that_could_not_be_read_is_asked_for_again():
     assert ready(found, 100)[0] == [KEY]
 
 
-SHUT = Blocked(CLOSED, 0, "paused by ann")
+SHUT = Blocked(("closed", "all"), 0, "stopped by ann")
 
 
 def waiting_for(place: str, until: int) -> Blocked:
@@ -140,7 +143,7 @@ def test_a_parked_key_stays_back_and_goes_on_where_it_was():
     assert found.places() == [(SHUT, 1)]
     found.open(lambda place: place == ("lane", "mx"), 100)
     assert ready(found, 100)[0] == []
-    found.open(lambda place: place == CLOSED, 100)
+    found.open(lambda place: place == SHUT.place, 100)
     assert ready(found, 100)[0] == [KEY]
     assert found.places() == []
 
@@ -213,11 +216,46 @@ def test_a_place_that_closes_again_in_mid_turn_lets_no_more_go():
     for n in range(KEYS_A_TURN + 3):
         found.note(QueueKey(7, "bulk", f"d{n}.example"), 50)
         found.park(QueueKey(7, "bulk", f"d{n}.example"), waiting_for("google", 100))
-    first = ready(found, 100)[0]
-    for key in first[5:]:
+    keys, states = ready(found, 100)
+    for state in states:  # room for five, then none: each page was read to no end
+        found.page_read(state, None, 50)
+    for key in keys[5:]:
         found.park(key, waiting_for("google", 500))
-    assert ready(found, 499)[0] == []
-    assert len(ready(found, 500)[0]) == KEYS_A_TURN
+    assert ready(found, 499)[0] == keys[:5]
+    assert found.places() == [(waiting_for("google", 500), KEYS_A_TURN + 3 - 5)]
+    assert len(ready(found, 500)[0]) == KEYS_A_TURN + 3 - 5
+
+
+def test_a_place_that_is_found_closed_keeps_nobody_who_waits_at_another():
+    """Two tenants are stopped for reasons of their own; one of them may go on."""
+    found = backlog()
+    keys = {
+        t: [QueueKey(t, "bulk", f"d{n}.example") for n in range(KEYS_A_TURN + 9)] for t in (1, 2)
+    }
+    stops = {t: Blocked(("closed", "tenant", str(t)), 0, "unpaid") for t in (1, 2)}
+    for tenant, group in keys.items():
+        for key in group:
+            found.note(key, 50)
+            found.park(key, stops[tenant])
+    found.open(lambda _: True, 100)
+    for state in ready(found, 100)[1]:
+        if state.key.tenant_id == 2:
+            found.park(state.key, stops[2])
+        found.page_read(state, None, 50 if state.key.tenant_id == 2 else 0)
+    assert ready(found, 100 + TURN)[0] == keys[1][KEYS_A_TURN:]
+    assert found.places() == [(stops[2], KEYS_A_TURN + 9)]
+
+
+def test_keys_that_are_due_and_not_looked_at_yet_are_known():
+    found = backlog()
+    found.note(KEY, 50)
+    found.note(OTHER, 50)
+    assert not found.has_ready
+    found.wake(100)
+    found.pop()
+    assert found.has_ready
+    found.pop()
+    assert not found.has_ready
 
 
 def test_a_key_waits_at_one_place_only():
@@ -261,122 +299,155 @@ def test_another_key_is_read_while_one_is_full():
 
 
 PAGE = 3
+KEYS = [QueueKey(7, "bulk", f"d{n}.example") for n in range(3)]
+PLACES = ["google", "yahoo"]
+Row = tuple[int, int, int]
 
 
 class ADispatcher(RuleBasedStateMachine):
     """A store and a window in a few lines around the real backlog: everything due is taken in time.
 
-    Rows wait in the store until they are taken into memory; from there they are settled, deferred
-    or put back. News reaches the backlog late, as it does when a commit is slow.
+    Rows wait in the store until they are taken into memory; from there they are settled, deferred, put
+    back, or put aside at a place that is closed. News reaches the backlog late, as it does when a commit
+    is slow. Places close and open, by themselves and by news.
     """
 
     @initialize()
     def start(self):
         self.backlog = Backlog(lambda _: 1)
         self.now, self.number = 1_000, 0
-        self.stored: list[tuple[int, int, int]] = []
-        self.memory: set[tuple[int, int, int]] = set()
-        self.silent: list[tuple[int, int, int]] = []
-        self.page = None
+        self.stored: dict[QueueKey, list[Row]] = {key: [] for key in KEYS}
+        self.memory: list[tuple[QueueKey, Row]] = []
+        self.silent: list[tuple[QueueKey, Row]] = []
+        self.closed: dict[str, int] = {}  # until when; 0 = until somebody says so
+        self.pages: list = []
 
-    @rule(age=st.integers(0, 50), told=st.booleans())
-    def accept(self, age, told):
+    @rule(key=st.sampled_from(KEYS), age=st.integers(0, 50), told=st.booleans())
+    def accept(self, key, age, told):
         """A message received `age` ago has become durable just now."""
         self.number += 1
         row = (self.now - age, self.number, 0)
-        insort(self.stored, row)
+        insort(self.stored[key], row)
         if told:
-            self.backlog.note(KEY, row[0])
+            self.backlog.note(key, row[0])
         else:
-            self.silent.append(row)
+            self.silent.append((key, row))
 
     @rule()
     def tell(self):
         """News arrives that was still on its way to the loop."""
-        for row in self.silent:
-            self.backlog.note(KEY, row[0])
+        for key, row in self.silent:
+            self.backlog.note(key, row[0])
         self.silent.clear()
 
-    @rule(ms=st.integers(0, 30))
+    @rule(ms=st.integers(0, 80))
     def time_passes(self, ms):
         self.now += ms
+        self.closed = {n: at for n, at in self.closed.items() if not 0 < at <= self.now}
+
+    @rule(name=st.sampled_from(PLACES), ms=st.integers(0, 120))
+    def close(self, name, ms):
+        self.closed[name] = self.now + ms if ms else 0
+
+    @rule(name=st.sampled_from(PLACES))
+    def open(self, name):
+        self.closed.pop(name, None)
+        self.backlog.open(lambda place: place == ("warmup", name), self.now)
 
     @rule()
     def begin_page(self):
-        if self.page is not None:
-            return
         self.backlog.wake(self.now)
         state = self.backlog.pop()
         if state is not None:
             place = (state.cursor.due_at, state.cursor.message_id, state.cursor.n)
-            rows = [r for r in self.stored if r > place and r[0] <= self.now][:PAGE]
-            later = [r for r in self.stored if r[0] > self.now]
-            self.page = (state, rows, later)
+            stored = self.stored[state.key]
+            rows = [r for r in stored if r > place and r[0] <= self.now][:PAGE]
+            later = [r for r in stored if r[0] > self.now]
+            self.pages.append((state, rows, later))
 
     @rule(fails=st.booleans())
     def end_page(self, fails):
-        if self.page is None:
+        if not self.pages:
             return
-        state, rows, later = self.page
-        self.page = None
+        state, rows, later = self.pages.pop(0)
         if fails:
             self.backlog.not_read(state)
             return
         for row in rows:
-            if row not in self.memory and row in self.stored:
-                self.memory.add(row)
-                self.backlog.took(KEY, 1)
+            if (state.key, row) not in self.memory and row in self.stored[state.key]:
+                self.memory.append((state.key, row))
+                self.backlog.took(state.key, 1)
+                if blocked := self.blocked(state.key):
+                    self.put_aside(state.key, row, blocked)
         if len(rows) == PAGE:
             self.backlog.page_read(state, Cursor(*rows[-1]), 0)
         else:
-            first = later[0][0] if later else 0
-            self.backlog.page_read(state, None, first)
+            self.backlog.page_read(state, None, later[0][0] if later else 0)
+
+    def blocked(self, key):
+        name = PLACES[KEYS.index(key) % 2]
+        return waiting_for(name, self.closed[name]) if name in self.closed else None
+
+    def put_aside(self, key, row, blocked):
+        self.memory.remove((key, row))
+        self.backlog.released(key, 1)
+        self.backlog.rewind(key, row[0])
+        self.backlog.park(key, blocked)
 
     @rule(wait=st.integers(0, 60), put_back=st.booleans())
     def leave_memory(self, wait, put_back):
         if not self.memory:
             return
-        row = min(self.memory)
-        self.memory.remove(row)
+        key, row = self.memory.pop(0)
+        self.backlog.released(key, 1)
         if put_back:  # it was not sent: the row stays as it was
-            self.backlog.released(KEY, 1)
-            self.backlog.rewind(KEY, row[0])
+            self.backlog.rewind(key, row[0])
             return
-        self.stored.remove(row)
-        self.backlog.released(KEY, 1)
+        self.stored[key].remove(row)
         if wait:
             later = (self.now + wait, row[1], row[2])
-            insort(self.stored, later)
-            self.backlog.note(KEY, later[0])
+            insort(self.stored[key], later)
+            self.backlog.note(key, later[0])
 
     @rule()
-    def park(self):
-        self.backlog.park(KEY)
-
-    @rule()
-    def unpark(self):
-        self.backlog.unpark(lambda _: True)
+    def find_memory_blocked(self):
+        """What stands in a lane may be found to be blocked as well."""
+        for key, row in list(self.memory):
+            if blocked := self.blocked(key):
+                self.put_aside(key, row, blocked)
 
     @invariant()
     def what_waits_is_known(self):
         """Unless its news is still on its way, what waits has a key that will be looked at."""
-        if not hasattr(self, "backlog"):
-            return
-        waiting = [r for r in self.stored if r not in self.memory and r not in self.silent]
-        assert not waiting or self.backlog.state_of(KEY) is not None
+        for key in getattr(self, "stored", ()):
+            waiting = [
+                row
+                for row in self.stored[key]
+                if (key, row) not in self.memory and (key, row) not in self.silent
+            ]
+            assert not waiting or self.backlog.state_of(key) is not None
+
+    @invariant()
+    def only_keys_that_are_parked_are_counted(self):
+        if hasattr(self, "backlog"):
+            parked = [key for key in KEYS if self.backlog.blocked(key) is not None]
+            assert sum(count for _, count in self.backlog.places()) == len(parked)
 
     def teardown(self):
         """Let everything go on: then whatever is due must come into memory."""
         if not hasattr(self, "backlog"):
             return
         self.tell()
-        self.end_page(fails=False)
-        self.unpark()
+        while self.pages:
+            self.end_page(fails=False)
         self.now += 1_000
-        for _ in range(4 * len(self.stored) + 4):
+        self.closed.clear()
+        self.backlog.open(lambda _: True, self.now)
+        for _ in range(4 * sum(map(len, self.stored.values())) + 8):
             self.begin_page()
             self.end_page(fails=False)
-        assert set(self.stored) == self.memory
+            self.now += TURN
+        assert {(key, row) for key in KEYS for row in self.stored[key]} == set(self.memory)
 
 
 TestADispatcher = ADispatcher.TestCase

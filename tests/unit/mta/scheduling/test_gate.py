@@ -6,9 +6,11 @@ import pytest
 
 from mta.directory import Directory, KillSwitch, Pause, Tenant
 from mta.scheduling.gate import (
+    Leg,
     egress_paused,
     key_closed,
     key_pause,
+    leg_pause,
     next_expiry,
     parcel_pause,
     paused_words,
@@ -20,11 +22,8 @@ from tests.support.recipients import message, recipient
 KEY = QueueKey(7, "transactional", "example.net")
 PARCEL = Parcel(message(1, credential_id=3, tags=("receipt", "vip")), [recipient(1)], None)
 SITE = "mx.example.net:25"
+LEG = Leg(SITE, "google", "out1")
 NOW = 1_790_000_000_000
-
-
-def of_parcel(found, provider="google", now=NOW, egress="out1"):
-    return parcel_pause(found, PARCEL, SITE, provider, now, egress)
 
 
 def directory(*pauses, **changes):
@@ -34,7 +33,8 @@ def directory(*pauses, **changes):
 
 def test_an_open_box_lets_everything_go():
     assert key_closed(directory(), KEY, NOW) == ""
-    assert of_parcel(directory()) is None
+    assert leg_pause(directory(), KEY, LEG, NOW) is None
+    assert parcel_pause(directory(), PARCEL, LEG, NOW) is None
 
 
 def test_the_kill_switch_closes_every_key_and_names_who_and_why():
@@ -55,42 +55,48 @@ def test_a_tenant_nobody_knows_any_more_is_not_closed():
     assert key_closed(directory(tenants={}), KEY, NOW) == ""
 
 
+# What is known first keeps it back: a key at rest, the way from an address to a site, one message.
 @pytest.mark.parametrize(
-    ("pause", "covers_key", "covers_parcel"),
+    ("pause", "kept_by"),
     [
-        ({}, True, True),  # everything
-        ({"tenant_id": 7}, True, True),
-        ({"tenant_id": 8}, False, False),
-        ({"domain": "example.net"}, True, True),
-        ({"domain": "example.org"}, False, False),
-        ({"tenant_id": 7, "domain": "example.net"}, True, True),
-        ({"tenant_id": 8, "domain": "example.net"}, False, False),
-        ({"credential_id": 3}, False, True),  # known only once the message is
-        ({"credential_id": 4}, False, False),
-        ({"site": SITE}, False, True),  # known only once it is routed
-        ({"site": "mx.example.org:25"}, False, False),
-        ({"credential_id": 3, "domain": "example.org"}, False, False),
-        ({"credential_id": 3, "site": SITE, "tenant_id": 7}, False, True),
-        ({"provider": "google"}, False, True),
-        ({"provider": "other"}, False, False),
-        ({"provider": "google", "tenant_id": 8}, False, False),
-        ({"tag": "vip"}, False, True),
-        ({"tag": "vi"}, False, False),
-        ({"egress": "out1"}, False, False),  # the address alone: its mail leaves from others
-        ({"egress": "out1", "tenant_id": 7}, False, True),
-        ({"egress": "out1", "domain": "example.net"}, False, True),
-        ({"egress": "out2", "tenant_id": 7}, False, False),
-        ({"egress": "out1", "provider": "google"}, False, True),
-        ({"tenant_id": 7, "expires_at": NOW + 1}, True, True),
-        ({"tenant_id": 7, "expires_at": NOW}, False, False),
-        ({"tag": "vip", "expires_at": NOW - 1}, False, False),
+        ({}, "key"),  # everything
+        ({"tenant_id": 7}, "key"),
+        ({"tenant_id": 8}, ""),
+        ({"domain": "example.net"}, "key"),
+        ({"domain": "example.org"}, ""),
+        ({"tenant_id": 7, "domain": "example.net"}, "key"),
+        ({"tenant_id": 8, "domain": "example.net"}, ""),
+        ({"site": SITE}, "leg"),
+        ({"site": SITE, "tenant_id": 7}, "leg"),
+        ({"site": "mx.example.org:25"}, ""),
+        ({"provider": "google"}, "leg"),
+        ({"provider": "other"}, ""),
+        ({"provider": "google", "tenant_id": 8}, ""),
+        ({"egress": "out1"}, "leg"),
+        ({"egress": "out2"}, ""),
+        ({"egress": "out1", "tenant_id": 7}, "leg"),
+        ({"egress": "out1", "domain": "example.net"}, "leg"),
+        ({"egress": "out1", "provider": "google"}, "leg"),
+        ({"egress": "out2", "provider": "google"}, ""),
+        ({"credential_id": 3}, "parcel"),
+        ({"credential_id": 4}, ""),
+        ({"credential_id": 3, "domain": "example.org"}, ""),
+        ({"credential_id": 3, "site": SITE, "tenant_id": 7}, "parcel"),
+        ({"tag": "vip"}, "parcel"),
+        ({"tag": "vi"}, ""),
+        ({"tag": "vip", "egress": "out1"}, "parcel"),
+        ({"tag": "vip", "egress": "out2"}, ""),
+        ({"tenant_id": 7, "expires_at": NOW + 1}, "key"),
+        ({"tenant_id": 7, "expires_at": NOW}, ""),
+        ({"tag": "vip", "expires_at": NOW - 1}, ""),
     ],
 )
-def test_a_pause_covers_what_it_names_and_nothing_else(pause, covers_key, covers_parcel):
+def test_a_pause_covers_what_it_names_and_nothing_else(pause, kept_by):
     found = directory(Pause(id=1, **pause))
-    assert (key_pause(found, KEY, NOW) is not None) == covers_key
-    assert bool(key_closed(found, KEY, NOW)) == covers_key
-    assert (of_parcel(found) is not None) == covers_parcel
+    assert (key_pause(found, KEY, NOW) is not None) == (kept_by == "key")
+    assert bool(key_closed(found, KEY, NOW)) == (kept_by == "key")
+    assert (leg_pause(found, KEY, LEG, NOW) is not None) == (kept_by in ("key", "leg"))
+    assert (parcel_pause(found, PARCEL, LEG, NOW) is not None) == (kept_by == "parcel")
 
 
 def test_one_pause_that_covers_is_enough():
@@ -100,8 +106,15 @@ def test_one_pause_that_covers_is_enough():
 
 def test_receivers_without_a_name_are_paused_as_other():
     found = directory(Pause(id=1, provider="other"))
-    assert of_parcel(found, provider="").id == 1
-    assert of_parcel(found, provider="google") is None
+    assert leg_pause(found, KEY, Leg(SITE, ""), NOW).id == 1
+    assert leg_pause(found, KEY, LEG, NOW) is None
+
+
+def test_a_pause_of_a_site_covers_it_whatever_its_policy_for_tls():
+    found = directory(Pause(id=1, site=SITE))
+    for demand in ("", "|sts", "|dane|sts", "|report"):
+        assert leg_pause(found, KEY, Leg(SITE + demand, "", "out1"), NOW).id == 1
+    assert leg_pause(found, KEY, Leg("mx.example.net:2525|sts", "", "out1"), NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -140,9 +153,15 @@ def test_the_scheduler_is_told_when_the_next_pause_ends():
         (Pause(id=1, by="ann"), "this mail is paused by ann: no reason given"),
         (
             Pause(id=1, provider="google", by="ann", reason="x", expires_at=1_790_000_000_000),
-            "google is paused by ann until 2026-09-21T14:13Z: x",
+            "google is paused by ann until 2026-09-21 14:13Z: x",
         ),
         (Pause(id=1, tag="vip", by="ann", reason="x"), "tag vip is paused by ann: x"),
+        (
+            Pause(id=1, provider="google", egress="out1", by="ann", reason="x"),
+            "google from out1 is paused by ann: x",
+        ),
+        (Pause(id=1, egress="out1", by="ann", reason="x"), "out1 is paused by ann: x"),
+        (Pause(id=1, credential_id=4, by="ann", reason="x"), "this login is paused by ann: x"),
     ],
 )
 def test_a_pause_is_put_in_words(pause, words):

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from mta.message import Egress, ReturnPathMode
-from mta.scheduling.lane import LANE_LIMIT, Lane
+from mta.scheduling.flow import Flow
+from mta.scheduling.lane import LANE_LEAST, LANE_LIMIT, Hand, Lane
 from mta.scheduling.parcel import MAX_RECIPIENTS, Parcel, parcels_of
+from mta.scheduling.share import Share
+from mta.shaping.model import Zone
+from mta.shaping.throttles import Throttles
 from mta.transport.base import Site
 from tests.support.recipients import message, recipient
+from tests.support.throttling import book, limits, provider
 
 EGRESS = Egress(name="default", address="", helo="box.lab", ipv6=False)
 
 
 @pytest.fixture
 def lane():
-    return Lane(EGRESS, Site(key="mx.lab:25", hosts=(), port=25), lambda _tenant: 1)
+    zone = Zone("mx.lab:25", provider("", limits(None, 4)))
+    flow = Flow(EGRESS.name, zone, Throttles(book), Share())
+    return Lane(EGRESS, Site(key="mx.lab:25", hosts=(), port=25), flow, lambda _tenant: 1)
 
 
 def parcel(message_id=1, *people, mode=ReturnPathMode.MESSAGE, content=None):
@@ -79,11 +87,52 @@ def test_parting_gives_each_domain_a_parcel_of_its_own():
     assert sum(len(p.recipients) for p in parcels) == 7
 
 
-def test_a_full_lane_says_so(lane):
-    for number in range(LANE_LIMIT):
-        assert not lane.is_full
+def fill(lane, count):
+    for number in range(count):
         lane.push(parcel(number + 1, mode=ReturnPathMode.RECIPIENT))
-    assert lane.is_full
+
+
+@pytest.mark.parametrize(
+    ("room", "most"),
+    [
+        (1_000_000, LANE_LIMIT),  # there is plenty: its own limit
+        (400, 100),  # a quarter of what is left
+        (40, LANE_LEAST),  # a few are always possible, or the site would never be served
+        (0, LANE_LEAST),
+    ],
+)
+def test_a_lane_holds_a_share_of_the_room_that_is_left(lane, room, most):
+    fill(lane, most - 1)
+    assert not lane.is_full(room)
+    fill(lane, 1)
+    assert lane.is_full(room)
+
+
+def test_whatever_its_receiver_takes_a_transaction_never_has_more(lane):
+    lane.flow.zone = Zone("few", provider("few", replace(limits(), recipients_per_message=3)))
+    for n in range(7):
+        lane.push(parcel(1, recipient(1, n)))
+    assert [len(lane.pop().recipients) for _ in range(3)] == [3, 3, 1]
+
+
+def test_a_lane_rests_longer_after_each_failure_in_a_row_and_at_most_a_minute(lane):
+    rests = []
+    for _ in range(9):
+        lane.failed(1000)
+        rests.append((lane.opens_at - 1000) // 1000)
+    assert rests == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    lane.worked()
+    assert lane.opens_at == 0
+    lane.failed(1000)
+    assert lane.opens_at == 2000
+
+
+def test_a_lane_lives_while_any_of_its_tasks_holds_a_connection(lane):
+    opening, sending = Hand(), Hand(connection=object())
+    lane.hands.add(opening)
+    assert not lane.is_live
+    lane.hands.add(sending)
+    assert lane.is_live
 
 
 def test_a_lane_with_a_connection_is_not_empty(lane):

@@ -143,6 +143,21 @@ def test_a_step_up_of_a_rate(rate, limit, faster):
 
 
 @pytest.mark.parametrize(
+    ("connections", "rate", "limit", "lower"),
+    [
+        (0, None, limits(connections=5), None),  # fewer connections are enough for a start
+        (1, None, limits(connections=5), TEN),
+        (0, None, limits(connections=1), TEN),
+        (1, TEN, limits(connections=5), per(5, 60)),
+        (1, ONE, limits(connections=5), ONE),
+    ],
+)
+def test_where_no_connection_is_left_to_take_away_the_rate_falls(connections, rate, limit, lower):
+    standing = throttle(connections=connections, rate=rate)
+    assert slow(standing, slow_to(None, 1), fault(), limit).rate == lower
+
+
+@pytest.mark.parametrize(
     ("connections", "limit", "more"),
     [(1, 5, 2), (2, 5, 3), (4, 5, 0), (1, 1, 0), (1, 100, 2), (50, 100, 62), (90, 100, 0)],
 )

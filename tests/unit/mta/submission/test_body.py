@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mta.submission.body import END, FIRST, Body, Memory, Progress
+from mta.submission.body import END, FIRST, Body, Progress
+from mta.submission.room import Room
 
 SEQUENCES = Path(__file__).parents[3] / "data" / "smtp" / "end-of-data-sequences.json"
 
 
 def make(limit: int = 10_000, memory: int = 100_000, *, normalise: bool = False) -> Body:
-    return Body(limit=limit, memory=Memory(memory), normalise=normalise)
+    return Body(limit=limit, room=Room(memory), normalise=normalise)
 
 
 def receive(body: Body, pieces: list[bytes]) -> tuple[Progress, bytearray]:
@@ -149,13 +150,13 @@ def test_a_message_without_end_is_given_up() -> None:
 
 
 def test_memory_is_booked_while_receiving_and_released_at_the_end() -> None:
-    memory = Memory(100)
-    one, two = Body(limit=1000, memory=memory), Body(limit=1000, memory=memory)
+    room = Room(100)
+    one, two = Body(limit=1000, room=room), Body(limit=1000, room=room)
     assert receive(one, [b"x" * 60])[0] is Progress.MORE
-    assert memory.used == 62
+    assert room.used == 62
     assert receive(two, [b"x" * 60])[0] is Progress.MORE
     assert two.refusal is not None
     assert two.refusal.reply.line().startswith("452 4.3.1")
     one.close()
     two.close()
-    assert memory.used == 0
+    assert room.used == 0

@@ -13,7 +13,7 @@ PLAIN = MxHost(name="mx.good.test", preference=10, addresses=("192.0.2.1",))
 DANE = MxHost(name="mx", preference=10, addresses=(), dane=(Tlsa(3, 1, 1, b"a" * 32),))
 UNUSABLE = MxHost(name="mx", preference=10, addresses=(), dane=())
 
-OPPORTUNISTIC, TESTING, VERIFIED = TlsDemand
+OPPORTUNISTIC, TESTING, VERIFIED, WAIVED = TlsDemand
 ANY, REQUIRED, VALID, NONE = (
     TlsNeed.OPPORTUNISTIC,
     TlsNeed.REQUIRED,
@@ -53,6 +53,9 @@ TLSA = ["required, dane verified"]
         (UNUSABLE, OPPORTUNISTIC, VALID, ["required, verified"]),
         (UNUSABLE, TESTING, ANY, STS + ENCRYPTED),
         (UNUSABLE, VERIFIED, ANY, STS),
+        (PLAIN, WAIVED, ANY, OFFERED),
+        (PLAIN, WAIVED, NONE, CLEAR),
+        (PLAIN, WAIVED, REQUIRED, ENCRYPTED),  # our own demand is not the receiver's to waive
     ],
 )
 def test_the_stricter_demand_wins(

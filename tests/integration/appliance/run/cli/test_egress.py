@@ -64,6 +64,8 @@ def test_an_address_is_drained_disabled_enabled_and_deleted(box):
     assert box.json("egress", "enable", "out1")["why"] == ""
     assert "is enabled" in box.error("egress", "delete", "out1", expect=65)
     assert box.json("egress", "disable", "out1", "--reason", "gone")["state"] == "disabled"
+    assert "no address is enabled" not in box("egress", "drain", "out2", "--reason", "x").err
+    assert "no address is enabled" in box("egress", "drain", "out3", "--reason", "x").err
     box("egress", "delete", "out1")
     box("egress", "delete", "out2", "--force")
     assert [one["name"] for one in box.json("egress", "list")] == ["out3"]

@@ -35,7 +35,9 @@ def test_the_names_people_script_against_are_all_there():
     names = {" ".join(path) for path in LEAVES}
     assert names >= {
         *("init", "serve", "lab", "migrate", "send-test", "events", "completion"),
-        *("config check", "config show", "shaping check"),
+        *("config check", "config show", "notices"),
+        *(f"shaping {verb}" for verb in ("check", "explain", "lift")),
+        *(f"blocklist {verb}" for verb in ("list", "check", "check-config")),
         *(f"tenant {verb}" for verb in ("create", "list", "suspend", "resume")),
         *(f"domain {verb}" for verb in ("create", "list", "check", "records", "rotate")),
         "domain import-key",

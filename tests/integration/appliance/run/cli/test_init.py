@@ -90,6 +90,24 @@ def test_config_check_tells_every_mistake_with_its_line(shell, tmp_path):
     assert shell.json("config", "check")["ok"] is True
 
 
+def test_config_check_hints_at_what_does_nothing_and_what_would_help(shell, tmp_path):
+    settings = tmp_path / "far.toml"
+    settings.write_text('[dns]\nnameservers = ["192.0.2.53"]\n')
+    found = shell.json("config", "check", str(settings))
+    assert (found["ok"], found["errors"]) == (True, [])
+    (hint,) = found["hints"]
+    assert "(192.0.2.53) is believed about DNSSEC" in hint
+    assert "dns.trusted" in hint
+    said = shell("config", "check", str(settings)).out
+    assert f"{settings} is sound\nhint: delivery.dane does nothing" in said
+    for cure in ('trusted = ["192.0.2.53"]\n', "[delivery]\ndane = false\n"):
+        settings.write_text(f'[dns]\nnameservers = ["192.0.2.53"]\n{cure}')
+        assert shell.json("config", "check", str(settings))["hints"] == []
+    settings.write_text('[dns]\nnameservers = ["192.0.2.53"]\ntrusted = ["192.0.2.35"]\n')
+    (error,) = shell.json("config", "check", str(settings), expect=78)["errors"]
+    assert error.startswith(f"{settings}:3: dns.trusted[0]: 192.0.2.35 is never asked")
+
+
 def test_a_command_with_a_broken_configuration_stops_before_it_does_anything(shell):
     with shell.home.config_file.open("a") as file:
         file.write("\n[nonsense]\n")

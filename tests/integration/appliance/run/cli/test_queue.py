@@ -39,29 +39,74 @@ def _row(number: int, **changes):
     } | changes
 
 
-def _destination(**changes):
+def _group(**changes):
     return {
-        "domain": "example.com",
+        "name": "example.com",
+        "provider": "google",
         "status": "deferred",
         "count": 3,
         "oldest": clock.now_ms() - clock.HOUR,
         "next": clock.now_ms() + clock.MINUTE,
-        "reason": "451 4.7.1 later",
+        "reason": "451 4.7.1 later \x1b[2J",
     } | changes
 
 
-def test_destinations_come_with_the_pauses_and_the_kill_switch(shell, owner):
-    owner.answers["queue_summary"] = [_destination(), _destination(domain="b.example", count=9)]
+def _summary(*groups, **changes):
+    now = clock.now_ms()
+    counts = {"deferred": sum(group["count"] for group in groups)}
+    return {
+        "by": "domain",
+        "at": now,
+        "counts": counts,
+        "oldest": now - clock.HOUR,
+        "total": len(groups),
+        "groups": list(groups),
+    } | changes
+
+
+def test_what_waits_comes_with_the_pauses_and_the_kill_switch(shell, owner):
+    owner.answers["queue_summary"] = _summary(_group(name="b.example", count=9), _group())
     shell("queue", "pause", "--domain", "example.com", "--reason", "too fast")
     shell("kill-switch", "on", "--reason", "leak")
     found = shell.json("queue", "list")
-    assert [one["domain"] for one in found["destinations"]] == ["b.example", "example.com"]
-    assert found["destinations"][0]["oldest"].endswith("Z")
+    assert [one["name"] for one in found["groups"]] == ["b.example", "example.com"]
+    assert found["counts"] == {"deferred": 12}
+    assert found["groups"][0]["oldest"].endswith("Z")
     assert found["pauses"][0]["domain"] == "example.com"
     assert found["kill_switch"]["is_on"] is True
     text = shell("queue", "list").out
-    for words in ("kill switch is ON", "paused (1): domain example.com", "1 h ago", "451 4.7.1"):
+    for words in (
+        "kill switch is ON",
+        "paused (1): domain example.com",
+        "12 recipients wait: 12 deferred; the oldest since 1 h",
+        "451 4.7.1 later \\x1b[2J",
+    ):
         assert words in text
+    assert "\x1b" not in text
+    assert "counted" not in text
+
+
+def test_what_waits_is_counted_by_whatever_is_asked_for(shell, owner):
+    group = _group(name="", provider="")
+    owner.answers["queue_summary"] = lambda asked: _summary(group, by=asked["by"])
+    for by, unnamed in (("provider", "not looked up yet"), ("egress", "not tried yet")):
+        text = shell("queue", "list", "--by", by, "--limit", "7").out
+        assert by.upper() in text
+        assert unnamed in text
+        assert owner.calls("queue_summary")[-1] == {"by": by, "limit": 7}
+
+
+def test_a_count_that_is_old_says_so_and_how_many_groups_are_not_shown(shell, owner):
+    at = clock.now_ms() - clock.MINUTE
+    owner.answers["queue_summary"] = _summary(_group(), at=at, total=100_000)
+    text = shell("queue", "list").out
+    assert "(counted 1 min ago)" in text
+    assert "and 99,999 more" in text
+
+
+def test_an_empty_queue_says_so(shell, owner):
+    owner.answers["queue_summary"] = _summary(oldest=0)
+    assert shell("queue", "list").out == "nothing waits\n"
 
 
 def test_recipients_are_listed_by_any_filter_and_paged_to_the_limit(shell, owner):
@@ -85,18 +130,18 @@ def test_recipients_are_listed_by_any_filter_and_paged_to_the_limit(shell, owner
 def test_the_answers_of_several_owners_are_one(shell, owner):
     config = shell.home.config_file
     config.write_text(config.read_text().replace("processes = 1", "processes = 2"))
-    owner.answers["queue_summary"] = [_destination(count=3, reason="")]
+    owner.answers["queue_summary"] = _summary(_group(count=3, reason=""))
     owner.answers["queue_list"] = [_row(2), _row(4)]
     assert "mta-1 does not answer" in shell.error("queue", "list", expect=69)
     other = Owner(shell.home, "mta-1")
     other.answers |= {
         "shards": [1],
-        "queue_summary": [_destination(count=4, reason="full")],
+        "queue_summary": _summary(_group(count=4, reason="full")),
         "queue_list": [_row(1), _row(3)],
     }
     other.start()
     try:
-        (found,) = shell.json("queue", "list")["destinations"]
+        (found,) = shell.json("queue", "list")["groups"]
         listed = shell.json("queue", "list", "--recipients")
     finally:
         other.stop()
@@ -104,20 +149,72 @@ def test_the_answers_of_several_owners_are_one(shell, owner):
     assert [one["address"][:2] for one in listed] == ["u1", "u2", "u3", "u4"]
 
 
+def _done(**counts):
+    return {"changed": 0, "being_sent": 0, "ready": 0, "after": None, "upto": 9} | counts
+
+
 def test_an_action_says_who_acts_and_counts(shell, owner):
-    owner.answers["queue_act"] = {"changed": 2, "being_sent": 1}
+    owner.answers["queue_act"] = _done(changed=2, being_sent=1)
     done = shell.json("queue", "cancel", "--domain", "example.com", "--yes")
-    assert done == {"action": "cancel", "changed": 2, "being_sent": 1}
-    assert owner.calls("queue_act") == [
-        {"action": "cancel", "filter": {"domain": "example.com"}, "by": BY}
-    ]
+    assert done == {"action": "cancel", "changed": 2, "being_sent": 1, "ready": 0}
+    (call,) = owner.calls("queue_act")
+    assert (call["action"], call["by"], call["pool"]) == ("cancel", BY, "")
+    assert (call["filter"], call["shard"]) == ({"domain": "example.com"}, 0)
     said = shell("queue", "hold", "--all", "--yes")
     assert "2 recipients held" in said.out
     assert "1 recipient left alone: being sent now" in said.out
 
 
+def test_a_long_action_goes_on_turn_by_turn_until_all_is_done(shell, owner):
+    def answer(payload):
+        turns = len(owner.calls("queue_act"))
+        return _done(changed=500, upto=77, after=None if turns == 3 else [turns, 0])
+
+    owner.answers["queue_act"] = answer
+    assert shell.json("queue", "retry", "--all", "--yes")["changed"] == 1500
+    calls = owner.calls("queue_act")
+    assert [call.get("after") for call in calls] == [None, [1, 0], [2, 0]]
+    assert [call.get("upto") for call in calls] == [None, 77, 77]
+
+
+def test_mail_is_rerouted_to_a_pool(shell, owner):
+    owner.answers["queue_act"] = _done(changed=2)
+    said = shell("queue", "reroute", "--provider", "google", "--to", "warm", "--yes")
+    assert "2 recipients rerouted" in said.out
+    (call,) = owner.calls("queue_act")
+    assert (call["action"], call["pool"], call["filter"]) == (
+        "reroute",
+        "warm",
+        {"provider": "google"},
+    )
+
+
+@pytest.mark.parametrize("verb", ["retry", "hold", "release", "cancel"])
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--site", "MX.example.net:25"), {"site": "mx.example.net"}),
+        (("--provider", "Google"), {"provider": "google"}),
+        (("--provider", "other"), {"provider": "other"}),
+        (("--egress", "out1"), {"egress": "out1"}),
+        (("--tag", "news", "--domain", "a.example"), {"tag": "news", "domain": "a.example"}),
+    ],
+)
+def test_every_action_takes_every_filter(shell, owner, verb, words, expected):
+    owner.answers["queue_act"] = _done(changed=1)
+    shell("queue", verb, *words, "--yes")
+    held = {"status": "held"} if verb == "release" else {}
+    assert owner.calls("queue_act")[0]["filter"] == expected | held
+
+
+def test_a_provider_that_nobody_knows_is_an_error_that_names_the_known_ones(shell, owner):
+    said = shell.error("queue", "cancel", "--provider", "gogle", "--yes", expect=66)
+    assert "google" in said
+    assert "or other" in said
+
+
 def test_names_and_ids_become_the_owners_filters(shell, owner):
-    owner.answers |= {"queue_act": {"changed": 1, "being_sent": 0}, "queue_list": []}
+    owner.answers |= {"queue_act": _done(changed=1), "queue_list": []}
     shell("tenant", "create", "acme")
     made = shell.json("credential", "create", "--tenant", "acme", "--name", "web")
     shell("queue", "retry", "--tenant", "acme", "--credential", "web")
@@ -131,7 +228,7 @@ def test_names_and_ids_become_the_owners_filters(shell, owner):
 
 
 def test_nothing_is_done_to_nothing_in_particular(shell, owner):
-    owner.answers["queue_act"] = {"changed": 1, "being_sent": 0}
+    owner.answers["queue_act"] = _done(changed=1)
     assert "--all" in shell.error("queue", "cancel", expect=64)
     assert "--all" in shell.error("queue", "cancel", "--all", "--domain", "x.example", expect=64)
     assert owner.calls("queue_act") == []
@@ -140,7 +237,7 @@ def test_nothing_is_done_to_nothing_in_particular(shell, owner):
 def test_many_recipients_need_a_yes(shell, owner, monkeypatch):
     owner.answers |= {
         "queue_list": [_row(1), _row(2)],
-        "queue_act": {"changed": 2, "being_sent": 0},
+        "queue_act": _done(changed=2),
     }
     assert "concerns 2" in shell.error("queue", "hold", "--domain", "example.com", expect=64)
     said = shell("queue", "hold", "--all", typed=b"n\n", terminal=True, expect=130)
@@ -151,7 +248,7 @@ def test_many_recipients_need_a_yes(shell, owner, monkeypatch):
 
 
 def test_one_recipient_needs_no_yes(shell, owner):
-    owner.answers |= {"queue_list": [_row(1)], "queue_act": {"changed": 1, "being_sent": 0}}
+    owner.answers |= {"queue_list": [_row(1)], "queue_act": _done(changed=1)}
     assert shell.json("queue", "hold", _row(1)["id"])["changed"] == 1
 
 
@@ -312,3 +409,40 @@ def test_a_test_message_that_fails_waits_or_is_refused_has_its_exit_code(shell, 
     assert shell.json(*words, expect=1)["events"][1]["reply"] == "550 5.1.1 no"
     owner.answers["submit"] = {"refused": [550, "5.7.1", "not yours"]}
     assert "550 5.7.1 not yours" in shell.error(*words, expect=64)
+
+
+# -- pauses ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (("--tenant", "acme"), "tenant acme"),
+        (("--domain", "Example.com"), "domain example.com"),
+        (("--site", "mx.example.net:25"), "site mx.example.net"),
+        (("--provider", "Google"), "provider google"),
+        (("--egress", "out1"), "egress out1"),
+        (("--tag", "news"), "tag news"),
+        (("--credential", "web"), "credential "),
+        (("--provider", "google", "--egress", "out1"), "provider google, egress out1"),
+    ],
+)
+def test_a_pause_of_anything_stands_until_its_time_or_until_it_is_lifted(shell, words, shown):
+    shell("tenant", "create", "acme")
+    shell("credential", "create", "--tenant", "acme", "--name", "web")
+    shell("egress", "create", "out1", "--address", "127.0.0.1")
+    said = shell("queue", "pause", *words, "--reason", "complaints", "--for", "2h").out
+    assert f"paused (1): {shown}" in said
+    assert f"by {BY}: complaints; ends in " in said
+    assert f"lifted (1): {shown}" in shell("queue", "resume", *words).out
+    assert "there is no pause of" in shell.error("queue", "resume", *words, expect=66)
+
+
+def test_a_pause_of_what_is_not_there_is_refused(shell):
+    pause = ("queue", "pause", "--reason", "x")
+    assert "no egress is named 'nosuch'" in shell.error(*pause, "--egress", "nosuch", expect=66)
+    assert "no provider is named" in shell.error(*pause, "--provider", "nosuch", expect=66)
+    assert "is no duration" in shell.error(
+        *pause, "--domain", "a.example", "--for", "ever", expect=64
+    )
+    assert "kill-switch on" in shell.error(*pause, expect=64)

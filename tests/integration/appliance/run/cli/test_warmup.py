@@ -53,7 +53,8 @@ def test_a_warmup_is_started_and_shown_with_what_was_used(box):
     assert "1 of 27" in said
     shown = box.json("warmup", "show", "default")
     assert shown["warmups"][1]["volumes"][:3] == [200, 500, 1000]
-    assert "google: [200] 500 1,000" in box("warmup", "show", "default").out
+    shown = box("warmup", "show", "default").out
+    assert "\napple, google, microsoft, microsoft365, other, yahoo: [200] 500 1,000" in shown
     assert "stage 1 of 27 already" in box.error("warmup", "start", "default", expect=65)
 
 
@@ -68,8 +69,17 @@ def test_a_schedule_of_ones_own_and_a_target(box):
 
 
 def test_only_an_egress_that_is_there_is_warmed_up(box):
+    assert "no egress is named 'typo'" in box.error("warmup", "list", "typo", expect=66)
     assert "no egress is named 'typo'" in box.error("warmup", "start", "typo", expect=66)
     assert "typo has no warmup" in box.error("warmup", "show", "typo", expect=66)
+
+
+def test_only_for_a_provider_that_mail_can_count_for(box):
+    words = "no section of shaping.toml is named 'goggle'; there are apple, "
+    start = ("warmup", "start", "default", "--provider", "goggle")
+    assert words in box.error(*start, expect=66)
+    assert words in box.error("warmup", "eta", "goggle", "100", expect=66)
+    assert box.json("warmup", "start", "default", "--provider", "other")[0]["limit"] == 200
 
 
 def test_it_is_paused_resumed_skipped_finished_and_restarted(box):
@@ -81,8 +91,15 @@ def test_it_is_paused_resumed_skipped_finished_and_restarted(box):
     assert paused[0]["resumes_at"] is not None
     assert "paused, goes on in 1 h 59 min" in box("warmup", "list").out
     box("warmup", "resume", *target)
+    said = box("warmup", "pause", *target, "--reason", "listed").out
+    assert said == (
+        "warmup of default for google is paused until it is resumed: stage 1 of 2, 10 a day\n"
+    )
+    box("warmup", "resume", *target)
     assert box.json("warmup", "skip", *target)[0]["limit"] == 20
-    assert box.json("warmup", "finish", *target)[0]["state"] == "warm"
+    said = box("warmup", "finish", *target).out
+    assert said == "default is warm for google: no budget any more\n"
+    assert "google: 10 20\n" in box("warmup", "show", "default").out
     assert "is warm already" in box.error("warmup", "finish", *target, expect=65)
     said = box("warmup", "restart", *target).out
     assert said == "warmup of default for google begins anew: stage 1 of 2, 10 a day\n"
@@ -99,7 +116,8 @@ def test_what_concerns_several_providers_is_asked_first(box):
 
 def test_history_and_schedules_are_shown(box):
     assert box.json("warmup", "history", "default") == []
-    assert "no history" in box("warmup", "history", "default").out
+    assert "no day of it is over yet" in box("warmup", "history", "default").out
+    assert "no egress is named 'typo'" in box.error("warmup", "history", "typo", expect=66)
     sound = box.json("warmup", "check")
     assert sound["ok"] is True
     assert {one["name"] for one in sound["schedules"]} >= {"standard", "small", "hourly"}

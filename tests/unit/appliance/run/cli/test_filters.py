@@ -4,43 +4,59 @@ import pytest
 
 from appliance.core import ids
 from appliance.core.errors import UsageError
-from appliance.run.cli.filters import Chosen, a_label, filters_of, message_id
+from appliance.run.cli.filters import Chosen, a_label, filters_of, message_id, site_name
 
 
-class Nowhere:
-    """A box whose records must not be looked at."""
+class Session:
+    """A session whose box knows every name as number 7, or must not be asked."""
 
-    def ask(self, work):
-        raise AssertionError("names were looked up without need")
-
-
-class Known:
-    """A box where every name is 7."""
+    def __init__(self, *, known=False):
+        self.box, self._known = self, known
 
     def ask(self, work):
-        return {"tenant_id": 7}
+        assert self._known, "names were looked up without need"
+        return 7, 0
 
 
 def test_nothing_chosen_is_one_filter_that_matches_everything():
     assert Chosen().is_empty
-    assert filters_of(Nowhere(), Chosen()) == [{}]
+    assert filters_of(Session(), Chosen()) == [{}]
 
 
 def test_each_id_is_a_filter_of_its_own_narrowed_by_the_rest():
     first, second = (ids.to_text(number) for number in (1 << 40, 1 << 41))
     chosen = Chosen(ids=(first, second), domain="Example.COM.")
     assert not chosen.is_empty
-    assert filters_of(Nowhere(), chosen) == [
+    assert filters_of(Session(), chosen) == [
         {"domain": "example.com", "message_id": 1 << 40},
         {"domain": "example.com", "message_id": 1 << 41},
     ]
 
 
 def test_names_become_ids():
-    wanted = Chosen(tenant="acme", address="a@b.example", status="held")
-    assert filters_of(Known(), wanted) == [
-        {"tenant_id": 7, "address": "a@b.example", "status": "held"}
+    wanted = Chosen(tenant="acme", address="a@b.example", status="held", tag="news", egress="out1")
+    assert filters_of(Session(known=True), wanted) == [
+        {
+            "tenant_id": 7,
+            "address": "a@b.example",
+            "status": "held",
+            "tag": "news",
+            "egress": "out1",
+        }
     ]
+
+
+@pytest.mark.parametrize(
+    ("typed", "name"),
+    [
+        ("mx.example.net", "mx.example.net"),
+        (" MX.example.net:25 ", "mx.example.net"),
+        ("mx1.example.net,mx2.example.net:25|sts", "mx1.example.net,mx2.example.net"),
+        ("", ""),
+    ],
+)
+def test_a_site_is_named_by_its_hosts_wherever_it_was_copied_from(typed, name):
+    assert site_name(typed) == name
 
 
 def test_what_is_no_message_id_is_refused_in_words():

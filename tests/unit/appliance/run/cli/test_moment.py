@@ -4,7 +4,7 @@ import pytest
 
 from appliance.core import clock
 from appliance.core.errors import UsageError
-from appliance.run.cli.moment import moment
+from appliance.run.cli.moment import duration, moment
 
 NOW = 1_800_000_000_000  # 2027-01-15T08:00:00Z
 
@@ -34,3 +34,17 @@ def test_times_as_people_type_them(text, at):
 def test_what_is_no_time_is_refused_in_words(text):
     with pytest.raises(UsageError, match="is no time: write 2026-11-20"):
         moment(text, NOW)
+
+
+@pytest.mark.parametrize(
+    ("text", "ms"),
+    [("", 0), ("90s", 90_000), (" 30 min ", 30 * clock.MINUTE), ("2h", 2 * clock.HOUR)],
+)
+def test_durations_as_people_type_them(text, ms):
+    assert duration(text) == ms
+
+
+@pytest.mark.parametrize("text", ["2", "0h", "2h ago", "-2h", "forever", "1y"])
+def test_what_is_no_duration_is_refused_in_words(text):
+    with pytest.raises(UsageError, match="is no duration: write 90s"):
+        duration(text)

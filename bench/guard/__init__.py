@@ -1,0 +1,1 @@
+"""The guard: what a message costs in things that can be counted, so that a regression shows without a clock."""

@@ -1,0 +1,95 @@
+"""WAL: the pages that SQLite's write-ahead log holds, each at its newest committed state; pure.
+
+A frame is believed when its checksum, which goes on from the frame before, is right. SQLite stops at
+the first that is not, and loses all behind it. Here the next ones are believed again as soon as the
+one before them says from where its checksum goes on: a destroyed page of the log costs at most itself
+and its successor. What follows the last commit was never acknowledged, and is left out.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEADER_SIZE: Final = 32
+FRAME_HEADER_SIZE: Final = 24
+_MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
+_HEADER: Final = struct.Struct(">8I")
+_FRAME: Final = struct.Struct(">6I")
+_MASK: Final = 0xFFFFFFFF
+
+Sum = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Wal:
+    """What a log holds."""
+
+    page_size: int
+    pages: dict[int, bytes | None]  # by number; None: its newest state is destroyed
+    destroyed: int  # frames that cannot be believed, among those that can
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    number: int
+    commits: bool
+    sum: Sum
+    data: bytes
+    is_valid: bool
+
+
+def page_size_of(log: bytes) -> int:
+    """The page size that the header names; 0 when there is no header to believe."""
+    if len(log) < HEADER_SIZE:
+        return 0
+    magic, _, size, *_, first, second = _HEADER.unpack_from(log)
+    order = _MAGIC.get(magic)
+    if order is None or checksum(log[: HEADER_SIZE - 8], (0, 0), order) != (first, second):
+        return 0
+    return 65536 if size == 1 else size
+
+
+def read(log: bytes) -> Wal:
+    """Every page up to the last commit."""
+    size = page_size_of(log)
+    if not size:
+        return Wal(0, {}, 0)
+    frames = list(_frames(log, size))
+    last = max((at for at, one in enumerate(frames) if one.is_valid and one.commits), default=-1)
+    pages: dict[int, bytes | None] = {}
+    for frame in frames[: last + 1]:
+        pages[frame.number] = frame.data if frame.is_valid else None
+    pages.pop(0, None)
+    return Wal(size, pages, sum(1 for one in frames[: last + 1] if not one.is_valid))
+
+
+def _frames(log: bytes, size: int) -> Iterator[_Frame]:
+    """The frames of this generation of the log; of one whose header is destroyed the number is 0."""
+    order = _MAGIC[_HEADER.unpack_from(log)[0]]
+    salt, before = log[16:24], struct.unpack(">2I", log[24:32])
+    step = FRAME_HEADER_SIZE + size
+    for at in range(HEADER_SIZE, len(log) - step + 1, step):
+        number, after_commit, _, _, *sums = _FRAME.unpack_from(log, at)
+        data = log[at + FRAME_HEADER_SIZE : at + step]
+        told = (sums[0], sums[1])
+        if log[at + 8 : at + 16] != salt:
+            yield _Frame(0, commits=False, sum=told, data=data, is_valid=False)
+        else:
+            counted = checksum(data, checksum(log[at : at + 8], before, order), order)
+            yield _Frame(number, after_commit > 0, told, data, counted == told)
+        before = told
+
+
+def checksum(data: bytes, start: Sum, order: str) -> Sum:
+    """SQLite's running checksum over pairs of 32-bit words."""
+    first, second = start
+    words = iter(struct.unpack(f"{order}{len(data) // 4}I", data))
+    for one in words:
+        first = (first + one + second) & _MASK
+        second = (second + next(words) + first) & _MASK
+    return first, second

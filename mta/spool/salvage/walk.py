@@ -1,0 +1,129 @@
+"""Walk: which pages of a damaged file hold rows that stand, and which only look like it.
+
+From the roots that the schema names every page of a tree can be reached, unless a page on the way is
+destroyed: then those below it belong to nobody, and their rows still stand. Free pages look the same,
+but what is in them was deleted: it must not come back. The list of free pages tells the two apart; when
+that is damaged too, rows of pages that belong to nobody are in doubt, and it is said so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from mta.spool.salvage import cells
+from mta.spool.salvage.cells import Cell, Kind, NotARowError, Page
+from mta.spool.salvage.pages import FILE_HEADER, Pages
+
+_SCHEMA: Final = 1
+_ROOT_COLUMN: Final = 3
+_SCHEMA_COLUMNS: Final = 5
+_TABLE: Final = frozenset({Kind.TABLE_LEAF, Kind.TABLE_INNER})
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page with rows."""
+
+    number: int
+    page: Page
+    is_sure: bool  # its rows stand; else they may have been deleted
+
+
+class Walk:
+    """Goes through all pages once; `damaged` fills meanwhile."""
+
+    def __init__(self, pages: Pages) -> None:
+        self._pages = pages
+        self.damaged: dict[int, str] = {}
+        self._seen: set[int] = set()
+        self.free, self.knows_free = self._free_pages()
+
+    def found(self) -> Iterator[Found]:
+        """Reachable pages first, so that what is newer comes first; then those of nobody."""
+        for root, wanted in self._roots():
+            for number, page in self._tree(root, wanted):
+                yield Found(number, page, is_sure=True)
+        for number in range(1, self._pages.count + 1):
+            if number not in self._seen and number not in self.free:
+                page = self._orphan(number)
+                if page is not None:
+                    yield Found(number, page, is_sure=self.knows_free)
+
+    def _roots(self) -> list[tuple[int, bool]]:
+        """Roots of tables and indexes; whether each is a tree of rowids is seen from its first page."""
+        if not self._pages.has_header:
+            self.damaged[_SCHEMA] = "the header of the file is destroyed"
+            self._seen.add(_SCHEMA)
+            return []
+        roots = []
+        for _, page in self._tree(_SCHEMA, is_table=True):
+            for cell in page.cells:
+                row = self._row(cell)
+                if len(row) == _SCHEMA_COLUMNS and isinstance(row[_ROOT_COLUMN], int):
+                    roots.append(row[_ROOT_COLUMN])
+        return [(root, self._is_table(root)) for root in roots if 1 < root <= self._pages.count]
+
+    def _row(self, cell: Cell) -> tuple[object, ...]:
+        try:
+            return cells.columns(cells.octets(cell, self._pages.chain))
+        except NotARowError:
+            return ()
+
+    def _is_table(self, root: int) -> bool:
+        return cells.kind_of(self._pages.read(root)) in _TABLE
+
+    def _tree(self, root: int, is_table: bool) -> Iterator[tuple[int, Page]]:  # noqa: FBT001 - two kinds of tree
+        left = [root]
+        while left:
+            number = left.pop()
+            if number in self._seen or not 0 < number <= self._pages.count:
+                continue
+            page = self._read(number)
+            if page is None or (page.kind in _TABLE) != is_table:
+                self.damaged[number] = "part of a table or index, and is none"
+                self._seen.add(number)
+                continue
+            self._seen.add(number)
+            left += page.children[::-1]
+            yield number, page
+
+    def _read(self, number: int) -> Page | None:
+        try:
+            first = FILE_HEADER if number == _SCHEMA else 0
+            page = cells.read_page(self._pages.read(number), first)
+        except NotARowError:
+            return None
+        if page.unreadable:
+            self.damaged[number] = f"{page.unreadable} of its rows make no sense"
+        return page
+
+    def _orphan(self, number: int) -> Page | None:
+        """A page that nothing leads to, if it is of a tree; others are overflow, or destroyed."""
+        if cells.kind_of(self._pages.read(number)) is None:
+            return None
+        self._seen.add(number)
+        try:
+            page = cells.read_page(self._pages.read(number))
+        except NotARowError:
+            return None
+        return page if page.cells else None
+
+    def _free_pages(self) -> tuple[set[int], bool]:
+        """The free pages as far as they are listed, and whether that is all of them."""
+        if not self._pages.has_header:
+            return set(), False
+        header = self._pages.read(_SCHEMA)[:FILE_HEADER]
+        trunk, wanted = int.from_bytes(header[32:36]), int.from_bytes(header[36:40])
+        free: set[int] = set()
+        while 1 < trunk <= self._pages.count and trunk not in free:
+            free.add(trunk)
+            page = self._pages.read(trunk)
+            count = int.from_bytes(page[4:8])
+            if count > self._pages.size // 4 - 2:
+                return free, False
+            listed = (int.from_bytes(page[8 + 4 * i : 12 + 4 * i]) for i in range(count))
+            free |= {number for number in listed if 1 < number <= self._pages.count}
+            trunk = int.from_bytes(page[:4])
+        return free, len(free) == wanted
