@@ -315,6 +315,7 @@ class ReceiverSession(asyncio.Protocol):
 
     async def _upgrade(self) -> None:
         assert self._transport is not None
+        self._buffer.clear()  # RFC 3207 4.2; what comes from here on is said under TLS
         try:
             upgraded = await self._loop.start_tls(
                 self._transport, self, self._server.context, server_side=True
@@ -324,7 +325,7 @@ class ReceiverSession(asyncio.Protocol):
         assert isinstance(upgraded, asyncio.Transport)
         self._transport = upgraded
         self._is_tls, self._waits = True, False
-        self._buffer.clear()
+        self._work()  # the client's EHLO may have come with the end of its handshake
 
     def _auth(self, rest: str) -> None:
         mechanism, _, initial = rest.partition(" ")
