@@ -168,6 +168,18 @@ class Directory:
     warmup: Mapping[tuple[str, str], WarmupPlan] = field(default_factory=dict)
     # ^ by (name of the egress, provider); what is not there is warm
     box_keys: SendingDomain | None = None  # signs the box's own notices
+    _pauses_by: dict[tuple[int, str], list[Pause]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+
+    def __post_init__(self) -> None:
+        for pause in self.pauses:
+            self._pauses_by.setdefault((pause.tenant_id, pause.domain), []).append(pause)
+
+    def pauses_of(self, tenant_id: int, domain: str) -> list[Pause]:
+        """The pauses that may concern mail of a tenant to a domain, however many others there are."""
+        names = ((0, ""), (tenant_id, ""), (0, domain), (tenant_id, domain))
+        return [pause for name in names for pause in self._pauses_by.get(name, ())]
 
     def owner_of(self, domain: str) -> SendingDomain | None:
         """The verified sending domain that covers `domain`: itself, else the nearest parent.

@@ -62,7 +62,7 @@ _WAITING_MOVES = frozenset(
 MOVES: dict[Status, frozenset[Status]] = {
     Status.QUEUED: _WAITING_MOVES,
     Status.DEFERRED: _WAITING_MOVES,
-    Status.HELD: frozenset({Status.QUEUED, Status.CANCELLED, Status.EXPIRED}),
+    Status.HELD: frozenset({Status.QUEUED, Status.CANCELLED, Status.EXPIRED, Status.CORRUPT}),
     **{final: frozenset() for final in FINAL},
 }
 """Durable moves. `sending` is left out: the outcome of an attempt moves from queued or deferred."""

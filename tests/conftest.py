@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+
+import pytest
 from hypothesis import settings
 
 from tests.support.control import (
@@ -14,9 +17,33 @@ from tests.support.control import (
 )
 from tests.support.postgres import postgres_server, postgres_url, scratch_url
 
+FUZZ_SECONDS = 2.0
+FUZZ_SEED = 1
+
 # A deadline measures the machine and its neighbours, not the code.
 settings.register_profile("pillarbox", deadline=None)
 settings.load_profile("pillarbox")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Fuzzing: the same inputs for everybody, a moment each; or for long, with new ones."""
+    group = parser.getgroup("fuzzing")
+    group.addoption("--fuzz-seconds", type=float, default=0.0, help="for each target of tests/fuzz")
+    group.addoption("--fuzz-seed", type=int, default=0, help="where to start; as told by a failure")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The workers of xdist are given what is chosen here."""
+    is_long = bool(config.option.fuzz_seconds)
+    config.option.fuzz_seconds = config.option.fuzz_seconds or FUZZ_SECONDS
+    if not config.option.fuzz_seed:
+        config.option.fuzz_seed = random.randrange(1, 1 << 30) if is_long else FUZZ_SEED
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    """With what a failure can be had again."""
+    return f"fuzzing: --fuzz-seconds {config.option.fuzz_seconds:g} --fuzz-seed {config.option.fuzz_seed}"
+
 
 __all__ = [
     "control_location",

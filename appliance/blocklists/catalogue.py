@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -19,6 +18,7 @@ from appliance.blocklists.model import Family  # noqa: TC001 - msgspec reads ann
 from appliance.core.errors import ConfigError
 from appliance.core.settings_lines import line_of, lines_of
 from appliance.core.shipped import FOLDER
+from appliance.core.toml_text import tables_of, text_of
 
 if TYPE_CHECKING:
     from appliance.core.home import Home
@@ -35,7 +35,6 @@ _NEVER: Final = (
     "127.0.0.1"  # RFC 5782 section 5: no list may list it, so no listing is told with it
 )
 _STEP: Final = re.compile(r"\[(\d+)\]|\.(\w+)")
-_TOML_LINE: Final = re.compile(r"\(at line (\d+)")
 _UNKNOWN_KEY: Final = re.compile(r"unknown field `(\w+)`")
 
 _Words = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
@@ -89,10 +88,7 @@ def file_of(options: Options, home: Home) -> Path:
 
 def load_lists(path: Path) -> tuple[Blocklist, ...]:
     """Read a file of lists. Raises ConfigError."""
-    try:
-        return parse_lists(path.read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the blocklists cannot be read: {error}") from error
+    return parse_lists(text_of(path, "the blocklists"), str(path))
 
 
 @functools.cache
@@ -103,12 +99,9 @@ def shipped_lists() -> tuple[Blocklist, ...]:
 
 def parse_lists(text: str, source: str) -> tuple[Blocklist, ...]:
     """The lists of a file. Raises ConfigError naming every mistake that can be seen at once."""
+    tables = tables_of(text, source)
     try:
-        found = msgspec.convert(tomllib.loads(text), _File).list
-    except tomllib.TOMLDecodeError as error:
-        line = _TOML_LINE.search(str(error))
-        place = f"{source}:{line.group(1)}" if line else source
-        raise ConfigError(f"{place}: not TOML: {error}") from error
+        found = msgspec.convert(tables, _File).list
     except msgspec.ValidationError as error:
         raise ConfigError(_in_words(text, source, _place_of(str(error)), str(error))) from error
     wrong = [

@@ -213,6 +213,15 @@ class Database(_Section, frozen=True, kw_only=True):
     url: Annotated[str, Meta(description="Empty = embedded SQLite files; postgresql://... for PostgreSQL.", extra=SECRET_IN_URL)] = ""
 
 
+class Backup(_Section, frozen=True, kw_only=True):
+    """Backups that the box makes by itself; `pillarbox backup` makes one at any time."""
+
+    directory: Annotated[str, Meta(max_length=4096, description="Folder for them, better on another disk; empty = none are made.")] = ""
+    every: Annotated[Seconds, Meta(description="Seconds from one to the next.")] = 86_400
+    keep: Annotated[Positive, Meta(description="How many are kept; older ones are deleted once a new one is sound.")] = 7
+    key_file: Annotated[str, Meta(max_length=4096, description="What seals them, made with `pillarbox backup new-key`; without it nobody opens them: keep a copy elsewhere.")] = ""
+
+
 class Retention(_Section, frozen=True, kw_only=True):
     """How long history is kept."""
 
@@ -255,6 +264,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     blocklists: Blocklists = field(default_factory=Blocklists)
     tls_reports: TlsReports = field(default_factory=TlsReports)
     database: Database = field(default_factory=Database)
+    backup: Backup = field(default_factory=Backup)
     retention: Retention = field(default_factory=Retention)
     logging: Logging = field(default_factory=Logging)
     metrics: Metrics = field(default_factory=Metrics)

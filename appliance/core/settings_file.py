@@ -24,6 +24,7 @@ from appliance.core.settings import Settings
 from appliance.core.settings_lines import line_of, lines_of
 from appliance.core.settings_options import Option, allowed, as_toml, options, sections
 from appliance.core.settings_rules import problems
+from appliance.core.toml_text import tables_of, text_of
 
 if TYPE_CHECKING:
     import pathlib
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 PREFIX: Final = "PILLARBOX_"
 RESERVED: Final = frozenset({"PILLARBOX_HOME"})
-MAX_FILE: Final = 1 << 20
-_TOML_PLACE: Final = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 _STEP: Final = re.compile(r"\[(\d+)\]|\.(\w+)")
 
 
@@ -89,37 +88,10 @@ def _enclosing(name: str) -> list[str]:
 
 def _read_file(path: pathlib.Path, found: _Found) -> None:
     found.file = str(path)
-    text = _text_of(path)
-    try:
-        tables = tomllib.loads(text)
-    except ValueError as error:  # a syntax error, or a number of more than 4300 digits
-        raise ConfigError(_syntax_error(path, text, str(error))) from error
-    except RecursionError as error:
-        raise ConfigError(f"{path}: lists or tables are nested too deep") from error
+    text = text_of(path, "the configuration")
+    tables = tables_of(text, found.file)
     found.lines = lines_of(text)
     _take_table(tables, (), found)
-
-
-def _text_of(path: pathlib.Path) -> str:
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror}: the configuration cannot be read") from error
-    if len(raw) > MAX_FILE:
-        raise ConfigError(f"{path}: larger than {MAX_FILE} octets: this is not a configuration")
-    try:
-        return raw.decode("utf-8").replace("\r\n", "\n")
-    except UnicodeDecodeError as error:
-        line = raw.count(b"\n", 0, error.start) + 1
-        raise ConfigError(f"{path}:{line}: not UTF-8; save the file as UTF-8") from error
-
-
-def _syntax_error(path: pathlib.Path, text: str, words: str) -> str:
-    place = _TOML_PLACE.search(words)
-    line = place.group(1) if place is not None else None
-    at = line or max(1, len(text.splitlines()))
-    return f"{path}:{at}: {_TOML_PLACE.sub('', words)}: this is not TOML"
 
 
 def _take_table(table: dict[str, Any], prefix: Path, found: _Found) -> None:

@@ -65,7 +65,8 @@ class _Scan:
     def _header(self) -> Path:
         line, path = self._here(), self._resolve(self._key())
         self._takes("]")
-        self.lines.setdefault(path, line)
+        for end in range(1, len(path) + 1):  # [a.b] makes the table `a` too
+            self.lines.setdefault(path[:end], line)
         return path
 
     def _array_header(self) -> Path:

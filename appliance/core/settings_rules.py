@@ -119,8 +119,20 @@ def _pairs(settings: Settings) -> Iterator[Problem]:
             f'"{smarthost.tls}" could send the password in the clear; '
             'with a username only "required" or "implicit" is allowed',
         )
+    yield from _backups(settings)
     if dns.min_ttl > dns.max_ttl:
         yield ("dns", "min_ttl"), f"{dns.min_ttl} is more than dns.max_ttl, {dns.max_ttl}"
+
+
+def _backups(settings: Settings) -> Iterator[Problem]:
+    backup = settings.backup
+    if backup.directory and not backup.directory.startswith("/"):
+        yield ("backup", "directory"), f'"{backup.directory}" is not an absolute path'
+    if backup.directory and not backup.key_file:
+        yield ("backup", "key_file"), "is missing; make one with `pillarbox backup new-key FILE`"
+    if backup.directory and settings.database.url:
+        words = "is for embedded files; PostgreSQL makes its own backups (pg_dump): leave it empty"
+        yield ("backup", "directory"), words
 
 
 def nameserver(text: str) -> tuple[str, int]:

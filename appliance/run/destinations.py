@@ -72,7 +72,7 @@ def _by_site(lanes: Iterable[Lane]) -> dict[str, list[Lane]]:
 def _complete(row: Row, deliveries: Sequence[Delivery], lanes: dict[str, list[Lane]]) -> None:
     """What is known of the domain's site."""
     for delivery in deliveries:
-        site = delivery.dispatcher.site_last_known(row["domain"])
+        site = delivery.dispatcher.sites.last_known(row["domain"])
         if site is None:
             continue
         there = lanes.get(site.name, [])

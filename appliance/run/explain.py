@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from appliance.core import clock
-from mta.shaping.moves import normal_at
+from mta.shaping.moves import next_at, normal_at
 from mta.transport.base import RouteError
 
 if TYPE_CHECKING:
@@ -42,9 +42,10 @@ def explainer(
         return {
             "domain": domain,
             "route": "",
-            "site": site.hosts_key,
+            "site": site.name,
             "hosts": [host.name for host in site.hosts],
             "tls_policy": site.policy,
+            "zone": zone.key,
             "provider": zone.provider.name,
             "title": zone.title,
             "limits": _limits(zone.provider.limits),
@@ -113,9 +114,9 @@ def _throttles(found: Iterable[Throttle], zone: Zone, now: int) -> list[dict[str
             "in_force": one.in_force,
             "state": one.state(now),
             "why": one.why,
-            "until": one.suspended_until,
-            "normal": normal_at(one, limits) if one.in_force else 0,
-            "history": [[change.at, change.words] for change in one.history],
+            "next_at": next_at(one) if one.in_force else 0,
+            "normal_at": normal_at(one, limits) if one.in_force else 0,
+            "history": [{"at": change.at, "words": change.words} for change in one.history],
         }
         for one in found
     ]

@@ -9,7 +9,9 @@ get their answer after its commit. Shapes are plain tables, so that `--json` can
     queue_summary {by, limit}           what waits, counted by domain, site, provider, egress, tenant
     queue_list {filter, after, limit}   waiting and held recipients, keyset-paged
     queue_show {id}                     a message with its recipients, content headers and events
-    queue_act {action, filter, by, pool}  retry | hold | release | reroute | cancel
+    queue_act {shard, action, filter, by, pool, after, upto}
+                                        retry | hold | release | reroute | cancel, for about a second;
+                                        answers how much was done, and where the next turn begins
     submit {submission}                 a submission handed over (idempotency keys, notices)
     late {message_id, n, kind, data}    news of a recipient that is final: bounce, complaint
     outbox_read {shard, after, limit}   events for the log

@@ -1,4 +1,8 @@
-"""Queue over RPC: what people ask of the queue of an mta process, and do to it, as plain tables."""
+"""Queue over RPC: what people ask of the queue of an mta process, and do to it, as plain tables.
+
+An action on a million recipients takes a minute: it goes in turns of about a second, each asked for with
+what the one before answered, so that whoever waits sees how far it is and may stop in between.
+"""
 
 from __future__ import annotations
 

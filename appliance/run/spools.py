@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from appliance.core.database import check_sqlite_version, open_sync_engine
 from appliance.core.migrate import upgrade
 from mta.spool.backend import Backend, PostgresBackend, SqliteBackend, schema
+from mta.spool.salvage.corrupt import finish_repair
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from appliance.core.home import Home
     from appliance.core.settings import Settings
 
@@ -29,16 +32,22 @@ def shards_of(home: Home, processes: int) -> list[tuple[int, ...]]:
     Files left by more processes are shared out, so that nothing is stranded when the number is
     lowered.
     """
-    found = {
-        int(match.group(1))
-        for path in home.spool_dir.glob("spool-*.db")
-        if (match := _FILE.search(path.name))
-    }
     owned: list[list[int]] = [[number] for number in range(processes)]
-    for number in sorted(found):
+    for number in shards_with_a_file(home):
         if number >= processes:
             owned[number % processes].append(number)
     return [tuple(numbers) for numbers in owned]
+
+
+def shards_with_a_file(home: Home) -> list[int]:
+    """Shards that have something, or had once."""
+    names = (_FILE.fullmatch(path.name) for path in home.spool_dir.glob("spool-*.db"))
+    return sorted(int(match.group(1)) for match in names if match)
+
+
+def lock_file(home: Home, shard: int) -> Path:
+    """What the owner of a shard holds."""
+    return home.spool_dir / f"spool-{shard}.lock"
 
 
 async def open_backend(home: Home, settings: Settings, shard: int) -> Backend:
@@ -53,6 +62,7 @@ def _open_backend(home: Home, settings: Settings, shard: int) -> Backend:
         backend: Backend = PostgresBackend(url)
     else:
         check_sqlite_version()
+        finish_repair(home.spool_db(shard), home.corrupt_dir)
         backend = SqliteBackend(home.spool_db(shard))
         backend.connect().close()  # the first connection fixes the page size
         engine = open_sync_engine(home.spool_db(shard))

@@ -32,6 +32,7 @@ from appliance.history import (
 from appliance.limits import Budgets, LoginFailures
 from appliance.notices import Notices
 from appliance.operations import Operations
+from appliance.run.backup.schedule import BackupSchedule
 from appliance.run.blocklist_checks import box_checks
 from appliance.run.directory import box_names, queue_life_ms, sending_names
 from appliance.run.domain_checks import DomainChecker
@@ -67,6 +68,7 @@ _LEARN_PAUSE: Final = 3600.0
 _CHECK_PAUSE: Final = 300.0
 _LIST_PAUSE: Final = 60.0
 _REPORT_PAUSE: Final = 60.0
+_BACKUP_LIMIT: Final = 6 * 3600.0
 _SYSTEM: Final = Scope.system(by="worker")
 
 
@@ -124,6 +126,7 @@ class Worker:
         self._loops.start(
             "domains", self._check_domains, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE
         )
+        self._start_backups()
         self._start_address_checks()
         self._start_warmup()
         self._start_reports()
@@ -169,6 +172,15 @@ class Worker:
         names = await sending_names(settings, self._engine)
         domains = Domains(self._engine, self._keys, names, queue_life=life)
         return await DomainChecker(domains, settings.dns, Notices(self._engine)).step()
+
+    def _start_backups(self) -> None:
+        """Back the box up by itself, if that is wanted."""
+        context = self._context
+        if context.settings.backup.directory:
+            notices = Notices(self._engine)
+            schedule = BackupSchedule(context.home, context.settings, notices, context.stop)
+            # One of many gigabytes takes its time.
+            self._loops.start("backup", schedule.step, pause=_CHECK_PAUSE, limit=_BACKUP_LIMIT)
 
     def _start_reports(self) -> None:
         """Tell receivers daily what TLS did, if they ask for it."""

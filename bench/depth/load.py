@@ -39,6 +39,7 @@ class Stream:
     handed_in: int = 0
     accepted: int = 0
     refused: list[str] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)  # s until a message was accepted
     ended: float = 0.0
     stopping: bool = False
 
@@ -97,6 +98,7 @@ class Stream:
         (taken,) = await _replies(reader, 1)
         if taken.startswith("250"):
             self.accepted += 1
+            self.waits.append((time.monotonic_ns() - handed_in) / 1e9)
         else:
             self.refused.append(taken)
 
@@ -126,6 +128,9 @@ class Streams:
             await task  # raises what it raised
         return {
             "accepted": stream.accepted,
+            "wait_ms": round(sorted(stream.waits)[int(len(stream.waits) * 0.99)] * 1000, 1)
+            if stream.waits
+            else 0.0,
             "ended": stream.ended,
             "refused": len(stream.refused),
             "words": stream.refused[:3],

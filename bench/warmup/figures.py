@@ -18,7 +18,7 @@ from appliance.core import clock
 from mta.reply import Reply
 from mta.status import Phase  # noqa: TC001 (msgspec reads the types when it runs)
 
-HERE: Final = Path(__file__).parent
+FILE: Final = Path(__file__).parent / "world.toml"
 
 
 class _Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -73,6 +73,7 @@ class Run(_Table, frozen=True, kw_only=True):
     start: str
     tick_seconds: int
     quiet_seconds: int
+    full_volume: int
 
 
 class Naive(_Table, frozen=True, kw_only=True):
@@ -152,7 +153,7 @@ class Figures(_Table, frozen=True, kw_only=True):
         return clock.from_datetime(datetime.fromisoformat(f"{self.run.start}T00:00:00+00:00"))
 
 
-def load(path: Path = HERE / "world.toml") -> Figures:
+def load(path: Path = FILE) -> Figures:
     """Read the file."""
     return msgspec.convert(tomllib.loads(path.read_text("utf-8")), Figures)
 

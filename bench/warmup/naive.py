@@ -27,7 +27,8 @@ class Naive:
         self, figures: Figures, seed: int, world: World, tally: Tally, volumes: Sequence[int]
     ) -> None:
         self._figures, self._world, self._tally, self._volumes = figures, world, tally, volumes
-        self._queue = Queue(figures, seed, keeps=True)
+        tick = figures.run.tick_seconds * clock.SECOND
+        self._queue = Queue(figures, seed, joins=tick, keeps=True)
         self._names = [f"egress-{number}" for number in range(1, figures.run.addresses + 1)]
         self._minutes = figures.run.tick_seconds / 60
         self._handed: dict[tuple[str, str], float] = {}

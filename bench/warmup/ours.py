@@ -2,7 +2,7 @@
 
 Nothing of the product is imitated but what needs a network or a disk: connections are seconds of work (way.py),
 its records are in memory (records.py). Mail that leaves an address between two looks is one reservation instead
-of many: what the product looks at every second is looked at every quarter of an hour here, and every two hours
+of many: what the product looks at every second is looked at every quarter of an hour here, and every three hours
 where a receiver has nothing to say. Answers that slow it down are heard one by one, each at its own moment.
 
     tick    what the product does by itself: throttles come back, idle budgets return, days are judged
@@ -67,7 +67,7 @@ class Ours:
         self._world, self._tally, self._book = world, tally, book
         self._now, self._tick = figures.start, figures.run.tick_seconds * clock.SECOND
         self._quiet = figures.run.quiet_seconds * clock.SECOND
-        self._queue = Queue(figures, seed, keeps=False)
+        self._queue = Queue(figures, seed, joins=clock.HOUR, keeps=False)
         self._names = [f"egress-{number}" for number in range(1, figures.run.addresses + 1)]
         self._providers = frozenset(schedule.providers)
         settings, zone, budgets = WarmupSettings(), zone_of("UTC"), Budgets()
@@ -91,9 +91,9 @@ class Ours:
             throttles=self._throttles,
             ledger=self._ledger,
             unreachable=self._regulator.unreachable,
-            lane_is_full=lambda egress, site: self._ways[site, egress].room(self._now) < 1,
+            lane_is_full=lambda egress, site, _key: self._ways[site, egress].room(self._now) < 1,
         )
-        self._judge = WarmupDays(
+        self._judges = WarmupDays(
             self.days,  # type: ignore[arg-type]
             budgets,  # type: ignore[arg-type]
             zone=zone,
@@ -125,6 +125,11 @@ class Ours:
             if one.state is not WarmupState.WARM
         }
 
+    async def judge(self, now: int) -> None:
+        """Judge the days that are over; nothing is sent."""
+        self._now = self.days.now = now
+        await self._judged()
+
     # -- what goes on by itself ----------------------------------------------
 
     async def tick(self, now: int) -> None:
@@ -134,8 +139,7 @@ class Ours:
             self._tally.add(receiver, now, "complained")
             self._count(address, receiver, ("complained",), 1)
         await self._judged()
-        if self._throttles.next_change_at <= now and self._throttles.step(now):
-            self._backlog.open(lambda place: place[0] == "zone", now)
+        self._recover(now)
         if (self._backlog.next_due() or now + 1) > now:
             return
         await self._ledger.step(now)
@@ -143,9 +147,17 @@ class Ours:
         while (state := self._backlog.pop()) is not None:
             await self._serve(state, now)
 
+    def _recover(self, now: int) -> None:
+        """Let throttles come back, each at its moment."""
+        moved = False
+        while (at := self._throttles.next_change_at) <= now:
+            moved = bool(self._throttles.step(at)) or moved
+        if moved:
+            self._backlog.open(lambda place: place[0] == "zone", now)
+
     async def _judged(self) -> None:
         before = self.days.changes
-        await self._judge.step()
+        await self._judges.step()
         if self.days.changes != before:
             self._directory = self._new_directory()
             self._backlog.open(lambda _: True, self._now)
@@ -234,6 +246,7 @@ class Ours:
     def _refused(self, way: Way, entry: Entry, count: int, now: int) -> int:
         """No more is taken: those in flight learn it, then shaping has its say. Returns RCPTs sent."""
         sent, pace, way.refused_at = 0, way.look(now), now
+        way.catch_up(now)
         while count:
             flying = min(count, way.flying)
             said = self._world.refuse(way.egress.name, way.receiver, flying, way.at)

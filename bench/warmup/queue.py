@@ -1,12 +1,13 @@
 """Queue: mail that waits for each receiver, and what an answer leads to; the same for all senders.
 
-Recipients that stand at the same point wait as one entry with a count: those never tried, and those that
-are tried again in the same minute. What an answer means and when it is tried again is said by the product
+Recipients that stand at the same point wait as one entry with a count: those never tried, and those that are
+to be tried again at about the same time, which is put off a little. What an answer means and when it is tried again is said by the product
 (mta.outcome) with the box's own retry schedule; who is due first goes first.
 """
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 import random
@@ -23,9 +24,17 @@ from mta.status import Status, TrafficClass
 from warmup.world import BEFORE_RCPT
 
 if TYPE_CHECKING:
+    from mta.outcome.classify import Verdict
     from warmup.figures import Figures, Receiver, Saying
 
 TENANT: Final = 1
+
+
+class _Recorder(Recorder):
+    """The answers of a world are few: each is judged once."""
+
+    def _verdict(self, result: RecipientResult, attempt: Attempt) -> Verdict:
+        return _judged(attempt.host, result)
 
 
 class Entry:
@@ -41,18 +50,21 @@ _Line = tuple[str, str]  # receiver, and the address that has to try again; "" =
 
 
 class Queue:
-    """Everything one sender has to send. `keeps`: a retry waits for the address that was answered."""
+    """Everything one sender has to send.
 
-    def __init__(self, figures: Figures, seed: int, *, keeps: bool) -> None:
+    `joins`: retries within so many ms are one; `keeps`: a retry waits for the address that was answered.
+    """
+
+    def __init__(self, figures: Figures, seed: int, *, joins: int, keeps: bool) -> None:
         dice, usual = random.Random(f"{seed}/retries"), QueueSettings()
         lifetime = figures.run.lifetime_days * clock.DAY
         waits = tuple(int(seconds * clock.SECOND) for seconds in usual.retry)
         schedule = RetrySchedule(
             waits=waits, jitter=usual.jitter, lifetime=lifetime, bulk_lifetime=lifetime
         )
-        self._recorder, self._keeps = Recorder(schedule, dice.random), keeps
+        self._recorder, self._keeps = _Recorder(schedule, dice.random), keeps
         self.message = message(figures.start)
-        self._tick = figures.run.tick_seconds * clock.SECOND
+        self._joins = joins
         self._ids = itertools.count(1)
         self._expiry = figures.start + lifetime
         self._heaps: dict[_Line, list[tuple[int, int, Entry]]] = {}
@@ -108,7 +120,8 @@ class Queue:
     def _push(self, receiver: Receiver, recipient: Recipient, count: int, *, alone: bool) -> None:
         """`alone`: it is known by its id."""
         line = (receiver.name, recipient.last_egress if self._keeps else "")
-        place = (line, recipient.due_at // self._tick, recipient.attempts, recipient.last_egress)
+        due = recipient.due_at if alone else -(-recipient.due_at // self._joins) * self._joins
+        place = (line, due, recipient.attempts, recipient.last_egress)
         joined = None if alone else self._joining.get(place)
         if joined is not None and joined.count:
             joined.count += count
@@ -116,8 +129,7 @@ class Queue:
         entry = Entry(recipient, count)
         if not alone:
             self._joining[place] = entry
-        heap = self._heaps.setdefault(line, [])
-        heapq.heappush(heap, (recipient.due_at, recipient.message_id, entry))
+        heapq.heappush(self._heaps.setdefault(line, []), (due, recipient.message_id, entry))
 
     def _new(self, receiver: Receiver, start: int) -> Recipient:
         return Recipient(
@@ -135,11 +147,8 @@ class Queue:
 
 def attempt_of(receiver: Receiver, egress: str, said: Saying, now: int) -> Attempt:
     """A transaction for one recipient that got this answer."""
-    reply = said.answer
-    verdict = classify(reply, phase=said.phase, provider=receiver.host)
-    result = RecipientResult(n=0, reply=reply, phase=said.phase, scope=verdict.scope)
     return Attempt(
-        results=(result,),
+        results=_result(receiver.host, said),
         host=receiver.host,
         address="192.0.2.25",
         egress=egress,
@@ -149,6 +158,18 @@ def attempt_of(receiver: Receiver, egress: str, said: Saying, now: int) -> Attem
         ended_at=now,
         rcpt_sent=int(said.phase not in BEFORE_RCPT),
     )
+
+
+@functools.cache
+def _result(host: str, said: Saying) -> tuple[RecipientResult]:
+    reply = said.answer
+    scope = classify(reply, phase=said.phase, provider=host).scope
+    return (RecipientResult(n=0, reply=reply, phase=said.phase, scope=scope),)
+
+
+@functools.cache
+def _judged(host: str, result: RecipientResult) -> Verdict:
+    return classify(result.reply, phase=result.phase, provider=host, sole_recipient=True)
 
 
 def message(start: int) -> Message:

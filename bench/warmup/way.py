@@ -47,12 +47,14 @@ class Way:
         self._end = 0  # of this step of the clock
         self._at = self._each = 0.0
         self.served_at = self.refused_at = 0
-        self.joined = 0  # milliseconds of quiet that this step of the clock stands for, too
+        self.joined = (
+            0  # milliseconds of quiet before a step of the clock: work may have been done then
+        )
 
     @property
     def at(self) -> int:
         """The moment that its work has come to."""
-        return int(self._at)
+        return max(int(self._at), self._end - self._tick)
 
     @property
     def flying(self) -> int:
@@ -63,7 +65,7 @@ class Way:
         """Follow what shaping says; returns it."""
         if now + self._tick != self._end:
             self._end = now + self._tick
-            self._at = max(self._at, now)
+            self._at = max(self._at, now - self.joined)
         name, zone = self.egress.name, self.lane.zone
         allowed = self._throttles.connections(name, zone)
         most = self._limits.connections
@@ -77,16 +79,20 @@ class Way:
         """How many may go before it has to be looked at again."""
         self.look(now)
         if self._at < self._end and self._is_slow:
-            self._at = max(self._at, self.lane.flow.sends_at(int(self._at)))
+            self._at = max(self._at, self.lane.flow.sends_at(self.at))
         if self._at >= self._end:
             return 0
-        return max(int(self._is_slow), int((self._end - self._at + self.joined) / self._each))
+        return max(int(self._is_slow), int((self._end - self._at) / self._each))
 
     def went(self, count: int) -> None:
         """So many were sent."""
         self._at += count * self._each
         if count and self._is_slow:
             self.lane.flow.sent(TENANT, int(self._at - self._each))
+
+    def catch_up(self, now: int) -> None:
+        """What is refused is refused now."""
+        self._at = max(self._at, now)
 
     def close(self) -> None:
         """Nothing more in this step of the clock."""

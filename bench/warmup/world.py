@@ -48,8 +48,8 @@ class Standing:
     minute: int = _NEVER
     tolerance: float = 0.0  # of today
     taken: int = 0  # today
-    taken_in_hour: int = 0
-    taken_in_minute: int = 0
+    taken_in_hour: float = 0.0
+    taken_in_minute: float = 0.0
     refused: int = 0  # today
     complaints: int = 0
     traps: int = 0
@@ -94,8 +94,8 @@ class World:
         if not heard:
             return Taken(0, ())
         here.taken += heard
-        here.taken_in_hour += heard
-        here.taken_in_minute += heard
+        here.taken_in_hour += heard * min(1.0, 60 / minutes)
+        here.taken_in_minute += heard / minutes
         self.rcpts[now // clock.DAY][address, receiver.name] += heard
         said = [(one, self._part(heard, one.share)) for one in self._figures.of_recipients]
         delivered = max(0, heard - sum(part for _, part in said))
@@ -129,7 +129,8 @@ class World:
         receiver, burst, day = here.receiver, self._figures.burst, here.tolerance
         room = min(
             day - here.taken,
-            max(burst.hour_least, day * receiver.hour) * max(1.0, minutes / 60) - here.taken_in_hour,
+            max(burst.hour_least, day * receiver.hour) * max(1.0, minutes / 60)
+            - here.taken_in_hour,
             max(burst.minute_least, day * receiver.minute) * minutes - here.taken_in_minute,
         )
         return max(0, int(room))
@@ -173,9 +174,9 @@ class World:
             here = Standing(receiver=receiver, name=address, used_to=0.0, trust=trust)
             self._standings[address, receiver.name] = here
         if (minute := now // clock.MINUTE) != here.minute:
-            here.minute, here.taken_in_minute = minute, 0
+            here.minute, here.taken_in_minute = minute, 0.0
             if (hour := now // clock.HOUR) != here.hour:
-                here.hour, here.taken_in_hour = hour, 0
+                here.hour, here.taken_in_hour = hour, 0.0
                 self._to_day(here, (hour - self._figures.trust.day_begins) // 24)
         return here
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -21,6 +20,7 @@ import msgspec
 
 from appliance.core.errors import ConfigError
 from appliance.core.shipped import FOLDER
+from appliance.core.toml_text import tables_of, text_of
 from mta.answer_text import searchable
 from mta.outcome.category import Category  # noqa: TC001 - msgspec reads annotations at run time
 from mta.reply import Reply
@@ -144,10 +144,7 @@ def _index(rules: tuple[Rule, ...]) -> dict[str, tuple[tuple[int, str], ...]]:
 
 def load_rules(path: Path) -> RuleBook:
     """Read a rules file. Raises ConfigError."""
-    try:
-        return parse_rules(path.read_text("utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the bounce rules cannot be read: {error}") from error
+    return parse_rules(text_of(path, "the bounce rules"), str(path))
 
 
 @functools.cache
@@ -158,10 +155,9 @@ def shipped_rules() -> RuleBook:
 
 def parse_rules(text: str, source: str) -> RuleBook:
     """Compile the rules of a file. Raises ConfigError naming line and rule."""
+    tables = tables_of(text, source)
     try:
-        file = msgspec.convert(tomllib.loads(text), _File)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{source}: not TOML: {error}") from error
+        file = msgspec.convert(tables, _File)
     except msgspec.ValidationError as error:
         raise ConfigError(_place(text, source, str(error)) + str(error)) from error
     rules: dict[str, Rule] = {}

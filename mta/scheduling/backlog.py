@@ -80,10 +80,15 @@ class Backlog:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def load(self, waiting: Iterable[Waiting]) -> None:
-        """Take over what the store found at start."""
+    def load(self, waiting: Iterable[Waiting], now: int) -> None:
+        """Take over what the store found at start; what is due already takes no turn of the clock."""
         for key, _, due_at in waiting:
-            self.note(key, due_at)
+            if due_at > now or key in self._keys:
+                self.note(key, due_at)
+            else:
+                state = self._state(key)
+                state.due_at = due_at
+                self._queue(state)
 
     def note(self, key: QueueKey, due_at: int) -> None:
         """Something waits at rest under `key` and is due at `due_at`."""

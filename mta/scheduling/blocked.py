@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from mta.spool.store import QueueKey
     from mta.transport.base import Site
 
 Place = tuple[str, ...]
@@ -35,6 +36,12 @@ class Blocked:
     why: str
 
 
-def full_lane(pool: str, site: Site) -> Blocked:
+def full_lane(pool: str, site: Site, key: QueueKey) -> Blocked:
     """The ready work of a site is as much as memory allows; it goes on as soon as some is sent."""
-    return Blocked((LANE, pool, site.key), 0, f"behind other mail that is ready for {site.name}")
+    place = lane_place(pool, site.key, key.tenant_id, key.traffic_class)
+    return Blocked(place, 0, f"behind other mail that is ready for {site.name}")
+
+
+def lane_place(pool: str, site_key: str, tenant_id: int, traffic_class: str) -> Place:
+    """Where mail of a tenant waits for the full lanes of a pool to a site."""
+    return (LANE, pool, site_key, str(tenant_id), str(traffic_class))

@@ -44,6 +44,9 @@ FRESH_SECONDS: Final = 5.0
 _REST: Final = 20
 """A live view is counted anew after 20 times as long as counting takes: at most 5 % of the work."""
 
+LOOK_UP_SECONDS: Final = 120.0
+"""For the receivers of all domains that were never looked up; after a restart these may be many."""
+
 WARM_SECONDS: Final = 60.0
 _WARM_REST: Final = 100
 """With nobody looking it is counted anew after 100 times as long: the next to ask gets an answer at once."""
@@ -154,16 +157,29 @@ class Census:
             self._begin(By.DOMAIN, kept)
 
     async def domains(self, *, site: str, provider: str) -> frozenset[str]:
-        """Domains of a site or provider for which mail waits."""
+        """Domains of a site or provider for which mail waits.
+
+        Those that were never looked up are, now: nothing that is meant is left out. Raises StoreError
+        when that takes too long; what was found by then is known to who asks again.
+        """
         found: set[str] = set()
-        async for tallies in self._slices(By.DOMAIN):
-            names = {tally[1] for tally in tallies}
-            found.update(name for name in names if self._is_at(name, site, provider))
+        sites = self._dispatcher.sites
+        try:
+            async with asyncio.timeout(LOOK_UP_SECONDS):
+                async for tallies in self._slices(By.DOMAIN):
+                    names = {tally[1] for tally in tallies}
+                    new = [name for name in names if sites.last_known(name) is None]
+                    await asyncio.gather(*map(sites.find, new))
+                    found.update(name for name in names if self._is_at(name, site, provider))
+        except TimeoutError as error:
+            raise StoreError(
+                "the receivers of so many domains could not be looked up at once: ask again, or by domain"
+            ) from error
         return frozenset(found)
 
     def provider_of(self, domain: str) -> str:
         """The provider of a domain, OTHER for one without a name; "" where its site was never known."""
-        site = self._dispatcher.site_last_known(domain)
+        site = self._dispatcher.sites.last_known(domain)
         if site is None:
             return ""
         return self._dispatcher.zone_of(site).provider.name or OTHER
@@ -215,7 +231,7 @@ class Census:
                 return lambda tally: names.get(tally[0], str(tally[0]))
 
     def _site_of(self, domain: str) -> str:
-        site = self._dispatcher.site_last_known(domain)
+        site = self._dispatcher.sites.last_known(domain)
         return site.name if site is not None else ""
 
     def _is_at(self, domain: str, site: str, provider: str) -> bool:

@@ -18,7 +18,7 @@ from appliance.core import clock
 from mta.message import Attempt
 from mta.outcome.record import plain, without_connection
 from mta.scheduling.backlog import Backlog, KeyState
-from mta.scheduling.blocked import LANE, PACE, WARMUP, ZONE, Blocked
+from mta.scheduling.blocked import PACE, WARMUP, ZONE, Blocked, lane_place
 from mta.scheduling.gate import (
     Leg,
     key_closed,
@@ -109,7 +109,7 @@ class Dispatcher:
         )
         self.sender: Sender | None = None  # set once by the wiring: they know each other
         self.results: Results | None = None
-        self._sites = Sites(router, self._found)
+        self.sites = Sites(router, self._found)
         self._passed_over: dict[QueueKey, str] = {}  # where a pause keeps some back, and its words
         self._news = asyncio.Event()
         self._draining = False
@@ -123,7 +123,7 @@ class Dispatcher:
         """
         count, after = 0, BEFORE_ALL
         while found := await self._shard.call(partial(_waiting, after)):
-            self.backlog.load(found)
+            self.backlog.load(found, clock.now_ms())
             self._news.set()
             count, after = count + sum(entry.recipients for entry in found), found[-1].key
         return count
@@ -177,7 +177,7 @@ class Dispatcher:
             self.rewind(key, now)
         shut = shut_places(self._directory(), now)
         self.reopen(lambda place: place not in shut)
-        self._sites.directory_changed(ipv6=self._directory().egress.has_ipv6)
+        self.sites.directory_changed(ipv6=self._directory().egress.has_ipv6)
         for lane in self.lanes:
             if lane.site.key != INBOUND_KEY and not self.planner.is_usable(lane.egress, now):
                 self._retire(lane)
@@ -328,11 +328,7 @@ class Dispatcher:
 
     def site_known(self, domain: str) -> Site | None:
         """The site of a domain, as far as it is known without asking anybody."""
-        return self._sites.known(domain)
-
-    def site_last_known(self, domain: str) -> Site | None:
-        """The site of a domain, as it was when its DNS was last asked."""
-        return self._sites.last_known(domain)
+        return self.sites.known(domain)
 
     def zone_of(self, site: Site) -> Zone:
         """What limits and throttles apply to."""
@@ -356,9 +352,9 @@ class Dispatcher:
     def route(self, parcel: Parcel, domain: str = "") -> None:
         """Put a parcel into a lane of its site, asking DNS first where that is not known."""
         domain = domain or parcel.destination
-        site = self._sites.known(domain)
+        site = self.sites.known(domain)
         if site is None:
-            self._sites.ask(domain, parcel)
+            self.sites.ask(domain, parcel)
         else:
             self._plan(parcel, site)
 
@@ -384,8 +380,7 @@ class Dispatcher:
 
     def keeps_back(self, parcel: Parcel, leg: Leg, now: int) -> bool:
         """Whether a pause covers this message; then it stays at rest until the pauses change."""
-        directory = self._directory()
-        pause = parcel_pause(directory, parcel, leg, now) if directory.pauses else None
+        pause = parcel_pause(self._directory(), parcel, leg, now)
         if pause is None:
             return False
         for key in {key_of(recipient) for recipient in parcel.recipients}:
@@ -438,6 +433,7 @@ class Dispatcher:
 
     def left(self, lane: Lane, parcel: Parcel) -> None:
         """A parcel left its lane, to be sent or not: nothing is promised for it any more."""
+        self._regulator.unreachable.unprobed(lane.egress.name, lane.site.key)
         if parcel.promised:
             self._regulator.ledger.withdraw(lane.egress.name, parcel.warms, parcel.promised)
             parcel.promised = 0
@@ -485,10 +481,10 @@ class Dispatcher:
 
     def lane_drained(self, lane: Lane) -> None:
         """A full lane has room again, or an empty one can be forgotten."""
-        if self.lanes.has_room_again(lane):
+        for tenant_id, kind in self.lanes.room_again(lane):
             now = clock.now_ms()
             for pool in ("", *self._directory().egress.pools):
-                self.backlog.open_place((LANE, pool, lane.site.key), now)
+                self.backlog.open_place(lane_place(pool, lane.site.key, tenant_id, kind), now)
             self._news.set()
         self.lanes.forget_empty(lane)
 

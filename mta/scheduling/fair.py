@@ -44,6 +44,10 @@ class _Turns(Generic[T]):
         self.push(item, tenant_id, self._weights.get(tenant_id, 1))
         self.items[tenant_id].rotate(1)
 
+    @property
+    def first(self) -> T:
+        return self.items[self._order[0]][0]
+
     def pop(self) -> T:
         tenant_id = self._order[0]
         if self._left <= 0:
@@ -95,6 +99,10 @@ class FairQueue(Generic[T]):
             for items in turns.items.values():
                 yield from items
 
+    def count(self, tenant_id: int, traffic_class: TrafficClass) -> int:
+        """How many items a tenant has in a class."""
+        return len(self._turns[traffic_class].items.get(tenant_id, ()))
+
     def push(self, item: T, tenant_id: int, traffic_class: TrafficClass, weight: int = 1) -> None:
         """Append behind the tenant's other items of the class."""
         self._turns[traffic_class].push(item, tenant_id, weight)
@@ -103,10 +111,22 @@ class FairQueue(Generic[T]):
         """Put back in front of the tenant's other items."""
         self._turns[traffic_class].push_first(item, tenant_id)
 
+    @property
+    def first(self) -> T | None:
+        """What `pop` would return."""
+        if self._is_urgent_turn:
+            return self._urgent.first
+        return self._bulk.first if self._bulk.size else None
+
+    @property
+    def _is_urgent_turn(self) -> bool:
+        urgent, bulk = self._urgent, self._bulk
+        return bool(urgent.size and (not bulk.size or self._streak < TRANSACTIONAL_SHARE))
+
     def pop(self) -> T | None:
         """The next item whose turn it is; None when nothing waits."""
         urgent, bulk = self._urgent, self._bulk
-        if urgent.size and (not bulk.size or self._streak < TRANSACTIONAL_SHARE):
+        if self._is_urgent_turn:
             self._streak = self._streak + 1 if bulk.size else 0
             return urgent.pop()
         self._streak = 0

@@ -7,8 +7,9 @@ receiver's answers have made of them, `share` the part of this process.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from appliance.core import clock
 from mta.shaping.pace import Pace
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from mta.shaping.throttles import Throttles
     from mta.transport.base import Site
 
+FIRST_REST: Final = clock.SECOND
+LONGEST_REST: Final = clock.MINUTE
+
 
 class Flow:
     """Mutable on purpose: asked before every message."""
@@ -29,6 +33,7 @@ class Flow:
         "_connection_pace",
         "_message_pace",
         "_rates",
+        "_rests",
         "_share",
         "_tenants",
         "_throttles",
@@ -51,6 +56,7 @@ class Flow:
             str, int
         ] = {}  # connections by site; what is demanded of TLS is all one
         self._throttles, self._share = throttles, share
+        self._rests: dict[str, tuple[int, int]] = {}  # by site: failures in a row, rests until
         self._message_pace, self._connection_pace = Pace(), Pace()
         self._rates: tuple[Rate | None, Rate | None] = (None, None)
         self._tenants: dict[int, tuple[Pace, Rate | None]] = {}
@@ -78,10 +84,24 @@ class Flow:
         allowed = self._throttles.connections(self.egress, self.zone)
         return bool(allowed) and self.connections > self._share.connections(allowed, now)
 
-    def connects_at(self, now: int) -> int:
-        """When a connection may be opened: `now` if at once."""
+    def connects_at(self, site: Site, now: int) -> int:
+        """When a connection to a site may be opened: `now` if at once."""
         self._follow(now)
-        return self._connection_pace.ready_at(now)
+        at = self._connection_pace.ready_at(now)
+        return max(at, self._rests[site.hosts_key][1]) if site.hosts_key in self._rests else at
+
+    def failed(self, site: Site, now: int) -> None:
+        """A task of ours crashed, or a connection was refused beside others: rest, longer each time."""
+        failures, until = self._rests.get(site.hosts_key, (0, 0))
+        if now < until:
+            return  # several that fail together are one failure
+        until = now + min(FIRST_REST << min(failures, 10), LONGEST_REST)
+        self._rests[site.hosts_key] = failures + 1, until
+
+    def worked(self, site: Site) -> None:
+        """A new connection was made, and a transaction took place over it."""
+        if self._rests:
+            self._rests.pop(site.hosts_key, None)
 
     def connected(self, site: Site, now: int) -> None:
         """A connection is being opened."""
@@ -119,7 +139,8 @@ class Flow:
         if self.lanes or self.connections:
             return False
         paces = (self._message_pace, self._connection_pace, *(p for p, _ in self._tenants.values()))
-        return not any(pace.owes(now) for pace in paces)
+        rests = any(until > now for _, until in self._rests.values())
+        return not (rests or any(pace.owes(now) for pace in paces))
 
     def _follow(self, now: int) -> None:
         """Take over what was configured or has been learned since."""

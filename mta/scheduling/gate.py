@@ -36,16 +36,16 @@ class Leg(NamedTuple):
 
 def key_pause(directory: Directory, key: QueueKey, now: int) -> Pause | None:
     """A pause that covers everything under a key."""
-    for pause in _in_force(directory, now):
-        if _of_key(pause, key) and not (_of_leg(pause) or _of_message(pause)):
+    for pause in _of_key(directory, key, now):
+        if not (_of_leg(pause) or _of_message(pause)):
             return pause
     return None
 
 
 def leg_pause(directory: Directory, key: QueueKey, leg: Leg, now: int) -> Pause | None:
     """A pause that covers everything under a key on its way from an egress to a site."""
-    for pause in _in_force(directory, now):
-        if not _of_message(pause) and _on_leg(pause, key, leg):
+    for pause in _of_key(directory, key, now):
+        if not _of_message(pause) and _on_leg(pause, leg):
             return pause
     return None
 
@@ -53,12 +53,12 @@ def leg_pause(directory: Directory, key: QueueKey, leg: Leg, now: int) -> Pause 
 def parcel_pause(directory: Directory, parcel: Parcel, leg: Leg, now: int) -> Pause | None:
     """A pause that covers this message on its way, though not all that waits with it."""
     message = parcel.message
-    for pause in _in_force(directory, now):
+    for pause in _of_key(directory, parcel.key, now):
         if (
             _of_message(pause)
             and pause.credential_id in (0, message.credential_id)
             and (not pause.tag or pause.tag in message.tags)
-            and _on_leg(pause, parcel.key, leg)
+            and _on_leg(pause, leg)
         ):
             return pause
     return None
@@ -128,18 +128,18 @@ def _in_force(directory: Directory, now: int) -> Iterator[Pause]:
     return (p for p in directory.pauses if not 0 < p.expires_at <= now)
 
 
-def _on_leg(pause: Pause, key: QueueKey, leg: Leg) -> bool:
-    """A pause calls receivers that have no name "other", and its site has no demand on TLS."""
+def _of_key(directory: Directory, key: QueueKey, now: int) -> Iterator[Pause]:
+    found = directory.pauses_of(key.tenant_id, key.domain) if directory.pauses else ()
+    return (p for p in found if not 0 < p.expires_at <= now)
+
+
+def _on_leg(pause: Pause, leg: Leg) -> bool:
+    """A pause calls receivers that have no name "other"."""
     return (
-        _of_key(pause, key)
-        and pause.site in ("", leg.site.partition("|")[0])
+        pause.site in ("", leg.site)
         and pause.provider in ("", leg.provider or OTHER)
         and pause.egress in ("", leg.egress)
     )
-
-
-def _of_key(pause: Pause, key: QueueKey) -> bool:
-    return pause.tenant_id in (0, key.tenant_id) and pause.domain in ("", key.domain)
 
 
 def _of_leg(pause: Pause) -> bool:

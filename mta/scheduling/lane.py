@@ -10,10 +10,10 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from appliance.core import clock
 from mta.message import ReturnPathMode
 from mta.scheduling.fair import FairQueue
 from mta.scheduling.parcel import MAX_RECIPIENTS
+from mta.status import TrafficClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,18 +25,18 @@ if TYPE_CHECKING:
     from mta.transport.base import Connection, Site
 
 LANE_LIMIT = 1000
-"""Parcels a lane holds at most; above that their keys are parked until it drains."""
+"""Parcels of a tenant and class that a lane holds at most; above that their keys are parked until it
+drains. Each has its own limit: behind the bulk mail of one there is always room for others."""
 
 LANE_LEAST = 20
-"""Parcels a lane may always hold."""
+"""Parcels of a tenant and class that a lane may always hold."""
+
+Whose = tuple[int, TrafficClass]
+"""Tenant and class."""
 
 LANE_SHARE = 4
 """A lane may hold a quarter of the room that is left: many slow sites never take all of it
 (dynamic thresholds for shared buffers: Choudhury & Hahne, 1998)."""
-
-
-FIRST_REST = clock.SECOND
-LONGEST_REST = clock.MINUTE
 
 
 @dataclass(slots=True, eq=False)
@@ -61,10 +61,8 @@ class Lane:
         self._idle: list[asyncio.Future[bool]] = []
         self.connections = 0  # open or opening
         self.hands: set[Hand] = set()
-        self.opens_at = 0  # no further connection before
-        self._failures = 0  # in a row
         self.is_retired = False  # its egress is not what it was: it takes and gives nothing more
-        self.keeps_back = False  # keys wait until this lane has room
+        self.keeps_back: set[Whose] = set()  # they wait until this lane has room for them
         self.timer: asyncio.TimerHandle | None = None  # when it may go on
         self.last_words = ""  # what the receiver said last, where that was not yes
 
@@ -76,24 +74,15 @@ class Lane:
         """What limits and throttles apply to."""
         return self.flow.zone
 
-    def is_full(self, room: int) -> bool:
-        """Whether no more should be put in, when so many recipients have room in memory."""
-        held = len(self._queue)
+    def is_full(self, room: int, whose: Whose) -> bool:
+        """Whether they should put in no more, when so many recipients have room in memory."""
+        held = self._queue.count(*whose)
         return held >= LANE_LEAST and held >= min(LANE_LIMIT, room // LANE_SHARE)
 
     @property
     def is_live(self) -> bool:
         """Whether any connection has been made and stands."""
         return any(hand.connection is not None for hand in self.hands)
-
-    def failed(self, now: int) -> None:
-        """A task crashed, or a connection was refused beside others: rest, longer each time."""
-        self.opens_at = now + min(FIRST_REST << min(self._failures, 10), LONGEST_REST)
-        self._failures += 1
-
-    def worked(self) -> None:
-        """A transaction took place."""
-        self.opens_at = self._failures = 0
 
     @property
     def idles(self) -> int:
@@ -141,6 +130,15 @@ class Lane:
                 waiter.set_result(False)
                 return True
         return False
+
+    @property
+    def next_for(self) -> tuple[int, TrafficClass, int]:
+        """Whose turn it is here: tenant, class and the tenant's share."""
+        parcel = self._queue.first
+        if parcel is None:
+            return 0, TrafficClass.BULK, 1
+        message = parcel.message
+        return message.tenant_id, message.traffic_class, self._weight_of(message.tenant_id)
 
     def pop(self) -> Parcel | None:
         """The next parcel, by class and tenant."""

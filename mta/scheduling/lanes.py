@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 from appliance.core import clock
 from mta.scheduling.lane import LANE_LEAST, Lane
+from mta.status import TrafficClass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mta.message import Egress
+    from mta.scheduling.lane import Whose
     from mta.scheduling.regulator import Regulator
     from mta.scheduling.window import Window
+    from mta.spool.store import QueueKey
     from mta.transport.base import Site
 
 
@@ -41,20 +44,23 @@ class Lanes:
         lane.site = site  # a lane with work lives on: new connections need the newest DNS and TLSA
         return lane
 
-    def is_full(self, egress: str, site_key: str) -> bool:
+    def is_full(self, egress: str, site_key: str, key: QueueKey) -> bool:
         """Whether a lane takes no more; it will say when it does again."""
         lane = self._lanes.get((egress, site_key))
-        if lane is None or len(lane) < LANE_LEAST or not lane.is_full(self._window.room):
+        if lane is None or len(lane) < LANE_LEAST:
             return False
-        lane.keeps_back = True
+        whose = key.tenant_id, TrafficClass(key.traffic_class)
+        if not lane.is_full(self._window.room, whose):
+            return False
+        lane.keeps_back.add(whose)
         return True
 
-    def has_room_again(self, lane: Lane) -> bool:
-        """Whether a lane that kept mail back need not any more; said once."""
-        if not lane.keeps_back or lane.is_full(self._window.room // 2):
-            return False
-        lane.keeps_back = False
-        return True
+    def room_again(self, lane: Lane) -> list[Whose]:
+        """Whose mail a lane kept back and need not any more; said once."""
+        room = self._window.room // 2
+        found = [whose for whose in lane.keeps_back if not lane.is_full(room, whose)]
+        lane.keeps_back.difference_update(found)
+        return found
 
     def forget_empty(self, lane: Lane) -> None:
         """Let a lane go that has neither work nor connections."""

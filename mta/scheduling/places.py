@@ -11,10 +11,12 @@ import contextlib
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock
+from mta.scheduling.line import Line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mta.scheduling.flow import Flow
     from mta.scheduling.lane import Lane
     from mta.scheduling.share import Share
 
@@ -34,9 +36,7 @@ class Places:
     ) -> None:
         self._most, self._share, self._kick, self._rouse = most, share, kick, rouse
         self.taken = 0
-        self._hungry: dict[
-            Lane, Callable[[Lane], bool]
-        ] = {}  # lanes that wait for a place, in order
+        self._line = Line()  # lanes that wait for a place
         self._idlers: dict[Lane, None] = {}  # lanes with a connection that waits for work
 
     def take(self, lane: Lane) -> bool:
@@ -46,7 +46,7 @@ class Places:
             return False
         flow = lane.flow
         turn = flow.sends_at(now)
-        at = max(flow.connects_at(now), turn - PATIENCE, lane.opens_at)
+        at = max(flow.connects_at(lane.site, now), turn - PATIENCE)
         if at > now:
             self.later(lane, at, now)
             return False
@@ -78,12 +78,17 @@ class Places:
 
     def hand_on(self, lane: Lane) -> None:
         """Let those have the place who waited for it."""
-        self._feed(self._hungry)
+        self._feed_line()
         self._feed(lane.flow.hungry)
 
     def wanted_by_others(self, lane: Lane) -> bool:
         """Whether another lane waits for the place that a connection of this one has."""
-        return bool(self._hungry or lane.flow.hungry)
+        return bool(self._line or lane.flow.hungry)
+
+    @property
+    def wanted_urgently(self) -> bool:
+        """Whether no place is left for a lane with urgent mail."""
+        return self._line.urgent > 0
 
     def later(self, lane: Lane, at: int, now: int) -> None:
         """Look at the lane again at a time."""
@@ -109,28 +114,38 @@ class Places:
         if not lane.flow.room_at_site(lane.site, now):
             if not lane.connections:  # another process's turn, or another lane's to the same hosts
                 self.later(lane, self._share.next_turn(now), now)
-                self._starve(lane, lane.flow.hungry)
+                self._starve(lane)
             return False
         if not lane.flow.room_in_zone(now):
             if not lane.flow.connections:
                 self.later(lane, self._share.next_turn(now), now)
-            self._starve(lane, lane.flow.hungry)
+            self._starve(lane)
             return False
         if self.taken >= self._most:
-            self._starve(lane, self._hungry)
+            self._line.join(lane)
+            self._dismiss(None)
             return False
         return True
 
-    def _starve(self, lane: Lane, hungry: dict[Lane, Callable[[Lane], bool]]) -> None:
-        """Let the lane wait, and a connection without work give its place up."""
-        hungry.setdefault(lane, self._kick)
+    def _starve(self, lane: Lane) -> None:
+        """Let the lane wait for others of its flow."""
+        lane.flow.hungry.setdefault(lane, self._kick)
+        self._dismiss(lane.flow)
+
+    def _dismiss(self, flow: Flow | None) -> None:
+        """Let a connection without work, of the flow if one is named, give its place up."""
         for other in list(self._idlers):
-            if hungry is self._hungry or other.flow is lane.flow:
+            if flow is None or other.flow is flow:
                 dismissed = other.dismiss_idle()
                 if not other.idles:
                     del self._idlers[other]
                 if dismissed:
                     return
+
+    def _feed_line(self) -> None:
+        while (lane := self._line.pop()) is not None:
+            if not self._kick(lane) and lane in self._line:
+                return  # it still finds no place: nor would those behind it
 
     @staticmethod
     def _feed(hungry: dict[Lane, Callable[[Lane], bool]]) -> None:

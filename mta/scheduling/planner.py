@@ -104,7 +104,7 @@ class Planner:
         throttles: Throttles,
         ledger: Ledger,
         unreachable: Unreachable,
-        lane_is_full: Callable[[str, str], bool],
+        lane_is_full: Callable[[str, str, QueueKey], bool],
     ) -> None:
         self._directory, self._throttles, self._ledger = directory, throttles, ledger
         self._unreachable, self._lane_is_full = unreachable, lane_is_full
@@ -226,7 +226,7 @@ class Planner:
                 is_plain
                 and stand.families & found.families
                 and throttled(stand.name, zone, key.tenant_id, key.domain, now) is None
-                and not is_full(stand.name, site.key)
+                and not is_full(stand.name, site.key, key)
             ):
                 warm.append(stand.free)
                 continue
@@ -264,7 +264,7 @@ class Planner:
             wait, kind = self._unreachable.wait(name, site, now), SITE
         if wait is not None:
             found.waits.append((wait, kind, name))
-        elif self._lane_is_full(name, site.key):
+        elif self._lane_is_full(name, site.key, key):
             found.full = True
         else:
             return self._room(stand, key, site, zone, now, found)
@@ -298,7 +298,7 @@ class Planner:
         """What is waited for; addresses that reach no host go all the same: the transport says why."""
         pool = ranks[0].name
         if found.full:
-            return full_lane(pool, site)
+            return full_lane(pool, site, key)
         if found.waits:
             return self._wait(pool, key, site, zone, now, found)
         if found.paused is not None:

@@ -20,6 +20,7 @@ from mta.message import Attempt, Envelope, EnvelopeRecipient, ReturnPathMode
 from mta.outcome.record import plain, without_connection
 from mta.reply import Reply
 from mta.scheduling.blocked import PACE, SITE, Blocked
+from mta.scheduling.concurrency import Concurrency
 from mta.scheduling.gate import Leg, key_closed, leg_pause
 from mta.scheduling.lane import Hand
 from mta.scheduling.parcel import key_of
@@ -92,6 +93,7 @@ class Sender:
         self._limits = limits
         self._regulator, self._ledger = regulator, regulator.ledger
         self._places = Places(limits.max_connections, regulator.share, self.kick, self.rouse)
+        self._at_once = Concurrency(limits.max_connections)
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = False
 
@@ -108,7 +110,7 @@ class Sender:
             return False
         if self._directory().kill_switch is not None:
             return False
-        if lane.wake_idle():
+        if self._at_once.waits(lane) or lane.wake_idle():
             return True
         if not self._places.take(lane):
             return False
@@ -164,17 +166,36 @@ class Sender:
         while not (self._draining or lane.is_retired) and await self._in_step(lane):
             if self._is_over(lane, hand):
                 break
-            goes = self._next(lane, hand)
-            self._places.turned(lane)
-            if goes:
-                await self._deliver(lane, hand)
-                hand.parcel = None
+            goes = await self._take_turn(lane, hand)
             if hand.connection is None or not hand.connection.usable:
                 break  # a lane that always has work starves no other
+            if self._places.wanted_urgently:
+                break
             if goes or (not self._places.wanted_by_others(lane) and await self._idle(lane)):
                 continue
             break
         return True
+
+    async def _take_turn(self, lane: Lane, hand: Hand) -> bool:
+        """Send one parcel, as soon as the process has room for one more; False when there is none."""
+        if not len(lane):
+            self._places.turned(lane)
+            return False
+        waited = await self._at_once.enter(lane)
+        try:
+            now = clock.now_ms()
+            if lane.flow.sends_at(now) > now:
+                return True  # others of the flow had their turn first
+            goes = self._next(lane, hand)
+            self._places.turned(lane)
+            if waited:
+                self.kick(lane)  # for the next one, which nobody has lined up for
+            if goes:
+                await self._deliver(lane, hand)
+                hand.parcel = None
+            return goes
+        finally:
+            self._at_once.leave()
 
     def _is_over(self, lane: Lane, hand: Hand) -> bool:
         """Whether the connection was closed while it waited, or fewer are allowed by now."""
@@ -185,7 +206,8 @@ class Sender:
     async def _crashed(self, lane: Lane, hand: Hand) -> None:
         """A mistake of ours: the parcel waits as after any temporary failure, the lane a while."""
         now, parcel = clock.now_ms(), hand.parcel
-        lane.failed(now)
+        lane.flow.failed(lane.site, now)
+        self._regulator.unreachable.unprobed(lane.egress.name, lane.site.key)
         if parcel is None:
             return
 
@@ -308,15 +330,16 @@ class Sender:
             return
         connection = hand.connection or await self._open(lane, parcel)
         hand.connection = connection
-        # What holds now, not when it was planned: a warmup may have begun since.
-        parcel.warms = self._dispatcher.planner.warms(lane.egress.name, lane.site, lane.zone)
         if connection is None:
             return
-        reservation = await self._reserve(lane, parcel) if parcel.warms else None
-        if parcel.warms and reservation is None:
+        # What holds now, not when it was planned: a warmup may have begun since.
+        warms = self._dispatcher.planner.warms(lane.egress.name, lane.site, lane.zone)
+        reservation = await self._reserve(lane, parcel, warms) if warms else None
+        if warms and reservation is None:
             return
         attempt = await connection.send(self._envelope(parcel, content))
-        lane.worked()
+        if not kept:
+            lane.flow.worked(lane.site)
         if reservation is not None:
             unsent = reservation.count - attempt.rcpt_sent
             self._ledger.give_back(reservation, unsent, clock.now_ms())
@@ -326,13 +349,13 @@ class Sender:
         else:
             await self._results.record(parcel, attempt, content, lane)
 
-    async def _reserve(self, lane: Lane, parcel: Parcel) -> Reservation | None:
+    async def _reserve(self, lane: Lane, parcel: Parcel, warms: str) -> Reservation | None:
         """A part of today's budget for those who are sent to now; None when none of it is left."""
         now, wanted = clock.now_ms(), len(parcel.recipients)
         egress, key = lane.egress.name, parcel.key
         traffic_class = parcel.message.traffic_class
         try:
-            found = await self._ledger.reserve(egress, parcel.warms, traffic_class, wanted, now)
+            found = await self._ledger.reserve(egress, warms, traffic_class, wanted, now)
         except StoreError as error:
             log.warning("the warmup budget of %s cannot be read: %s", egress, error)
             self._to_rest(parcel, now + STORE_PAUSE)
@@ -350,6 +373,7 @@ class Sender:
 
     async def _open(self, lane: Lane, parcel: Parcel) -> Connection | None:
         started = clock.now_ms()
+        self._regulator.unreachable.probe(lane.egress.name, lane.site.key, started)
         limits = lane.zone.provider.limits
         try:
             connection = await self._transport.open(
@@ -369,7 +393,7 @@ class Sender:
         """Nobody answers: the others in the lane go another way or wait, unless a connection lives."""
         now, is_live = clock.now_ms(), lane.is_live
         if is_live:
-            lane.failed(now)  # the receiver has enough of them: the others go on
+            lane.flow.failed(lane.site, now)  # the receiver has enough of them: the others go on
         else:
             words = failure.reply.line()
             self._regulator.unreachable.failed(lane.egress.name, lane.site, words, now)

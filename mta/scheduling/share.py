@@ -2,7 +2,8 @@
 
 Connections are divided evenly; where there are fewer than processes, the processes take turns, so that
 no shard is left without. Rates are divided by the number of processes. A process without mail for a
-receiver leaves its part unused: the limits of receivers are never passed, at the price of some speed.
+receiver leaves its part unused: the limits of receivers are not passed, at the price of some speed; only a
+transaction that is under way when a turn ends is finished beside the next process's first.
 """
 
 from __future__ import annotations

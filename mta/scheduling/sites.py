@@ -47,6 +47,15 @@ class Sites:
         """The same, however old: what people see is not forgotten with its DNS record."""
         return self._sites.get(domain)
 
+    async def find(self, domain: str) -> Site | None:
+        """The site of a domain, asked for only where it was never known; None where there is no way."""
+        site = self.last_known(domain)
+        if site is None:
+            found = await tasks.guard(self._look_up(domain), name=f"route {domain}") or _NO_ROUTE
+            self._remember(domain, found)
+            site = self.last_known(domain)
+        return site
+
     def ask(self, domain: str, parcel: Parcel) -> None:
         """Find the site out; `answer` is told."""
         waiting = self._asking.get(domain)
@@ -66,11 +75,15 @@ class Sites:
         started = clock.now_ms()
         found = await tasks.guard(self._look_up(domain), name=f"route {domain}") or _NO_ROUTE
         parcels = self._asking.pop(domain)
-        if not isinstance(found, RouteError):
-            if len(self._sites) >= KEPT:
-                self._sites.clear()
-            self._sites[domain] = found
+        self._remember(domain, found)
         await self._answer(parcels, found, started)
+
+    def _remember(self, domain: str, found: Site | RouteError) -> None:
+        if isinstance(found, RouteError):
+            return
+        if len(self._sites) >= KEPT:
+            self._sites.clear()
+        self._sites[domain] = found
 
     async def _look_up(self, domain: str) -> Site | RouteError:
         try:

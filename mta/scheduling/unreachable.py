@@ -87,6 +87,10 @@ class Unreachable:
         if closed is not None:
             closed.probed_at = now
 
+    def unprobed(self, egress: str, site_key: str) -> None:
+        """It did not go after all: the next one may."""
+        self.probe(egress, site_key, 0)
+
     def _words(self, site: Site, closed: _Closed) -> str:
         host = site.hosts[0].name if site.hosts else site.key
         since = clock.iso(closed.since)[:16].replace("T", " ")

@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import functools
 import re
-import tomllib
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
 from appliance.core.errors import ConfigError
 from appliance.core.settings_lines import line_of, lines_of
 from appliance.core.shipped import FOLDER
+from appliance.core.toml_text import tables_of, text_of
 from mta.shaping import compiled
 from mta.shaping.matching import ShapingBook, faults
 from mta.shaping.written import FORMS, Entry, File, Named, Section, decode
@@ -31,10 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["SHIPPED", "ShapingBook", "faults", "load_book", "parse_book", "shipped_book"]
 
 SHIPPED: Final = FOLDER / "shaping.toml"
-MAX_FILE: Final = 1 << 20
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")
 _RESERVED: Final = frozenset({"default", "other", "inbound", "smarthost"})  # other zones' keys
-_TOML_PLACE: Final = re.compile(r"\s*\(at (?:line (\d+), column \d+|end of document)\)$")
 _STEP: Final = re.compile(r"\[(\d+)\]|\.(\w+)")
 _UNKNOWN: Final = re.compile(r"unknown field `(.*)`")
 
@@ -43,15 +41,7 @@ T = TypeVar("T")
 
 def load_book(path: Path) -> ShapingBook:
     """Read a shaping file. Raises ConfigError."""
-    try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_FILE + 1)
-        text = raw.decode().replace("\r\n", "\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the shaping rules cannot be read: {error}") from error
-    if len(raw) > MAX_FILE:
-        raise ConfigError(f"{path}: has over {MAX_FILE} octets: this is no shaping file")
-    return parse_book(text, str(path))
+    return parse_book(text_of(path, "the shaping rules"), str(path))
 
 
 @functools.cache
@@ -75,7 +65,7 @@ class _Reading:
 
     def book(self) -> ShapingBook:
         """All of it, or all that is wrong."""
-        tables = self._tables()
+        tables = tables_of(self._text, self._source)
         self._lines = lines_of(self._text)
         file = self._converted(tables, File, (), "the file")
         default = (
@@ -88,15 +78,6 @@ class _Reading:
         if self._errors:
             raise ConfigError("\n".join(self._errors))
         return ShapingBook(providers=providers, rules=rules, source=self._source)
-
-    def _tables(self) -> dict[str, Any]:
-        try:
-            return tomllib.loads(self._text)
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            found = _TOML_PLACE.search(str(error))
-            line = (found and found[1]) or max(1, len(self._text.splitlines()))
-            words = _TOML_PLACE.sub("", str(error))
-            raise ConfigError(f"{self._source}:{line}: this is not TOML: {words}") from error
 
     def _providers(self, file: File) -> dict[str, Provider]:
         found: dict[str, Provider] = {}

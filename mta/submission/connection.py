@@ -305,7 +305,8 @@ class Connection(asyncio.Protocol):
         """The next line without its CRLF, None when it has not all come; raises Refused (521)."""
         buffer = self._input
         end = buffer.find(b"\n")
-        if end < 0 and len(buffer) <= limit and b"\r" not in buffer[:-1] and b"\0" not in buffer:
+        size = len(buffer) - buffer.endswith(b"\r")  # whose LF may still be on its way
+        if end < 0 and size <= limit and b"\r" not in buffer[:-1] and b"\0" not in buffer:
             return None
         if end < 0 or end > limit + 1:
             if max(end, len(buffer)) > limit:

@@ -6,7 +6,9 @@
 DANE-EE: the leaf matches; its names and dates mean nothing (RFC 7672 section 3.1.1). DANE-TA: a
 certificate above the leaf matches, and from there down all must be valid as `cryptography` checks it:
 signatures, dates, authorities that may sign, and the name of the host in the leaf. That verifier knows
-RSA from 2048 bits and NIST's curves; a chain with anything else is not trusted, and its mail waits.
+RSA from 2048 bits and NIST's curves; a chain with anything else is not trusted, and its mail waits. The
+recipient's domain in the leaf, which section 3.2.2 lets stand for the host's name, does not count: a
+connection is shared by all domains of a site, and the owner of one would speak for the others' host.
 
 Python's ssl has no DANE. It hands out the chain as it came (tls_policy.py), so nothing here needs a
 second TLS library beside the one that asyncio speaks through.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mta.message import Egress
     from mta.shaping.model import Limits
     from mta.transport.base import Connection, Site, Transport
-    from mta.transport.tls_policy import TlsTools
+    from mta.transport.tls_policy import Seen, TlsTools
 
 
 class SmarthostTransport:
@@ -41,9 +41,11 @@ class SmarthostTransport:
         *,
         hosts: HostMemory | None = None,
         context: ssl.SSLContext | None = None,
+        seen: Seen | None = None,
     ) -> None:
         """`context` replaces the machine's trusted authorities (laboratory)."""
         smarthost = delivery.smarthost
+        self._approach = Approach(seen) if seen is not None else Approach()
         self._opener = Opener(delivery, hosts or HostMemory())
         self._tls = TlsMode(smarthost.tls)
         is_strict = self._tls in (TlsMode.REQUIRED, TlsMode.IMPLICIT)
@@ -75,7 +77,7 @@ class SmarthostTransport:
             judge=lambda _: self._trust,
         )
         try:
-            return await self._opener.open(egress, named, pattern, Approach(), limits)
+            return await self._opener.open(egress, named, pattern, self._approach, limits)
         except ConnectFailed as failed:
             raise _temporary(failed) from failed
 
@@ -100,7 +102,8 @@ def transport_for(delivery: Delivery, tls: TlsTools | None = None) -> Transport:
     direct = DirectTransport(delivery, hosts=hosts, tls=tls)
     if not delivery.smarthost.host:
         return direct
-    return BySite(direct, SmarthostTransport(delivery, hosts=hosts))
+    seen = tls.seen if tls is not None else None
+    return BySite(direct, SmarthostTransport(delivery, hosts=hosts, seen=seen))
 
 
 def _temporary(failed: ConnectFailed) -> ConnectFailed:

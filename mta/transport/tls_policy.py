@@ -12,6 +12,7 @@ TLS is known to be broken. A policy in testing is tried first and then forgotten
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, assert_never
@@ -27,11 +28,11 @@ from mta.transport.tls_results import AppliedPolicy, Failure, PolicyType, TlsRes
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable
 
     from mta.transport.base import MxHost, Site
     from mta.transport.smtp_conversation import Conversation, OpenFailed, Target
 
+Seen = Callable[[str, str], None]
 _NO_OFFER: Final = "STARTTLS is not offered, or was refused"
 
 
@@ -99,7 +100,13 @@ def _at_last(host: MxHost, demand: TlsDemand, need: TlsNeed, *, may_offer: bool)
 
 
 class Approach:
-    """To the one host that somebody configured: as the target says, opportunism gives way."""
+    """To the one host that somebody configured: as the target says, opportunism gives way.
+
+    `seen` is told of each connection: "opened" or "failed"; the version of TLS, "none", "failed" or "".
+    """
+
+    def __init__(self, seen: Seen = lambda _connection, _tls: None) -> None:
+        self._seen = seen
 
     def targets(self, target: Target) -> tuple[Target, ...]:
         """What to try with this address."""
@@ -109,10 +116,12 @@ class Approach:
 
     def opened(self, tried: tuple[Target, ...], conversation: Conversation) -> Conversation:
         """The last of what was tried worked; the conversation, and how long it may be kept."""
+        self._seen("opened", conversation.tls.partition(" ")[0] or "none")
         return conversation
 
     def failed(self, tried: tuple[Target, ...], failed: OpenFailed) -> None:
         """The last of what was tried did not."""
+        self._seen("failed", "failed" if failed.failure is not None else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,14 +134,14 @@ class TlsTools:
     lenient: ssl.SSLContext = field(default_factory=lenient_context)
     authorities: ssl.SSLContext = field(default_factory=strict_context)
     now: Callable[[], int] = clock.now_ms
-    seen: Callable[[str, str], None] = lambda _connection, _tls: None
-    """Told of each connection: "opened" or "failed"; the version of TLS, "none", "failed" or ""."""
+    seen: Seen = lambda _connection, _tls: None
 
 
 class ByPolicy(Approach):
     """To the MX hosts of a site, for mail to `domain`."""
 
     def __init__(self, tools: TlsTools, site: Site, need: TlsNeed, domain: str) -> None:
+        super().__init__(tools.seen)
         self._tools, self._demand, self._need = tools, site.tls, need
         self._hosts = {host.name: host for host in site.hosts}
         self._domain = domain
@@ -159,8 +168,8 @@ class ByPolicy(Approach):
 
     def opened(self, tried: tuple[Target, ...], conversation: Conversation) -> Conversation:
         """Forget or remember that the host's TLS is broken; count the session."""
+        super().opened(tried, conversation)
         target, memory = tried[-1], self._tools.memory
-        self._tools.seen("opened", conversation.tls.partition(" ")[0] or "none")
         if conversation.tls:
             memory.worked(target.host, target.address)
         elif len(tried) > 1 and tried[-2].tls is TlsMode.OPPORTUNISTIC:
@@ -184,7 +193,7 @@ class ByPolicy(Approach):
 
     def failed(self, tried: tuple[Target, ...], failed: OpenFailed) -> None:
         """Count the session where TLS was the reason."""
-        self._tools.seen("failed", "failed" if failed.failure is not None else "")
+        super().failed(tried, failed)
         policy = self._policy(tried[-1])
         if len(tried) == 1 and failed.failure is not None and policy is not None:
             self._count(policy, tried[-1], failed.source, failed.failure, failed.reply.text)

@@ -12,7 +12,6 @@ file is changed or removed, nor differ between nodes whose files differ.
 from __future__ import annotations
 
 import re
-import tomllib
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Final, Literal
@@ -22,6 +21,7 @@ import msgspec
 from appliance.core.errors import ConfigError, UsageError
 from appliance.core.settings_lines import line_of, lines_of
 from appliance.core.shipped import FOLDER
+from appliance.core.toml_text import tables_of, text_of
 from mta.warmup.model import OTHER
 
 if TYPE_CHECKING:
@@ -142,19 +142,16 @@ def load_schedules(folders: Iterable[Path]) -> dict[str, Schedule]:
 
 def load_schedule(path: Path) -> Schedule:
     """Read one file; its name is the schedule's. Raises ConfigError."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: the schedule cannot be read: {error}") from error
-    return parse_schedule(path.stem, text, str(path))
+    return parse_schedule(path.stem, text_of(path, "the schedule"), str(path))
 
 
 def parse_schedule(name: str, text: str, source: str) -> Schedule:
     """Check a schedule. Raises ConfigError naming the line."""
     if not re.match(_NAME, name):
         raise ConfigError(f"{source}: name the file with small letters, digits and hyphens")
+    tables = tables_of(text, source)
     try:
-        file = msgspec.convert(tomllib.loads(text), _File)
+        file = msgspec.convert(tables, _File)
         _check(file)
     except _FaultError as fault:
         raise _wrong(source, text, fault.path, str(fault)) from fault
@@ -162,8 +159,6 @@ def parse_schedule(name: str, text: str, source: str) -> Schedule:
         words, _, place = str(error).partition(" - at `$")
         path = tuple(int(index) if index else key for index, key in _STEP.findall(place))
         raise _wrong(source, text, path, words) from error
-    except ValueError as error:  # a syntax error, or a number of more than 4300 digits
-        raise ConfigError(f"{source}: not TOML: {error}") from error
     return _schedule(name, file)
 
 

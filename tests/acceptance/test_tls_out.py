@@ -128,7 +128,7 @@ async def test_what_receivers_demand_is_kept_to_and_what_became_of_it_is_told(
         async def delivered() -> bool:
             return all(world.receivers[name].count for name in got)
 
-        await until(delivered, seconds=30)
+        await until(delivered, seconds=60)
         tls = {name: await attempts(box, ids[name], "delivered") for name in got}
         assert tls["kept"] == ["TLSv1.3 TLS_AES_256_GCM_SHA384 (dane-ee verified)"]
         assert tls["broken"] == tls["picky"] == [""]
@@ -158,7 +158,7 @@ async def attempts(box: RunningBox, message_id: str, kind: str) -> list[str]:
         told[:] = [event["tls"] for event in story["events"] if event["kind"] == kind]
         return bool(told)
 
-    await until(is_told, seconds=20)
+    await until(is_told, seconds=60)
     return told
 
 
@@ -173,7 +173,7 @@ async def report_comes_once(box: RunningBox, world: World) -> None:
             ]
         )
     await kill_the_worker(box)  # the next one looks at the days that are over
-    await until(lambda: mx.messages, seconds=30)
+    await until(lambda: mx.messages, seconds=60)
     (report,) = mx.messages
     assert report.mail_from == ""
     assert report.is_tls
@@ -189,7 +189,7 @@ async def report_comes_once(box: RunningBox, world: World) -> None:
     assert list(policy["summary"].values()) == [7, 2]
 
     await kill_the_worker(box)
-    await until(lambda: is_done(box), seconds=30)
+    await until(lambda: is_done(box), seconds=60)
     assert len(mx.messages) == 1
 
 
@@ -200,7 +200,7 @@ async def kill_the_worker(box: RunningBox) -> None:
     async def again() -> bool:
         return box.pids().get("worker", old) != old and await box.healthy()
 
-    await until(again, seconds=30)
+    await until(again, seconds=60)
 
 
 async def is_done(box: RunningBox) -> bool:

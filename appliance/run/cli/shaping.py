@@ -113,7 +113,7 @@ def _explained(found: dict[str, Any], names: dict[int, str], now: int) -> Iterat
     rows = [_row(egress) for egress in found["egresses"]]
     yield Table(("EGRESS", "ADDRESS", "STATE", "OPEN", "RATE", "WARMUP TODAY"), rows, empty="")
     for egress in found["egresses"]:
-        yield from _told(egress, names, now)
+        yield from _told(egress, found["zone"], names, now)
 
 
 def _row(egress: dict[str, Any]) -> tuple[str, ...]:
@@ -132,7 +132,7 @@ def _row(egress: dict[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _told(egress: dict[str, Any], names: dict[int, str], now: int) -> Iterator[str]:
+def _told(egress: dict[str, Any], zone: str, names: dict[int, str], now: int) -> Iterator[str]:
     """The story of one address there, the newest first."""
     if egress["why"]:
         yield f"{egress['name']} is {egress['state']}: {egress['why']}"
@@ -142,9 +142,20 @@ def _told(egress: dict[str, Any], names: dict[int, str], now: int) -> Iterator[s
         tenant = names.get(one["tenant_id"], str(one["tenant_id"])) if one["tenant_id"] else ""
         whose = f", tenant {tenant}" if tenant else ""
         whose += f", domain {one['domain']}" if one["domain"] else ""
-        normal = f"; normal again {ahead(one['normal'], now)}" if one["normal"] else ""
-        yield f"{egress['name']}{whose} is {one['state']}: {one['why']}{normal}"
-        yield from (f"  {when(at)} ({ago(at, now)}): {words}" for at, words in one["history"])
+        yield f"{egress['name']}{whose} is {one['state']}: {one['why']}"
+        yield from (
+            f"  {when(h['at'])} ({ago(h['at'], now)}): {h['words']}" for h in one["history"]
+        )
+        if one["in_force"]:
+            yield f"  faster {ahead(one['next_at'], now)}, as configured {ahead(one['normal_at'], now)}"
+            yield f"  at once: pillarbox shaping lift {egress['name']} {zone}{_options(one, tenant)}"
+
+
+def _options(throttle: dict[str, Any], tenant: str) -> str:
+    """What else `lift` must be told."""
+    whose = f" --tenant {tenant}" if tenant else ""
+    whose += f" --domain {throttle['domain']}" if throttle["domain"] else ""
+    return f"{whose} --reason WHY"
 
 
 # -- by hand -------------------------------------------------------------------

@@ -5,10 +5,12 @@
     pages.py     the damaged file as numbered pages, log included
     walk.py      which pages are reachable, free, or belong to nobody any more
     shapes.py    rows told apart by their form, and checked value by value      pure
+    gather.py    every row that can be read, and the place of every content that cannot
     scratch.py   the new store while it is filled
     verdict.py   what becomes of each message, with the event log as witness    pure
     corrupt.py   what is set aside, message by message
-    rebuild.py   all of it in order
+    judge.py     carries that out, message by message; a restore uses it too
+    rebuild.py   a repair, from the damaged file to the new store
 
 SQLite's own recovery (`.recover`) is in no Python binding. It could not do this either: it takes free
 pages for data, which would send delivered mail again, and has nobody to ask what became of a row. The

@@ -157,7 +157,7 @@ def columns(record: bytes) -> tuple[Any, ...]:
 
 
 def _value(record: bytes, at: int, kind: int) -> tuple[Any, int]:
-    if kind >= 12:  # noqa: PLR2004 - the format's own number
+    if kind >= 12:
         end = at + (kind - 12) // 2
         raw = record[at:end]
         if end > len(record):

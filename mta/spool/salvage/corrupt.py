@@ -1,9 +1,9 @@
 """Corrupt: what was lost, set aside under the message's id, for a person; never deleted, never overwritten.
 
-    corrupt/ID.json                   whose message it was, its recipients and what is wrong
-    corrupt/ID.eml                    its bytes, as far as they could be read
-    corrupt/spool-0.db.TIME, -wal     the damaged files as they were
-    corrupt/repair-TIME.json          all of it in one list
+corrupt/ID.json                   whose message it was, its recipients and what is wrong
+corrupt/ID.eml                    its bytes, as far as they could be read
+corrupt/spool-0.db.TIME, -wal     the damaged files as they were
+corrupt/repair-TIME.json          all of it in one list
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from appliance.core import ids
+from appliance.core import clock, ids
 from appliance.core.files import flush_folder, write_new
 
 if TYPE_CHECKING:
@@ -27,16 +27,22 @@ SUFFIXES: Final = ("-wal", "-shm", "")
 _REPAIRED: Final = ".repaired"
 
 
+def stamp_of(now: int) -> str:
+    """A time as it stands in names of files."""
+    return clock.aware(now).strftime("%Y%m%dT%H%M%SZ")
+
+
 def repaired(path: Path) -> Path:
     """Where the new store stands once it is complete."""
     return path.with_name(path.name + _REPAIRED)
 
 
-def swap(path: Path, folder: Path, stamp: str) -> None:
-    """Put a complete new store in the place of the damaged one. After a crash: again, it goes on."""
+def finish_repair(path: Path, folder: Path) -> None:
+    """Put a complete new store in the place of the damaged one; after a crash it goes on where it was."""
     new = repaired(path)
     if not new.exists():
         return
+    stamp = stamp_of(clock.now_ms())
     for suffix in SUFFIXES:
         old = path.with_name(path.name + suffix)
         if old.exists():

@@ -6,6 +6,7 @@ what a restore has brought back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -23,11 +24,8 @@ if TYPE_CHECKING:
 _MESSAGES_A_COMMIT: Final = 500
 
 
-class Progress(Protocol):
-    """Told how far it has come."""
-
-    def __call__(self, stage: str, done: int, of: int) -> None:
-        """`of` 0: nobody knows how many there will be."""
+Progress = Callable[[str, int, int], None]
+"""Told the stage, how far it has come and of how many; 0: nobody knows."""
 
 
 class Remains(Protocol):
@@ -42,6 +40,19 @@ class Remains(Protocol):
 
     def is_doubtful(self, message_id: int) -> bool:
         """Whether it was found where it may be old."""
+
+
+class NoRemains:
+    """Every content is whole or gone."""
+
+    ids: frozenset[int] = frozenset()
+
+    def of(self, message_id: int) -> bytes | None:
+        """Nothing."""
+
+    def is_doubtful(self, message_id: int) -> bool:
+        """Never."""
+        return False
 
 
 @dataclass(slots=True)
@@ -154,7 +165,7 @@ class Judge:
         self.judged.losses.append(corrupt.set_aside(self._folder, loss, parts.message, content))
         for one in loss.recipients:
             self._scratch.move(number, [one.n], Status.CORRUPT, one.why)
-            if loss.is_known:
+            if loss.is_known and one.n != verdict.NOBODY:
                 data = {"tenant": loss.tenant_id, "to": one.address, "reason": one.why}
                 self._scratch.add_event((number, one.n), EventKind.CORRUPT, self._now, data)
 

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mta.spool.backend import PAGE_SIZE
 from mta.spool.salvage import wal
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 MAGIC: Final = b"SQLite format 3\0"
 FILE_HEADER: Final = 100

@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 _FINAL_WORDS: Final = ", ".join(f"'{status}'" for status in sorted(FINAL))
 _ENDS: Final = frozenset(map(str, FINAL))
+_COUNT_WAITING: Final = f"SELECT count(*) FROM recipient WHERE status NOT IN ({_FINAL_WORDS})"  # noqa: S608 - our own words
+_WAITING_PAGE: Final = (
+    "SELECT message_id, n, tenant_id, address FROM recipient"
+    " WHERE status IN ('queued', 'deferred') LIMIT 2000"
+)
 _CONTENT: Final = "SELECT data, digest FROM content WHERE message_id = ?"
 _json: Final = msgspec.json.Encoder()
 
@@ -39,9 +44,8 @@ class Scratch:
         self.path, self.shard = path, shard
         self.epoch = self.last_id = self.acked = 0
         self.next_seq = 1
-        discard(path)
         self._backend = SqliteBackend(path)
-        self._backend.connect().close()  # fixes the page size
+        self._backend.connect().close()  # fixes the page size of a new one
         engine = open_sync_engine(path)
         try:
             upgrade("spool", engine, tables=schema())
@@ -49,6 +53,22 @@ class Scratch:
             engine.dispose()
         self._connection = self._backend.connect()
         self._connection.execute("PRAGMA synchronous = OFF")  # it counts only when it is complete
+
+    @classmethod
+    def new(cls, path: Path, shard: int) -> Scratch:
+        """An empty one; what stood there from an earlier try goes."""
+        discard(path)
+        return cls(path, shard)
+
+    @classmethod
+    def of(cls, path: Path, shard: int) -> Scratch:
+        """A store that stands, to be judged before anybody owns it."""
+        scratch = cls(path, shard)
+        for row in scratch._rows("SELECT * FROM shard", ()):
+            scratch.add(t.shard, row)
+        scratch._run("DELETE FROM shard", ())
+        scratch.complete()
+        return scratch
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -66,6 +86,11 @@ class Scratch:
         else:
             self._connection.execute(_INSERTS[table.name], row)
 
+    def put(self, table: Table, row: Row) -> None:
+        """A row as it stands now, whatever was there before."""
+        insert = _INSERTS[table.name].partition(" ON CONFLICT")[0].replace(" OR IGNORE", "")
+        self._connection.execute(insert.replace("INSERT", "INSERT OR REPLACE", 1), row)
+
     def complete(self) -> int:
         """All that was found is in: number what comes; returns how many events are missing."""
         run = self._one
@@ -74,9 +99,13 @@ class Scratch:
         self.next_seq = last + 1
         newest = (f"SELECT max({name}) FROM {table}" for name, table in _IDS)  # noqa: S608 - our own names
         self.last_id = max(self.last_id, *(run(sql) or 0 for sql in newest))
-        self._connection.execute("CREATE INDEX scratch_outbox ON outbox (message_id)")
+        self._connection.execute("CREATE INDEX IF NOT EXISTS scratch_outbox ON outbox (message_id)")
         there = run(f"SELECT count(*) FROM outbox WHERE seq > {self.acked}")  # noqa: S608 - a number
-        return int(last - self.acked - there)
+        return last - self.acked - (there or 0)
+
+    def count_waiting(self) -> int:
+        """Recipients that have not reached an end."""
+        return self._one(_COUNT_WAITING) or 0
 
     # -- message by message ------------------------------------------------
 
@@ -143,7 +172,9 @@ class Scratch:
 
     def move(self, message_id: int, numbers: Iterable[int], status: Status, reason: str) -> None:
         """Rows that stand elsewhere than they say."""
-        sql = "UPDATE recipient SET status = ?, reason = ?, due_at = 0 WHERE message_id = ? AND n = ?"
+        sql = (
+            "UPDATE recipient SET status = ?, reason = ?, due_at = 0 WHERE message_id = ? AND n = ?"
+        )
         for n in numbers:
             self._run(sql, (str(status), reason, message_id, n))
 
@@ -157,6 +188,18 @@ class Scratch:
         row = (self.shard, self.next_seq, *place, kind, at, _json.encode(data))
         self._connection.execute(_INSERTS["outbox"], row)
         self.next_seq += 1
+
+    def hold_all(self, reason: str, now: int) -> int:
+        """Hold everybody who waits, until a person lets them go; returns how many."""
+        held = 0
+        while rows := self._rows(_WAITING_PAGE, ()):
+            with self.transaction():
+                for message_id, n, tenant, address in rows:
+                    self.move(message_id, [n], Status.HELD, reason)
+                    data = {"tenant": tenant, "to": address, "reason": reason}
+                    self.add_event((message_id, n), EventKind.HELD, now, data)
+            held += len(rows)
+        return held
 
     def settle(self, message_id: int, now: int, *, rewritten: bool) -> int:
         """Let the message's row say what its recipients' do; returns how many of them are open."""
@@ -178,7 +221,7 @@ class Scratch:
         """Complete and on disk, as one file."""
         row = (self.shard, self.epoch + 1, owner, now, self.last_id, self.acked)
         self._connection.execute(_INSERTS["shard"], row)
-        self._connection.execute("DROP INDEX scratch_outbox")
+        self._connection.execute("DROP INDEX IF EXISTS scratch_outbox")
         self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         self._connection.close()
         with self.path.open("rb") as file:

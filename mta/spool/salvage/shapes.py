@@ -119,7 +119,7 @@ def shape_of(cell: Cell, kind: Kind) -> Shape | None:
 
 
 def _type(serial: int) -> type:
-    if serial >= 12:  # noqa: PLR2004 - the format's own number
+    if serial >= 12:
         return bytes if serial % 2 == 0 else str
     return int if serial else type(None)
 

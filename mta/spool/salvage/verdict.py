@@ -17,7 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mta.spool import digest
-from mta.status import FINAL, Status
+from mta.status import FINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -26,6 +26,9 @@ Row = tuple[Any, ...]
 
 CUT: Final = 500
 """The log may have cut a text to so many characters."""
+
+NOBODY: Final = -1
+"""`n` of recipients that were there, and of whom nothing is known."""
 
 NO_ENVELOPE: Final = "its envelope is gone from the spool"
 NO_CONTENT: Final = "its content is gone from the spool, or damaged"
@@ -113,7 +116,7 @@ class Loss:
 class Verdict:
     """What is to be done; nothing, when all is empty."""
 
-    drops: bool = False  # nothing of it stays in the store
+    drops: bool = False  # nothing of it stays in the store: it has no envelope, or no recipients
     ends: list[tuple[int, str]] = field(default_factory=list)
     holds: list[int] = field(default_factory=list)
     untold: list[int] = field(default_factory=list)  # ended, but their event is gone
@@ -121,24 +124,26 @@ class Verdict:
     is_rewritten: bool = False  # rows of it are gone: the envelope's digest is another now
 
 
-def judge(parts: Parts, logged: Logged | None, *, can_tell: bool) -> Verdict:
-    """What becomes of it."""
+def judge(parts: Parts, logged: Logged | None, *, can_tell: bool, gone: str = NO_ROW) -> Verdict:
+    """What becomes of it. `gone` is why a recipient that the log knows may be missing."""
     told = {one.n: one for one in logged.recipients} if logged else {}
     ends = {n: one.status for n, one in told.items() if one.status in _FINAL} | dict(parts.ends)
     rows = {row[1]: row for row in parts.recipients}
-    gone = [
-        LostRecipient(n, one.address, one.status, NO_ROW)
+    missing = [
+        LostRecipient(n, one.address, one.status, gone)
         for n, one in told.items()
         if n not in rows and n not in ends
     ]
     waiting = {n: row for n, row in rows.items() if _waits(row) and n not in ends}
     if parts.message is None:
-        lost = [_lost(row, NO_ENVELOPE) for row in waiting.values()] + gone
+        lost = [_lost(row, NO_ENVELOPE) for row in waiting.values()] + missing
         is_alone = not told and not rows and not ends and parts.content is not Content.NONE
         if is_alone and not parts.is_doubtful:
-            lost = [LostRecipient(-1, "", "", NO_ENVELOPE)]  # whose it is nobody knows
+            lost = [LostRecipient(NOBODY, "", "", NO_ENVELOPE)]  # whose it is nobody knows
         return Verdict(drops=True, lost=lost)
-    verdict = Verdict(lost=gone, is_rewritten=bool(gone))
+    if logged is None:
+        missing = _nameless(parts.message, parts.recipients)
+    verdict = Verdict(lost=missing, drops=not rows)
     verdict.ends = [(n, ends[n]) for n, row in rows.items() if _waits(row) and n in ends]
     verdict.untold = [n for n, row in rows.items() if _is_untold(row, told.get(n), parts.ends)]
     _judge_waiting(parts, waiting, logged, verdict)
@@ -147,16 +152,25 @@ def judge(parts: Parts, logged: Logged | None, *, can_tell: bool) -> Verdict:
     return verdict
 
 
+def _nameless(message: Row, recipients: tuple[Row, ...]) -> list[LostRecipient]:
+    """Recipients of whom only the message's count of open ones is left."""
+    unknown = message[24] - sum(1 for row in recipients if _waits(row))
+    if unknown <= 0:
+        return []
+    return [LostRecipient(NOBODY, "", "", f"{NO_ROW}: {unknown} such, unknown to the event log")]
+
+
 def _judge_waiting(
     parts: Parts, waiting: dict[int, Row], logged: Logged | None, verdict: Verdict
 ) -> None:
     assert parts.message is not None
+    is_as_stored = _is_as_stored(parts)
+    verdict.is_rewritten = not is_as_stored
     if parts.content is not Content.WHOLE:
         verdict.lost += [_lost(row, NO_CONTENT) for row in waiting.values()]
         return
-    if _is_as_stored(parts):
+    if is_as_stored:
         return
-    verdict.is_rewritten = True
     trusted = _vouched(parts.message, waiting, logged)
     if parts.message[-1] is None and logged is None:
         trusted = set(waiting)  # from before there were digests: nothing speaks against it

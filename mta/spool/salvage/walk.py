@@ -8,13 +8,15 @@ that is damaged too, rows of pages that belong to nobody are in doubt, and it is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mta.spool.salvage import cells
 from mta.spool.salvage.cells import Cell, Kind, NotARowError, Page
 from mta.spool.salvage.pages import FILE_HEADER, Pages
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _SCHEMA: Final = 1
 _ROOT_COLUMN: Final = 3
@@ -47,9 +49,9 @@ class Walk:
                 yield Found(number, page, is_sure=True)
         for number in range(1, self._pages.count + 1):
             if number not in self._seen and number not in self.free:
-                page = self._orphan(number)
-                if page is not None:
-                    yield Found(number, page, is_sure=self.knows_free)
+                orphan = self._orphan(number)
+                if orphan is not None:
+                    yield Found(number, orphan, is_sure=self.knows_free)
 
     def _roots(self) -> list[tuple[int, bool]]:
         """Roots of tables and indexes; whether each is a tree of rowids is seen from its first page."""

@@ -21,7 +21,7 @@ WAITING = {
 LEGAL = {
     "queued": WAITING,
     "deferred": WAITING,
-    "held": {"queued", "cancelled", "expired"},
+    "held": {"queued", "cancelled", "expired", "corrupt"},
 }
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from appliance.core.errors import ConfigError
 from appliance.core.settings import Listener, Settings
-from appliance.core.settings_file import MAX_FILE, load
+from appliance.core.settings_file import load
+from appliance.core.toml_text import MAX_FILE
 
 REFERENCE = Path(__file__).parents[4] / "config" / "pillarbox.toml"
 
@@ -104,10 +105,13 @@ hostname = "not a name"
 @pytest.mark.parametrize(
     ("text", "start"),
     [
-        ("[box]\nhostname = \n", "pillarbox.toml:2: Invalid value"),
-        ("[box]\nhostname = 'a'\nhostname = 'b'\n", "pillarbox.toml:3: Cannot overwrite a value"),
+        ("[box]\nhostname = \n", "pillarbox.toml:2: not TOML: Invalid value"),
+        (
+            "[box]\nhostname = 'a'\nhostname = 'b'\n",
+            "pillarbox.toml:3: not TOML: Cannot overwrite a value",
+        ),
         ("[box]\nhostname = '''\n", "pillarbox.toml:2: "),
-        ("[box]\r\nhostname =\r\n", "pillarbox.toml:2: Invalid value"),
+        ("[box]\r\nhostname =\r\n", "pillarbox.toml:2: not TOML: Invalid value"),
         (b"[box]\nhostname = '\xff'\n", "pillarbox.toml:2: not UTF-8"),
         ("x = " + "[" * 100_000, "pillarbox.toml: lists or tables are nested too deep"),
         ("x = " + "9" * 5000, "pillarbox.toml:1: "),

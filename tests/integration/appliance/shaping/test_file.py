@@ -145,8 +145,8 @@ def test_a_process_that_comes_back_to_a_broken_file_runs_on_the_shipped_rules(ow
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"\xff\xfe", "cannot be read"),
-        (b"# " + b"x" * (1 << 20), "over 1048576 octets"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"# " + b"x" * (1 << 20), "larger than 1048576 octets"),
     ],
 )
 def test_what_is_no_text_of_a_sane_size_is_refused(own, content, words):

@@ -276,3 +276,22 @@ async def test_memory_is_empty_when_everything_has_settled(tmp_path):
         await until(lambda: way.dispatcher.in_memory == 0)
         assert (way.window.held_bytes, way.results.outstanding) == (0, 0)
         await until(lambda: len(way.dispatcher.backlog) == 0)
+
+
+async def test_ready_mail_that_is_suppressed_before_it_is_sent_leaves_no_content_in_memory(
+    tmp_path,
+):
+    class Everybody:
+        def match(self, tenant_id: int, address: str) -> bool:
+            return True
+
+    async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
+        stop_connecting(way)
+        number = await way.send()
+        await until(lambda: ready_in(way) == 1)
+        assert way.window.held_bytes > 0
+        way.change(suppressions=Everybody())
+        connect_again(way)
+        await until(lambda: way.dispatcher.in_memory == 0)
+        assert (await way.statuses(number), way.window.held_bytes) == (["suppressed"], 0)
+    assert mx.count == 0

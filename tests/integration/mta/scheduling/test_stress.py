@@ -172,7 +172,8 @@ def routes(way, receivers, dead_port):
     for n in range(12):
         way.router.special[f"d{n}.google.example"] = google[n % 2]
         way.router.special[f"d{n}.example"] = site_on(receivers[2].port, "mx.other.lab")
-    way.router.special["dead.example"] = site_on(dead_port, "mx.dead.lab")
+    # Asked anew each time, so that it may come back to life.
+    way.router.special["dead.example"] = replace(site_on(dead_port, "mx.dead.lab"), expires_at=1)
     way.router.special["gone.example"] = RouteError(Reply(550, "5.1.2", "no such domain"))
 
 
@@ -236,7 +237,6 @@ async def test_whatever_goes_wrong_everything_ends_once_and_nothing_leaks(tmp_pa
         weather.clear_up()
         async with Receiver() as revived:
             way.router.special["dead.example"] = site_on(revived.port, "mx.revived.lab")
-            way.dispatcher._sites._sites.clear()
             await until(lambda: all_final(way, sent), seconds=60)
             assert await ended_once(way) == sent
             await until(lambda: at_zero(way), seconds=10)

@@ -12,7 +12,7 @@ from mta.message import ReturnPathMode, Source
 from mta.spool import questions
 from mta.spool.batch import IDEMPOTENCY_MS, Event
 from mta.spool.questions import FIRST, Kind, Known, QueueFilter
-from mta.spool.store import Cursor, QueueKey, Reroute, Waiting
+from mta.spool.store import BEFORE_ALL, Cursor, QueueKey, Reroute, Waiting
 from mta.status import EventKind, Status, TrafficClass
 from tests.support.recipients import NOW, admitted, message, recipient, settlement
 from tests.support.spools import MINUTE, Spool
@@ -603,7 +603,7 @@ def test_shards_of_one_database_see_nothing_of_each_other(postgres_url):
     zero, one = Spool(backend, 0), Spool(backend, 1)
     zero.write(admitted(1))
     one.write(admitted(2), admitted(3, recipient(3, status=Status.HELD)))
-    assert [w.count for w in zero.store.waiting()] == [1]
+    assert [w.recipients for w in zero.store.waiting()] == [1]
     assert [r.message_id for r in one.store.due(KEY, NOW, Cursor(), 10)] == [2]
     assert [
         r.message_id for r in one.store.questions.find(QueueFilter(), FIRST, 10).recipients
@@ -624,7 +624,7 @@ def test_shards_of_one_database_see_nothing_of_each_other(postgres_url):
 @pytest.mark.parametrize(
     ("statement", "parameters", "index"),
     [
-        ("waiting", (0,), "recipient_waiting"),
+        ("waiting", (0, 7, "", "", "", 100), "recipient_waiting"),
         ("due", (0, 7, "transactional", "d3.test", "", NOW, -1, -1, -1, 100), "recipient_waiting"),
         ("next_due", (0, 7, "transactional", "d3.test", "", NOW), "recipient_waiting"),
         ("done", (0, NOW, 100), "message_done"),
@@ -639,6 +639,20 @@ def test_the_scheduler_reads_through_the_partial_indexes(spool, statement, param
     fill(spool)
     plan = explain(spool, spool.store._sql[statement], parameters)
     assert index in plan, plan
+
+
+def test_what_waits_is_read_slice_by_slice_without_a_sort(spool):
+    """A start costs one look at each key, however often it stops to let the mail have its turn."""
+    fill(spool)
+    plan = explain(spool, spool.store._sql["waiting"], (0, 7, "", "", "", 100))
+    assert re.search("COVERING INDEX|Index Only Scan|Bitmap", plan), plan
+    assert "TEMP B-TREE" not in plan, plan
+    whole, after, slices = spool.store.waiting(), BEFORE_ALL, []
+    while found := spool.store.waiting(after, 3):
+        slices.append(found)
+        after = found[-1].key
+    assert [entry for found in slices for entry in found] == whole
+    assert [len(found) for found in slices] == [3, 3, 3, 1]
 
 
 def test_what_is_held_is_found_through_its_partial_index(spool):

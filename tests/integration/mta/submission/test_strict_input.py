@@ -76,6 +76,15 @@ async def test_a_carriage_return_may_come_before_its_line_feed() -> None:
         await wire.close()
 
 
+async def test_a_line_of_the_greatest_length_may_arrive_with_its_line_end_apart() -> None:
+    async with Box(directory=trusting()) as box:
+        wire = await box.ready()
+        wire.send(b"NOOP " + b"x" * 2043 + b"\r")
+        await asyncio.sleep(0.05)
+        assert (await wire.ask(b"\n")).startswith("250")
+        await wire.close()
+
+
 async def test_lines_of_junk_end_the_session_after_a_while() -> None:
     async with Box(directory=trusting()) as box:
         wire = await box.ready()

@@ -12,6 +12,7 @@ from appliance.lab.receiver import Receiver
 from appliance.lab.script import Action, Point, Script, Starttls
 from mta.transport.base import ConnectFailed, Connection, MxHost, Site
 from mta.transport.smarthost import BySite, SmarthostTransport, transport_for
+from mta.transport.tls_policy import TlsTools
 from tests.support.delivery import EGRESS, delivery, envelope, only, site, transport
 
 LOGIN = ("box", "s3cret")
@@ -120,3 +121,18 @@ async def test_the_site_chooses_the_transport() -> None:
         connection = await courier.open(EGRESS, site(mx))  # the box's own inbound, for one
         assert only(await connection.send(envelope())).reply.is_success
         await connection.close()
+
+
+async def test_each_connection_to_the_smarthost_is_told_of() -> None:
+    seen: list[tuple[str, str]] = []
+    async with Receiver(Script(starttls=Starttls.GOOD)) as mx:
+        smarthost = Smarthost(host="mx.lab", port=mx.port, tls="opportunistic")
+        tools = TlsTools(seen=lambda connection, tls: seen.append((connection, tls)))
+        courier = transport_for(delivery(smarthost=smarthost), tools)
+        hosts = (MxHost(name="mx.lab", preference=0, addresses=("127.0.0.1",)),)
+        relay = Site(key="s", hosts=hosts, port=mx.port, is_smarthost=True)
+        await (await courier.open(EGRESS, relay)).close()
+        await mx.stop()
+        with pytest.raises(ConnectFailed):
+            await courier.open(EGRESS, relay)
+    assert seen == [("opened", "TLSv1.3"), ("failed", "")]

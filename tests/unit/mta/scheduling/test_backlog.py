@@ -58,7 +58,7 @@ def test_the_earliest_of_several_due_times_counts():
 
 def test_what_the_store_found_at_start_is_taken_over():
     found = backlog()
-    found.load([Waiting(KEY, 5, 100), Waiting(OTHER, 1, 10)])
+    found.load([Waiting(KEY, 5, 100), Waiting(OTHER, 1, 10)], 0)
     assert (len(found), ready(found, 50)[0]) == (2, [OTHER])
 
 

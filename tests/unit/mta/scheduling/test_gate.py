@@ -110,13 +110,6 @@ def test_receivers_without_a_name_are_paused_as_other():
     assert leg_pause(found, KEY, LEG, NOW) is None
 
 
-def test_a_pause_of_a_site_covers_it_whatever_its_policy_for_tls():
-    found = directory(Pause(id=1, site=SITE))
-    for demand in ("", "|sts", "|dane|sts", "|report"):
-        assert leg_pause(found, KEY, Leg(SITE + demand, "", "out1"), NOW).id == 1
-    assert leg_pause(found, KEY, Leg("mx.example.net:2525|sts", "", "out1"), NOW) is None
-
-
 @pytest.mark.parametrize(
     ("pause", "covers"),
     [

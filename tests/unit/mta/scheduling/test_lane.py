@@ -14,11 +14,13 @@ from mta.scheduling.parcel import MAX_RECIPIENTS, Parcel, parcels_of
 from mta.scheduling.share import Share
 from mta.shaping.model import Zone
 from mta.shaping.throttles import Throttles
+from mta.status import TrafficClass
 from mta.transport.base import Site
 from tests.support.recipients import message, recipient
 from tests.support.throttling import book, limits, provider
 
 EGRESS = Egress(name="default", address="", helo="box.lab", ipv6=False)
+ACME = (7, TrafficClass.TRANSACTIONAL)
 
 
 @pytest.fixture
@@ -103,9 +105,15 @@ def fill(lane, count):
 )
 def test_a_lane_holds_a_share_of_the_room_that_is_left(lane, room, most):
     fill(lane, most - 1)
-    assert not lane.is_full(room)
+    assert not lane.is_full(room, ACME)
     fill(lane, 1)
-    assert lane.is_full(room)
+    assert lane.is_full(room, ACME)
+
+
+@pytest.mark.parametrize("other", [(8, ACME[1]), (ACME[0], TrafficClass.BULK)])
+def test_a_lane_full_of_one_s_mail_has_room_for_another_s(lane, other):
+    fill(lane, LANE_LIMIT)
+    assert not lane.is_full(0, other)
 
 
 def test_whatever_its_receiver_takes_a_transaction_never_has_more(lane):
@@ -113,18 +121,6 @@ def test_whatever_its_receiver_takes_a_transaction_never_has_more(lane):
     for n in range(7):
         lane.push(parcel(1, recipient(1, n)))
     assert [len(lane.pop().recipients) for _ in range(3)] == [3, 3, 1]
-
-
-def test_a_lane_rests_longer_after_each_failure_in_a_row_and_at_most_a_minute(lane):
-    rests = []
-    for _ in range(9):
-        lane.failed(1000)
-        rests.append((lane.opens_at - 1000) // 1000)
-    assert rests == [1, 2, 4, 8, 16, 32, 60, 60, 60]
-    lane.worked()
-    assert lane.opens_at == 0
-    lane.failed(1000)
-    assert lane.opens_at == 2000
 
 
 def test_a_lane_lives_while_any_of_its_tasks_holds_a_connection(lane):

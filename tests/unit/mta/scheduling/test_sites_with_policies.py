@@ -44,6 +44,11 @@ def test_what_one_answer_slows_is_slow_for_all_that_goes_to_those_hosts(
     assert regulator.zone_of(site("|sts")).key == KEY
 
 
+@pytest.mark.parametrize("demand", ["", "|sts", "|dane|sts", "|report"])
+def test_a_site_has_one_name_for_people_and_pauses_whatever_its_policy(demand: str) -> None:
+    assert site(demand).name == "mx.good.test"
+
+
 def test_a_lane_that_lives_on_opens_by_the_newest_records(regulator: Regulator) -> None:
     made = lanes(regulator)
     old = site("|dane", dane=(Tlsa(3, 1, 1, b"o" * 32),))

@@ -172,7 +172,7 @@ THEN = 'then = [{ do = "slow", rate = "1/min", connections = 1, for = "90 min" }
     ("old", "new", "words"),
     [
         # The whole.
-        ("[[rule]]", "[[rule", r"shaping.toml:21: this is not TOML: "),
+        ("[[rule]]", "[[rule", r"shaping.toml:21: not TOML: "),
         ("[default]", "[defaults]", r"shaping.toml:1: the file: .*defaults"),
         ("[default]\n", "[[default]]\n", r"shaping.toml:1: the file: default: "),
         ("[provider.small]", "[[provider.small]]", r"shaping.toml:18: provider 'small': write it as"),

@@ -46,7 +46,7 @@ def test_the_names_people_script_against_are_all_there():
         *("egress update", "egress delete", "tenant pools"),
         *(f"pool {verb}" for verb in ("list", "set", "add", "remove", "delete")),
         *(f"queue {verb}" for verb in ("list", "show", "retry", "hold", "release", "cancel")),
-        *("queue pause", "queue resume", "messages list", "messages show"),
+        *("queue reroute", "queue pause", "queue resume", "messages list", "messages show", "top"),
         *(f"suppression {verb}" for verb in ("list", "add", "remove", "import", "export")),
         *(f"kill-switch {verb}" for verb in ("on", "off", "status")),
         *(f"warmup {verb}" for verb in ("list", "show", "start", "pause", "resume", "skip")),

@@ -1,0 +1,307 @@
+"""A damaged spool is repaired: what was whole survives as it was, and every loss has a name."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from appliance.core import ids
+from appliance.core.ids import IdMaker
+from mta.spool.backend import SqliteBackend
+from mta.spool.check import Checked, check
+from mta.spool.reading import SpoolReader, SqliteReader
+from mta.spool.salvage.corrupt import finish_repair
+from mta.spool.salvage.rebuild import Rebuild, look
+from mta.spool.salvage.verdict import NOBODY
+from mta.status import Status
+from tests.support.damage import PAGE, Log, Sent, cut_off, destroyed, fill, no_header, places
+from tests.support.recipients import NOW, admitted, recipient
+from tests.support.spools import Spool
+from tests.support.way import backend_at
+
+SEEDS = int(os.environ.get("SEEDS", "2"))
+HURTS = {
+    "1 % random": destroyed(0.01, "random"),
+    "1 % zeroed": destroyed(0.01, "zero"),
+    "10 % random": destroyed(0.1, "random"),
+    "one block of 5 %": destroyed(0.05, "sector"),
+    "flipped bits": destroyed(0.1, "bits"),
+    "cut off": cut_off,
+    "no header": no_header,
+}
+
+
+def silently(_stage, _done, _of):
+    """Nobody watches."""
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """Stores by seed, each made once: a thousand commits take seconds."""
+    made = {}
+
+    def of(seed):
+        if seed not in made:
+            folder = tmp_path_factory.mktemp(f"filled-{seed}")
+            made[seed] = (folder / "spool-0.db", fill(folder, seed))
+        return made[seed]
+
+    return of
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "corrupt").mkdir()
+    return tmp_path
+
+
+def copied(filled, folder, seed):
+    """A store of one's own, and what was put into it."""
+    path, truth = filled(seed)
+    shutil.copy(path, folder / "spool-0.db")
+    return folder / "spool-0.db", truth
+
+
+def repair(folder, witness):
+    return Rebuild(folder / "spool-0.db", 0, witness, folder / "corrupt").run(silently)
+
+
+def flaws(path):
+    reader = SpoolReader(SqliteReader(path), 0)
+    try:
+        return list(check(reader, Checked()))
+    finally:
+        reader.close()
+
+
+def named(report):
+    """Recipients by message, as the report names them."""
+    return {
+        ids.from_text(loss["id"]): {one["n"] for one in loss["recipients"]}
+        for loss in report.judged.losses
+    }
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+@pytest.mark.parametrize("is_readable", [True, False], ids=["log", "no log"])
+@pytest.mark.parametrize("hurt", HURTS.values(), ids=HURTS.keys())
+def test_the_whole_survives_and_the_lost_is_named(filled, folder, hurt, is_readable, seed):
+    path, truth = copied(filled, folder, seed)
+    where = places(path)
+    hit = hurt(path, random.Random(seed + 1000))
+    before = path.read_bytes()
+    report = repair(folder, Log(truth, is_readable=is_readable))
+    lost = named(report)
+    spool = Spool(SqliteBackend(path))
+    survivors = 0
+    for number, sent in truth.items():
+        standing = {one.n: one for one in spool.store.recipients(number)}
+        for n in sent.waiting:
+            there = standing.get(n)
+            if there is not None and not there.status.is_final:
+                assert there.address == sent.people[n].address, "sent to somebody else"
+                assert spool.store.content(number) == sent.content
+                survivors += 1
+            else:
+                assert lost.get(number, set()) & {n, NOBODY}, f"{number} {n} is gone without a word"
+        if sent.waiting and not where[number] & hit:
+            assert number not in lost, f"no page of {number} was damaged"
+            if is_readable or hurt is not no_header:
+                assert {n: one.status for n, one in standing.items()} == sent.status
+    queued = spool.rows("SELECT message_id, n FROM recipient WHERE status IN ('queued','deferred')")
+    assert [place for place in queued if place[1] not in truth[place[0]].waiting] == []
+    spool.store.close()
+    assert survivors > 100
+    assert flaws(path) == []
+    kept = next((folder / "corrupt").glob("spool-0.db.*"))
+    assert kept.read_bytes() == before
+
+
+def test_a_sound_store_is_left_alone(filled, folder):
+    path, truth = copied(filled, folder, 0)
+    before = path.read_bytes()
+    report = repair(folder, Log(truth))
+    assert report.is_sound
+    assert path.read_bytes() == before
+    assert list((folder / "corrupt").iterdir()) == []
+    assert look(path, 0, silently).is_none
+    assert flaws(path) == []
+
+
+def test_pages_of_every_sort_are_lost_one_after_the_other(filled, folder):
+    """Whatever one page was: inner page, schema, list of free pages, index, overflow."""
+    source, truth = filled(0)
+    where, size = places(source), source.stat().st_size // PAGE
+    dice = random.Random(7)
+    for number in [1, 2, 3, *dice.sample(range(4, size + 1), 25)]:
+        path, _ = copied(filled, folder, 0)
+        with path.open("rb+") as file:
+            file.seek((number - 1) * PAGE)
+            file.write(dice.randbytes(PAGE))
+        report = repair(folder, Log(truth))
+        lost = {one for one in named(report) if number not in where.get(one, ())}
+        assert lost == set(), f"page {number} took with it what does not lie in it"
+        assert flaws(path) == []
+        shutil.rmtree(folder / "corrupt")
+        (folder / "corrupt").mkdir()
+
+
+def test_what_was_lost_lies_in_corrupt_under_its_id(folder):
+    spool = Spool(backend_at(folder / "spool-0.db"))
+    number = IdMaker(0).make(NOW)
+    content = b"Subject: hello\r\n\r\n" + b"0123456789" * 10_000
+    spool.write(admitted(number, recipient(number, 0), recipient(number, 1), content=content))
+    spool.store.close()
+    path = folder / "spool-0.db"
+    data = path.read_bytes()
+    place = data.index(b"0123456789" * 1000, len(data) // 2)
+    path.write_bytes(data[:place] + b"X" * 10 + data[place + 10 :])
+    assert look(path, 0, silently).rows_unreadable == 1
+    report = repair(folder, Log({}))
+    name = ids.to_text(number)
+    told = json.loads((folder / "corrupt" / f"{name}.json").read_bytes())
+    assert told["sender"] == "orders@shop.example.com"
+    assert [one["address"] for one in told["recipients"]] == [
+        "user0@example.net",
+        "user1@example.net",
+    ]
+    kept = (folder / "corrupt" / f"{name}.eml").read_bytes()
+    assert len(kept) == len(content)
+    assert sum(a != b for a, b in zip(kept, content, strict=True)) == 10
+    assert report.file is not None
+    assert json.loads(report.file.read_bytes())["losses"] == [told]
+    spool.reopen()
+    assert spool.statuses(number) == ["corrupt", "corrupt"]
+    assert spool.store.content(number) is None
+    events = spool.store.events_of(number)
+    assert [event.kind for event in events] == ["accepted", "corrupt", "corrupt"]
+    assert [event.seq for event in events] == [1, 2, 3]
+    spool.store.close()
+
+
+def test_bytes_that_are_not_those_that_were_stored_are_never_sent(folder):
+    spool = Spool(backend_at(folder / "spool-0.db"))
+    number = IdMaker(0).make(NOW)
+    spool.write(admitted(number, recipient(number)))
+    with spool.store.transaction():
+        spool.store._connection.execute("UPDATE content SET data = CAST('other' AS BLOB)")
+    assert spool.store.content(number) is None
+    assert [flaw.words for flaw in flaws(folder / "spool-0.db")] == [
+        "its content has 5 octets, and had 22"
+    ]
+    spool.store.close()
+
+
+class Crashed:
+    """A store whose last commits are in the write-ahead log only, as a crash leaves it."""
+
+    def __init__(self, folder: Path) -> None:
+        live = folder / "live"
+        spool = Spool(backend_at(live))
+        maker = IdMaker(0)
+        self.numbers = [maker.make(NOW + i) for i in range(12)]
+        for number in self.numbers[:6]:
+            spool.write(admitted(number, recipient(number)))
+        spool.store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        for number in self.numbers[6:]:
+            spool.write(admitted(number, recipient(number)))
+        self.path, self.log = folder / "spool-0.db", folder / "spool-0.db-wal"
+        shutil.copy(live / "spool-0.db", self.path)
+        shutil.copy(live / "spool-0.db-wal", self.log)
+        spool.store.close()
+        self.truth = {
+            number: Sent(b"Subject: hello\r\n\r\nhi\r\n", [recipient(number)], {0: Status.QUEUED})
+            for number in self.numbers
+        }
+
+
+def standing(path):
+    spool = Spool(SqliteBackend(path))
+    try:
+        return {row[0] for row in spool.rows("SELECT id FROM message WHERE open = 1")}
+    finally:
+        spool.store.close()
+
+
+def test_a_torn_last_write_costs_what_was_never_acknowledged_and_nothing_else(folder):
+    crashed = Crashed(folder)
+    data = crashed.log.read_bytes()
+    crashed.log.write_bytes(data[: len(data) - 5000])
+    truth = {number: crashed.truth[number] for number in crashed.numbers[:-1]}
+    assert repair(folder, Log(truth)).is_sound
+    assert standing(crashed.path) == set(crashed.numbers[:-1])
+
+
+def test_mail_behind_a_destroyed_page_of_the_log_is_kept(folder):
+    """SQLite would forget everything from there on."""
+    crashed = Crashed(folder)
+    data = bytearray(crashed.log.read_bytes())
+    data[32 + 24 + 100 : 32 + 24 + 9000] = random.Random(1).randbytes(8900)
+    crashed.log.write_bytes(data)
+    report = repair(folder, Log(crashed.truth))
+    assert report.damage.log_frames_destroyed == 1
+    assert standing(crashed.path) | set(named(report)) == set(crashed.numbers)
+    assert crashed.numbers[-1] in standing(crashed.path)
+    assert not crashed.log.exists()
+
+
+@pytest.mark.parametrize("how", ["missing", "garbage"])
+def test_without_the_log_what_was_in_it_is_named_and_what_had_ended_is_not_sent_again(folder, how):
+    crashed = Crashed(folder)
+    ended = crashed.numbers[0]
+    crashed.truth[ended].status[0] = Status.DELIVERED  # says the event log; the row says queued
+    if how == "missing":
+        crashed.log.unlink()
+    else:
+        crashed.log.write_bytes(random.Random(1).randbytes(50_000))
+    report = repair(folder, Log(crashed.truth))
+    assert standing(crashed.path) == set(crashed.numbers[1:6])
+    assert set(named(report)) == set(crashed.numbers[6:])
+    assert report.judged.ended == 1
+    spool = Spool(SqliteBackend(crashed.path))
+    assert spool.statuses(ended) == ["delivered"]
+    assert {e.message_id for e in spool.store.events(0, 100) if e.kind == "corrupt"} == set(
+        crashed.numbers[6:]
+    )
+    spool.store.close()
+
+
+def test_a_repair_that_was_cut_short_goes_on_where_it_was(filled, folder, monkeypatch):
+    path, truth = copied(filled, folder, 0)
+    destroyed(0.01, "random")(path, random.Random(3))
+    (folder / "spool-0.db-wal").write_bytes(b"")
+    before = path.read_bytes()
+
+    def crash(_path, _folder):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr("mta.spool.salvage.rebuild.corrupt.finish_repair", crash)
+        repair(folder, Log(truth))
+    assert path.read_bytes() == before
+    shutil.copy(path, folder / "spool-0.db.repaired")  # as when it stopped before the last rename
+    destroyed(0.5, "zero")(path, random.Random(3))
+    finish_repair(path, folder / "corrupt")
+    assert path.read_bytes() == before
+    finish_repair(path, folder / "corrupt")  # a second time there is nothing to do
+    kept = [one.name for one in (folder / "corrupt").iterdir()]
+    assert any(name.startswith("spool-0.db.2") for name in kept)
+
+
+def test_ids_and_events_go_on_behind_what_was_given_out(filled, folder):
+    path, truth = copied(filled, folder, 1)
+    spool = Spool(SqliteBackend(path))
+    last, seq, epoch = spool.last_id, spool.store._next_seq, spool.store._epoch
+    spool.store.close()
+    no_header(path, random.Random(1))
+    repair(folder, Log(truth))
+    spool = Spool(SqliteBackend(path))
+    assert spool.last_id >= last
+    assert spool.store._next_seq >= seq
+    assert spool.store._epoch > epoch
+    spool.store.close()
