@@ -8,7 +8,7 @@ import json
 import re
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from appliance.core import clock
 
@@ -60,7 +60,15 @@ def _destination(uri: str) -> str:
     if scheme.lower() == "mailto":
         address = unquote(rest.partition("?")[0])
         return f"mailto:{address}" if _MAILBOX.fullmatch(address) else ""
-    return uri if scheme.lower() == "https" and uri.isascii() and uri.isprintable() else ""
+    is_url = scheme.lower() == "https" and uri.isascii() and uri.isprintable()
+    return uri if is_url and _host_of(uri) else ""
+
+
+def _host_of(uri: str) -> str:
+    try:
+        return urlsplit(uri).hostname or ""
+    except ValueError:  # "https://[": no address that could be asked
+        return ""
 
 
 def report(lines: Sequence[Line], reporter: Reporter, day: int, domain: str) -> dict[str, Any]:

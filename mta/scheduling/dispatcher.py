@@ -264,12 +264,17 @@ class Dispatcher:
         return self.backlog.has_ready and not self._draining
 
     def _page_size(self, key: QueueKey, now: int) -> int:
-        """How many of a key are worth reading: no hundred for the one that there is room for."""
+        """How many of a key are worth reading: no hundred for the one that there is room for.
+
+        Where there is none, one: it may be due to be given up, and else finds its place to wait.
+        """
         site = self.site_known(key.domain)
         if site is None:
             return PAGE
         room = self.planner.room(key, site, self.zone_of(site), now)
-        return PAGE if isinstance(room, Blocked) else max(1, min(PAGE, room))
+        if isinstance(room, Blocked):
+            return PAGE if self._goes_over(room) else 1
+        return max(1, min(PAGE, room))
 
     def _open_keys(self, now: int) -> list[KeyState]:
         directory = self._directory()

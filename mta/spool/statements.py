@@ -92,7 +92,6 @@ STATEMENTS: dict[str, Statement] = {
             "b_before",
         ),
     ),
-    "standing": (select(_r.status, _r.attempts).where(_one_recipient), ("b_message", "b_n")),
     "move_waiting": (
         update(t.recipient)
         .values(status=p("b_status"), due_at=p("b_due"), reason=p("b_reason"))

@@ -203,13 +203,9 @@ class SpoolStore:
     def _settle(self, batch: Batch) -> list[Settlement]:
         if not batch.settlements:
             return []
-        rows = [_settle_row(s) for s in batch.settlements]
-        moved = self._many("settle", rows)
-        lost = [] if moved == len(rows) else [s for s in batch.settlements if not self._stands(s)]
+        done, lost = self._settled(batch.settlements)
         closed: dict[int, int] = {}
-        for settlement in batch.settlements:
-            if settlement in lost:
-                continue
+        for settlement in done:
             batch.add_event(settlement.event)
             if settlement.status.is_final:
                 message_id = settlement.recipient.message_id
@@ -217,9 +213,23 @@ class SpoolStore:
         self._close(closed, batch.now)
         return lost
 
-    def _stands(self, s: Settlement) -> bool:
-        found = self._row("standing", (s.recipient.message_id, s.recipient.n))
-        return found is not None and tuple(found) == (str(s.status), s.attempts)
+    def _settled(
+        self, settlements: Sequence[Settlement]
+    ) -> tuple[Sequence[Settlement], list[Settlement]]:
+        """Those that took effect, and those whose recipient had moved on.
+
+        All at once; where some did not, again one by one: a message must be closed exactly once for
+        each of its recipients, or the content of the others is dropped.
+        """
+        rows = [_settle_row(s) for s in settlements]
+        self._cursor.execute("SAVEPOINT settling")
+        if self._many("settle", rows) == len(rows):
+            return settlements, []
+        self._cursor.execute("ROLLBACK TO SAVEPOINT settling")
+        done, lost = list[Settlement](), list[Settlement]()
+        for settlement, row in zip(settlements, rows, strict=True):
+            (done if self._change("settle", row) else lost).append(settlement)
+        return done, lost
 
     def _close(self, closed: dict[int, int], now: int) -> None:
         self._many("close", [(count, count, now, mid) for mid, count in closed.items()])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
@@ -40,6 +41,7 @@ _REPLIES = [
     b"250-" + b"x" * 3000 + b"\r\n", b"250 " + b"x" * 70_000 + b"\r\n", b"250-x\r\n" * 5000, b"",
 ]  # fmt: skip
 _TALK = st.lists(st.sampled_from(_REPLIES) | st.binary(max_size=20), max_size=8)
+HASTE = dict.fromkeys(["greeting_timeout", "command_timeout", "data_timeout", "dot_timeout"], 0.05)
 _GOOD = st.sampled_from(
     [
         [
@@ -102,7 +104,7 @@ def test_whatever_a_receiver_says_everybody_has_one_answer(fuzzing: Fuzzing) -> 
 
     async def deliver(site: Site, said: list[bytes]) -> None:
         try:
-            connection = await transport().open(EGRESS, site)
+            connection = await transport(**HASTE).open(EGRESS, site)
         except ConnectFailed as failed:
             assert not failed.reply.is_success
             return
@@ -244,7 +246,7 @@ def test_whatever_a_name_server_or_web_server_says_is_read(fuzzing: Fuzzing) -> 
         survives(lambda: read_policy(page.decode("utf-8", "replace")), Unsound)
         id_in([text])
         for place in destinations([text]):
-            assert place.startswith(("mailto:", "https://")) or place.lower().startswith("https:")
+            assert re.match(r"mailto:.+@|(?i:https://.)", place)
         wanted_by(text)
         if is_spf(text):
             covers([parse_spf(text)], ["192.0.2.1", "2001:db8::1"])

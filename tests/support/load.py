@@ -22,25 +22,30 @@ class Ledger:
 
 
 def letter(number: int, domain: str = "good.test", padding: int = 200) -> bytes:
+    lines = ("x" * 70 + "\r\n") * (padding // 72)
     return (
         f"From: orders@shop.test\r\nTo: u{number}@{domain}\r\nSubject: letter {number}\r\n"
-        f"X-Number: {number}\r\n\r\n{'x' * padding}\r\n"
+        f"X-Number: {number}\r\n\r\n{lines}{'x' * (padding % 72)}\r\n"
     ).encode()
 
 
 async def client(
-    place: tuple[str, int], ledger: Ledger, stop: asyncio.Event, domain: str = "good.test"
+    place: tuple[str, int],
+    ledger: Ledger,
+    stop: asyncio.Event,
+    domain: str = "good.test",
+    padding: int = 200,
 ) -> None:
     """Send one message after the other until told to stop; reconnect when cut off."""
     while not stop.is_set():
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-            await _session(place, ledger, stop, domain)
+            await _session(place, ledger, stop, domain, padding)
         ledger.disconnects += 1
         await asyncio.sleep(0.02)
 
 
 async def _session(
-    place: tuple[str, int], ledger: Ledger, stop: asyncio.Event, domain: str
+    place: tuple[str, int], ledger: Ledger, stop: asyncio.Event, domain: str, padding: int
 ) -> None:
     reader, writer = await asyncio.open_connection(*place)
     try:
@@ -52,7 +57,7 @@ async def _session(
             await _say(reader, writer, f"RCPT TO:<u{number}@{domain}>")
             if not (await _say(reader, writer, "DATA")).startswith("354"):
                 return
-            writer.write(letter(number, domain) + b".\r\n")
+            writer.write(letter(number, domain, padding) + b".\r\n")
             answer = await _reply(reader)
             if answer.startswith("250"):
                 ledger.acknowledged.add(number)

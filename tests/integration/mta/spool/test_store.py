@@ -172,6 +172,16 @@ def test_a_lost_settlement_does_not_close_its_message(spool):
     assert spool.rows("SELECT open FROM message") == [(1,)]
 
 
+def test_the_same_outcome_told_twice_closes_its_message_once(spool):
+    people = tuple(recipient(1, n) for n in range(3))
+    spool.write(admitted(1, *people))
+    spool.write(settle=(settlement(people[0]),))
+    lost = spool.write(settle=(settlement(people[0]), settlement(people[1])))
+    assert [one.recipient.n for one in lost] == [0]
+    assert spool.rows("SELECT open FROM message") == [(1,)]
+    assert spool.store.content(1) is not None
+
+
 def test_outcomes_of_one_batch_for_several_messages_close_each_by_its_own_count(spool):
     spool.write(
         *(admitted(m, *(recipient(m, n) for n in range(m))) for m in (1, 2, 3)),

@@ -96,7 +96,7 @@ def test_a_target_is_named_where_it_is_needed_and_nowhere_else():
 FAULTS = {
     "nothing to send": ("", "mine.toml: give it either volumes or"),
     "both kinds": ("volumes = [1]\n[percent]\ndays = [1]\nof = {other = [100]}", "either"),
-    "not TOML": ("volumes = [", "mine.toml:1: not TOML"),
+    "not TOML": ("volumes = [", "mine.toml:3: not TOML"),
     "an unknown key": ("volumes = [1]\nvolume = 3", "mine.toml: Object contains unknown field"),
     "a text for a number": ('volumes = [\n1,\n"x"]', "mine.toml:5: volumes.1: Expected `int`"),
     "no growth": ("volumes = [\n1,\n3,\n3]", "mine.toml:6: volumes.2: 3 does not come after 3"),
