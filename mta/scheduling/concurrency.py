@@ -49,7 +49,7 @@ class Concurrency:
             return False
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._turns.setdefault(lane, deque()).append(turn)
-        self._line.join(lane)
+        self._line.join(lane, self._give_turn)
         try:
             await turn
         except asyncio.CancelledError:
@@ -67,7 +67,7 @@ class Concurrency:
         """Whether a connection of the lane waits for its turn; what is urgent by now moves it forward."""
         if lane not in self._turns:
             return False
-        self._line.join(lane)
+        self._line.join(lane, self._give_turn)
         return True
 
     def came(self, late: float) -> None:
@@ -79,20 +79,21 @@ class Concurrency:
             self._go_on()
 
     def _go_on(self) -> None:
-        while self.running < self.limit and (lane := self._line.pop()) is not None:
-            turn = self._turn_of(lane)
-            if turn is not None:
-                self._begin()
-                turn.set_result(None)
+        while self.running < self.limit and (found := self._line.pop()) is not None:
+            self._give_turn(found[0])
 
-    def _turn_of(self, lane: Lane) -> asyncio.Future[None] | None:
-        """The next connection of a lane that waits; if others of it do too, it lines up again."""
+    def _give_turn(self, lane: Lane) -> bool:
+        """To the next connection of a lane that waits; if others of it do too, it lines up again."""
         turns = self._turns.pop(lane, deque())
         turn = turns.popleft() if turns else None
         if turns:
             self._turns[lane] = turns
-            self._line.join(lane)
-        return turn if turn is not None and not turn.done() else None
+            self._line.join(lane, self._give_turn)
+        if turn is None or turn.done():
+            return False
+        self._begin()
+        turn.set_result(None)
+        return True
 
     def _begin(self) -> None:
         self.running += 1

@@ -7,14 +7,14 @@ receiver's answers have made of them, `share` the part of this process.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock
+from mta.scheduling.line import Line
 from mta.shaping.pace import Pace
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mta.scheduling.lane import Lane
     from mta.scheduling.share import Share
     from mta.shaping.model import Limits, Rate, Zone
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FIRST_REST: Final = clock.SECOND
 LONGEST_REST: Final = clock.MINUTE
+
+REACH: Final = 10.0
+"""Seconds for which work may stand ready in a lane."""
 
 
 class Flow:
@@ -50,8 +53,7 @@ class Flow:
         self.connections = 0  # open or opening, of this process
         self.lanes = 0  # that belong to it
         self.next: Lane | None = None  # a connection was opened for it ahead of the next turn
-        self.hungry: dict[Lane, Callable[[Lane], bool]] = {}
-        """Lanes that wait for one of the zone's connections, of all shards, and how each is kicked."""
+        self.hungry = Line()  # lanes that wait for one of the zone's connections, of all shards
         self._at_hosts: dict[
             str, int
         ] = {}  # connections by site; what is demanded of TLS is all one
@@ -117,6 +119,17 @@ class Flow:
             self._at_hosts[site.hosts_key] = left
         else:
             del self._at_hosts[site.hosts_key]
+
+    @property
+    def reach(self) -> int:
+        """How many messages leave within REACH at the rate that holds, of this process; at least one.
+
+        More need not stand ready: they may find a faster address meanwhile.
+        """
+        rate = self._throttles.rate(self.egress, self.zone)
+        if rate is None:
+            return sys.maxsize
+        return max(1, int(rate.per_second * self._share.of_rates * REACH))
 
     def sends_at(self, now: int) -> int:
         """When the next message may go, whose ever: `now` if at once."""

@@ -77,7 +77,11 @@ class Lane:
     def is_full(self, room: int, whose: Whose) -> bool:
         """Whether they should put in no more, when so many recipients have room in memory."""
         held = self._queue.count(*whose)
-        return held >= LANE_LEAST and held >= min(LANE_LIMIT, room // LANE_SHARE)
+        if not held:
+            return False
+        if held >= LANE_LEAST and held >= min(LANE_LIMIT, room // LANE_SHARE):
+            return True
+        return held >= self.flow.reach
 
     @property
     def is_live(self) -> bool:

@@ -54,7 +54,7 @@ class Places:
             if (
                 flow.next is not None
             ):  # ten thousand sites of a slow zone need one connection a turn
-                flow.hungry.setdefault(lane, self._kick)
+                flow.hungry.join(lane, self._kick)
                 return False
             flow.next = lane
         flow.connected(lane.site, now)
@@ -66,7 +66,7 @@ class Places:
         """The turn that a connection was opened for has come: another lane may get ready."""
         if lane.flow.next is lane:
             lane.flow.next = None
-            self._feed(lane.flow.hungry)
+            lane.flow.hungry.feed()
 
     def release(self, lane: Lane) -> None:
         """A connection of the lane ends."""
@@ -78,8 +78,8 @@ class Places:
 
     def hand_on(self, lane: Lane) -> None:
         """Let those have the place who waited for it."""
-        self._feed_line()
-        self._feed(lane.flow.hungry)
+        self._line.feed()
+        lane.flow.hungry.feed()
 
     def wanted_by_others(self, lane: Lane) -> bool:
         """Whether another lane waits for the place that a connection of this one has."""
@@ -122,14 +122,14 @@ class Places:
             self._starve(lane)
             return False
         if self.taken >= self._most:
-            self._line.join(lane)
+            self._line.join(lane, self._kick)
             self._dismiss(None)
             return False
         return True
 
     def _starve(self, lane: Lane) -> None:
         """Let the lane wait for others of its flow."""
-        lane.flow.hungry.setdefault(lane, self._kick)
+        lane.flow.hungry.join(lane, self._kick)
         self._dismiss(lane.flow)
 
     def _dismiss(self, flow: Flow | None) -> None:
@@ -141,14 +141,3 @@ class Places:
                     del self._idlers[other]
                 if dismissed:
                     return
-
-    def _feed_line(self) -> None:
-        while (lane := self._line.pop()) is not None:
-            if not self._kick(lane) and lane in self._line:
-                return  # it still finds no place: nor would those behind it
-
-    @staticmethod
-    def _feed(hungry: dict[Lane, Callable[[Lane], bool]]) -> None:
-        for lane, kick in list(hungry.items()):
-            if hungry.pop(lane, None) is not None and not kick(lane) and lane in hungry:
-                return  # it still finds no place: nor would those behind it

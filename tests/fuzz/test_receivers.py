@@ -79,6 +79,7 @@ def talks(draw: st.DrawFn) -> list[bytes]:
 def test_whatever_a_receiver_says_everybody_has_one_answer(fuzzing: Fuzzing) -> None:
     complaints: list[Any] = []
     to = envelope("a@x.test", "b@x.test", content=(LETTER,))
+    out = transport(**HASTE)
 
     async def trial(said: list[bytes]) -> None:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -104,7 +105,7 @@ def test_whatever_a_receiver_says_everybody_has_one_answer(fuzzing: Fuzzing) -> 
 
     async def deliver(site: Site, said: list[bytes]) -> None:
         try:
-            connection = await transport(**HASTE).open(EGRESS, site)
+            connection = await out.open(EGRESS, site)
         except ConnectFailed as failed:
             assert not failed.reply.is_success
             return
@@ -114,9 +115,9 @@ def test_whatever_a_receiver_says_everybody_has_one_answer(fuzzing: Fuzzing) -> 
             for result in attempt.results:
                 assert result.reply.line().strip()
                 if result.reply.is_success:  # nothing is taken for delivered that was not said so
-                    assert any(b"354" in piece for piece in said)
-                    assert b"250" in b"".join(said) or b"2" in b"".join(said)
-            await connection.send(to) if connection.usable else None
+                    assert b"354" in b"".join(said)
+            if connection.usable:
+                await connection.send(to)
         finally:
             await connection.close()
 

@@ -51,6 +51,7 @@ TLSA = AppliedPolicy(type=PolicyType.TLSA, domain="mx.good.test", lines=("3 1 1 
         (["v=TLSRPTv1"], ()),
         (["v=TLSRPTv1; rua="], ()),
         (["v=TLSRPTv10; rua=mailto:a@good.test"], ()),
+        (["v=TLSRPTv1; rua=https,https:x,https://,https://["], ()),
         (["v=TLSRPTv1; rua=mailto:a@b.test", "v=TLSRPTv1; rua=mailto:c@b.test"], ()),
         (["v=TLSRPTv1; rua=http://r.good.test/,ftp://x,mailto:nobody,mailto:a@b%0d%0aBcc:c@d"], ()),
         (

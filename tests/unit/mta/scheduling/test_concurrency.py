@@ -38,6 +38,10 @@ def add(found, tenant_id=7, kind=BULK):
     found.push(Parcel(letter, [recipient(1)], None))
 
 
+def never(_lane) -> bool:
+    raise AssertionError("nobody is kicked here")
+
+
 async def settle():
     for _ in range(3):
         await asyncio.sleep(0)
@@ -70,31 +74,46 @@ def test_tenants_stand_in_turns_and_urgent_mail_before_bulk():
     line = Line()
     lanes = [lane("a", 7), lane("b", 7), lane("c", 8), lane("d", 9, URGENT)]
     for one in lanes:
-        line.join(one)
+        line.join(one, never)
     assert line.urgent == 1
-    assert [line.pop().zone.key for _ in lanes] == ["d", "a", "c", "b"]
+    assert [line.pop()[0].zone.key for _ in lanes] == ["d", "a", "c", "b"]
     assert line.pop() is None
     assert (len(line), line.urgent) == (0, 0)
 
 
 def test_a_lane_stands_in_the_line_once():
     line, one = Line(), lane("a")
-    line.join(one)
-    line.join(one)
+    line.join(one, never)
+    line.join(one, never)
     assert len(line) == 1
-    assert line.pop() is one
+    assert line.pop() == (one, never)
     assert line.pop() is None
 
 
 def test_a_lane_moves_forward_when_something_urgent_came_to_it():
     line, others, one = Line(), [lane(f"o{n}") for n in range(5)], lane("a", 8)
     for other in (*others, one):
-        line.join(other)
+        line.join(other, never)
     add(one, 9, URGENT)
-    line.join(one)
-    assert line.pop() is one
-    assert [line.pop() for _ in others] == others
+    line.join(one, never)
+    assert [line.pop()[0] for _ in (one, *others)] == [one, *others]
     assert line.pop() is None
+
+
+def test_all_are_kicked_until_one_has_to_wait_on():
+    line, lanes, kicked = Line(), [lane(f"o{n}") for n in range(4)], []
+
+    def kick(one) -> bool:
+        kicked.append(one)
+        if one is lanes[2]:
+            line.join(one, kick)
+        return one is lanes[0]  # the second has no work any more and waits for nothing
+
+    for one in lanes:
+        line.join(one, kick)
+    line.feed()
+    assert kicked == lanes[:3]
+    assert len(line) == 2
 
 
 # -- turns ---------------------------------------------------------------------

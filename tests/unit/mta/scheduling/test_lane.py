@@ -12,7 +12,7 @@ from mta.scheduling.flow import Flow
 from mta.scheduling.lane import LANE_LEAST, LANE_LIMIT, Hand, Lane
 from mta.scheduling.parcel import MAX_RECIPIENTS, Parcel, parcels_of
 from mta.scheduling.share import Share
-from mta.shaping.model import Zone
+from mta.shaping.model import Rate, Zone
 from mta.shaping.throttles import Throttles
 from mta.status import TrafficClass
 from mta.transport.base import Site
@@ -27,6 +27,12 @@ ACME = (7, TrafficClass.TRANSACTIONAL)
 def lane():
     zone = Zone("mx.lab:25", provider("", limits(None, 4)))
     flow = Flow(EGRESS.name, zone, Throttles(book), Share())
+    return Lane(EGRESS, Site(key="mx.lab:25", hosts=(), port=25), flow, lambda _tenant: 1)
+
+
+def slow_lane(rate, share=Share()):  # noqa: B008 - a value
+    zone = Zone("mx.lab:25", provider("", limits(rate, 4)))
+    flow = Flow(EGRESS.name, zone, Throttles(book), share)
     return Lane(EGRESS, Site(key="mx.lab:25", hosts=(), port=25), flow, lambda _tenant: 1)
 
 
@@ -108,6 +114,25 @@ def test_a_lane_holds_a_share_of_the_room_that_is_left(lane, room, most):
     assert not lane.is_full(room, ACME)
     fill(lane, 1)
     assert lane.is_full(room, ACME)
+
+
+@pytest.mark.parametrize(
+    ("rate", "share", "room_for"),
+    [
+        (Rate(1, 60), Share(), 1),
+        (Rate(1, 1), Share(), 10),
+        (Rate(1, 1), Share(1, 2), 5),
+        (Rate(1000, 1), Share(), LANE_LIMIT),
+    ],
+)
+def test_a_slow_lane_keeps_ready_what_leaves_soon_and_not_what_another_could_send(
+    rate, share, room_for
+):
+    lane = slow_lane(rate, share)
+    for n in range(room_for):
+        assert not lane.is_full(100_000, ACME)
+        lane.push(parcel(n))
+    assert lane.is_full(100_000, ACME)
 
 
 @pytest.mark.parametrize("other", [(8, ACME[1]), (ACME[0], TrafficClass.BULK)])
