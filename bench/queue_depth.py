@@ -1,13 +1,14 @@
 """Queue depth: a box with up to a million waiting recipients beside the same box with none.
 
     .venv/bin/python bench/queue_depth.py --json depth.json --markdown depth.md --plot depth.svg
-    .venv/bin/python bench/queue_depth.py --depths 10000,100000 --rounds 1 --only depths
-    .venv/bin/python bench/queue_depth.py --depths 1000000 --rounds 1        half an hour of patience
+    .venv/bin/python bench/queue_depth.py --depths 10000,100000 --turns 1 --only depths
+    .venv/bin/python bench/queue_depth.py --depths 1000000                half an hour of patience
 
-A real box, with a hundred tenants whose mail waits over depth/10 domains, receivers and clients in
-processes of their own. Each depth is looked at once a round, the empty queue too, in turns; ratios are of
-the same round (`depth/trial.py` says what is measured). Then one tenant's flood beside another's receipt,
-and a dead destination beside all others (`depth/scenarios.py`).
+Real boxes, with a hundred tenants whose mail waits over depth/10 domains; receivers and clients in
+processes of their own. At each depth two boxes run, the deep one and an empty one, and take turns: the
+ratios are of neighbours in time (`depth/trial.py` says what is measured). Then everything is due and
+goes; then one tenant's flood beside another's receipt, and a dead destination beside all others
+(`depth/scenarios.py`).
 
     waiting    due in half a day                  blocked    due now, every tenant paused
 
@@ -37,7 +38,8 @@ from depth import fill, home, plot, report, scenarios
 from depth.box import RunningBox
 from depth.child import Child
 from depth.home import FLOOD, WAITERS
-from depth.trial import World, trial
+from depth.sink import SLOW_SITES
+from depth.trial import World, begun, stops, turns
 from relay import zone
 from relay.base import BenchError, free_port
 from relay.disk import probe
@@ -50,7 +52,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 STATES: Final = ("waiting", "blocked")
-PARTS: Final = ("depths", "flood", "dead")
+PARTS: Final = ("depths", "drain", "flood", "dead")
+THROTTLE: Final = "20/s"
 HALF_A_DAY: Final = 12 * 3600 * clock.SECOND
 _HERE: Final = Path(__file__).parent
 
@@ -77,7 +80,8 @@ def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--depths", default="10000,100000,1000000", help="comma-separated")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--turns", type=int, default=5, help="of two boxes beside each other")
+    parser.add_argument("--rounds", type=int, default=3, help="of drain and flood")
     parser.add_argument("--states", default=",".join(STATES), help="comma-separated")
     parser.add_argument("--only", default=",".join(PARTS), help="parts, comma-separated")
     parser.add_argument("--messages", type=int, default=3000, help="of a burst")
@@ -110,6 +114,7 @@ class Job:
             "when": time.strftime("%FT%TZ", time.gmtime()),
             "machine": machine(),
             "disk_us": probe(work),
+            "turns": options.turns,
             "rounds": options.rounds,
             "errors": [],
         }
@@ -131,52 +136,52 @@ class Job:
             note(f"first start: healthy after {box.healthy_after():.1f} s")
             box.settle()
         for part in self._options.only:
-            {"depths": self._depths, "flood": self._flood, "dead": self._dead}[part]()
+            {
+                "depths": self._depths,
+                "drain": self._drain,
+                "flood": self._flood,
+                "dead": self._dead,
+            }[part]()
         self._write()
         return 1 if self._result["errors"] else 0
 
     # -- depths ------------------------------------------------------------
 
     def _depths(self) -> None:
-        homes = {depth: self._filled(depth) for depth in (0, *self._options.depths)}
-        cells = []
-        for state in self._options.states:
-            if state == "blocked":
-                self._block(homes)
-            rounds = self._rounds(state, homes)
-            for depth, found in rounds.items():
-                cells.append(
-                    {
-                        "state": state,
-                        "depth": depth,
-                        "medians": report.medians(found),
-                        "ratios": report.ratios(found, rounds[0]) if depth else {},
-                        "rounds": found,
-                    }
-                )
+        cells: list[dict[str, Any]] = []
+        empty = self._home("empty", None)
+        for depth in self._options.depths:
+            deep = self._filled(depth)
+            for state in self._options.states:
+                if state == "blocked":
+                    self._block(deep)
+                cells.append(self._cell(state, depth, deep, empty))
+            shutil.rmtree(deep.path, ignore_errors=True)
         self._result["depths"] = cells
         self._tables.append(report.depths_table(cells))
-        for where in homes.values():
-            shutil.rmtree(where.path, ignore_errors=True)
 
-    def _rounds(self, state: str, homes: dict[int, Home]) -> dict[int, list[report.Figures]]:
-        """The depths take turns; each round begins with another one."""
-        found: dict[int, list[report.Figures]] = {depth: [] for depth in homes}
-        for number in range(self._options.rounds):
-            order = list(homes)
-            first = number % len(order)
-            for depth in (*order[first:], *order[:first]):
-                words = f"{state}, {depth:,}, round {number + 1}"
-                found[depth].append(self._look(words, partial(self._trial, homes[depth])))
+    def _cell(self, state: str, depth: int, deep: Home, empty: Home) -> dict[str, Any]:
+        found: dict[str, Any] = {"state": state, "depth": depth, "deep": {}, "empty": {}}
+        words = f"{state}, {depth:,}"
+        found["turns"] = []
+        with RunningBox(deep) as one:
+            self._look(f"{words}: start", partial(begun, one, self._world), found["deep"])
+            with RunningBox(empty) as other:
+                self._look(f"{words}: empty", partial(begun, other, self._world), found["empty"])
+                boxes = {"deep": one, "empty": other}
+                self._look(f"{words}: turns", partial(self._turns, boxes, found["turns"]))
+            self._look(f"{words}: stops", partial(stops, one, self._world), found["deep"])
+            found["memory"] = {"deep": list(one.memories), "empty": list(other.memories)}
+            found["deep"]["peak_mb"] = max(mb for _, mb in one.memories)
+            for complaint in one.complaints():
+                note(f"  log: {complaint}")
+        found["medians"], found["ratios"] = report.compared(found["turns"])
+        found["medians"] |= found["deep"]
+        note(f"{words}: ratios {found['ratios']}, {found['medians']}")
         return found
 
-    def _trial(self, where: Home, found: report.Figures) -> None:
-        with RunningBox(where) as box:
-            try:
-                trial(box, self._world, self._options.messages, found)
-            finally:
-                for words in box.complaints():
-                    note(f"  log: {words}")
+    def _turns(self, boxes: dict[str, RunningBox], told: list[Any], _found: report.Figures) -> None:
+        told += turns(boxes, self._world, self._options.messages, self._options.turns)
 
     def _filled(self, depth: int) -> Home:
         domains = max(1, depth // 10)
@@ -192,15 +197,24 @@ class Job:
             ),
         )
 
-    def _block(self, homes: dict[int, Home]) -> None:
+    def _block(self, where: Home) -> None:
         """Everything is due and no tenant whose mail waits may send."""
-        paused = [self._made.tenants[name] for name in WAITERS]
-        for depth, where in homes.items():
-            note(f"blocked, {depth:,}: everything becomes due, a hundred tenants are paused")
-            home.pause_tenants(where, paused)
-            fill.set_due(where, clock.now_ms())
+        home.pause_tenants(where, [self._made.tenants[name] for name in WAITERS])
+        fill.set_due(where, clock.now_ms())
 
     # -- scenarios -----------------------------------------------------------
+
+    def _drain(self) -> None:
+        rounds: dict[str, list[report.Figures]] = {}
+        for depth in self._options.depths:
+            where, found = self._filled(depth), rounds.setdefault(f"{depth:,}", [])
+            for number in range(self._options.rounds):
+                fill.set_due(where, clock.now_ms())
+                words = f"drain {depth:,}, round {number + 1}"
+                look = partial(scenarios.drain, where, self._world, self._options.messages)
+                found.append(self._look(words, look))
+            shutil.rmtree(where.path, ignore_errors=True)
+        self._told("drain", "due", rounds)
 
     def _flood(self) -> None:
         depth = max(self._options.depths)
@@ -209,15 +223,17 @@ class Job:
             fill.Waiting(
                 label="flood",
                 count=depth,
-                domain_of=fill.to_slow(101, max(1, depth // 10)),
+                domain_of=fill.to_slow(SLOW_SITES, max(1, depth // 10)),
                 tenants={FLOOD: self._made.tenants[FLOOD]},
                 due_at=clock.now_ms() + HALF_A_DAY,
             ),
         )
-        rounds: dict[str, list[report.Figures]] = {"not due": [], f"{depth:,} due": []}
+        names = ("not due", f"{depth:,} due", f"{depth:,} due, {THROTTLE} an address")
+        rounds: dict[str, list[report.Figures]] = {name: [] for name in names}
         for number in range(self._options.rounds):
             for name, found in rounds.items():
                 fill.set_due(where, clock.now_ms() + (HALF_A_DAY if name == "not due" else 0))
+                home.throttle(where, THROTTLE if THROTTLE in name else "none")
                 words = f"flood {name}, round {number + 1}"
                 found.append(self._look(words, partial(scenarios.flood, where, self._world)))
         self._told("flood", "flood", rounds)
@@ -225,30 +241,29 @@ class Job:
 
     def _dead(self) -> None:
         count = self._options.dead
-        where = self._home(
-            f"dead-{count}",
-            fill.Waiting(
-                label="dead",
-                count=count,
-                domain_of=fill.to_dead(10),
-                tenants={name: self._made.tenants[name] for name in WAITERS},
-                due_at=clock.now_ms() + HALF_A_DAY,
-                traffic_class=TrafficClass.TRANSACTIONAL,
-            ),
+        where, other = (
+            self._home(
+                f"dead-{count}-{name}",
+                fill.Waiting(
+                    label="dead",
+                    count=count,
+                    domain_of=fill.to_dead(10),
+                    tenants={name: self._made.tenants[name] for name in WAITERS},
+                    due_at=due_at,
+                    traffic_class=TrafficClass.TRANSACTIONAL,
+                ),
+            )
+            for name, due_at in (("due", clock.now_ms()), ("later", clock.now_ms() + HALF_A_DAY))
         )
-        rounds: dict[str, list[report.Figures]] = {"not due": [], "refuses": [], "is mute": []}
-        for number in range(self._options.rounds):
-            for name, found in rounds.items():
-                fill.set_due(where, clock.now_ms() + (HALF_A_DAY if name == "not due" else 0))
-                self._world.sink.ask("mute", on=name == "is mute")
-                words = f"dead destination {name}, round {number + 1}"
-                messages = self._options.messages
-                look = partial(scenarios.dead, where, self._world, messages)
-                found.append(self._look(words, look))
-                found[-1]["left"] = float(fill.waiting_count(where))
+        cells = []
+        for state in ("refuses", "is mute"):
+            fill.set_due(where, clock.now_ms())
+            self._world.sink.ask("mute", on=state == "is mute")
+            cells.append(self._cell(f"dead destination {state}", count, where, other))
+            cells[-1]["left"] = fill.waiting_count(where)
         self._world.sink.ask("mute", on=False)
-        self._told("dead", "destination", rounds)
-        shutil.rmtree(where.path, ignore_errors=True)
+        self._result["dead"] = cells
+        self._tables.append(report.depths_table(cells))
 
     def _told(self, part: str, first: str, rounds: dict[str, list[report.Figures]]) -> None:
         rows = {name: report.medians(found) for name, found in rounds.items()}
@@ -257,17 +272,24 @@ class Job:
 
     # -- what all need -------------------------------------------------------
 
-    def _home(self, name: str, waiting: fill.Waiting) -> Home:
+    def _home(self, name: str, waiting: fill.Waiting | None) -> Home:
         where = Home(self._work / name)
         shutil.copytree(self._made.home.path, where.path, ignore=shutil.ignore_patterns("*.sock"))
+        if waiting is None:
+            return where
         took = asyncio.run(fill.fill(where, waiting))
         size = where.spool_db(0).stat().st_size >> 20
         note(f"{name}: filled in {took:.0f} s, {size} MB")
         return where
 
-    def _look(self, words: str, look: Callable[[report.Figures], None]) -> report.Figures:
+    def _look(
+        self,
+        words: str,
+        look: Callable[[report.Figures], None],
+        found: report.Figures | None = None,
+    ) -> report.Figures:
         """What was found; after an error, what was found before it."""
-        started, found = time.monotonic(), report.Figures()
+        started, found = time.monotonic(), report.Figures() if found is None else found
         try:
             look(found)
         except BenchError as error:

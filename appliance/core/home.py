@@ -6,7 +6,7 @@
     HOME/spool/spool-N.db          one queue shard each    HOME/spool/corrupt/       unreadable, never deleted
     HOME/log/                      event history           HOME/inbound/{new,done,unreadable,postmaster}/
 
-Backing up the box is copying this directory. Nothing of the box is written anywhere else.
+`pillarbox backup` backs it up while the box runs; of a stopped box a copy of this directory does as well. Nothing of the box is written anywhere else.
 All of it is for the box's own user only: directories are 0700, also when they stood there before.
 """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mta.warmup.model import WarmupPlan, WarmupState
+from mta.warmup.model import WarmupPlan, WarmupState, volume_of
 
 if TYPE_CHECKING:
     from mta.warmup.schedule import Course
@@ -21,7 +21,7 @@ class WarmupRecord:
     target: int  # 0: the schedule has volumes of its own
     course: Course
     state: WarmupState
-    stage: int  # 0-based
+    stage: int  # 0-based; below 0: smaller than the first
     started_at: int
     decided: str  # the last day that was judged
     last_mail: str  # the last day with mail; the day it was started when there was none
@@ -37,7 +37,7 @@ class WarmupRecord:
     @property
     def limit(self) -> int:
         """Recipients in one window."""
-        return self.course.volumes[min(self.stage, self.stages - 1)]
+        return volume_of(self.course.volumes, self.stage)
 
     def plan(self) -> WarmupPlan:
         """What the mta must know."""

@@ -1,7 +1,8 @@
 """Box: one that runs on a home, from its start until it is stopped.
 
 Started is when every process answers /health and the submission port greets. Memory is PSS over the
-process tree. Stopped by SIGTERM; what does not end in time is killed with all that it started.
+process tree, looked at every second from the start on. Stopped by SIGTERM; what does not end in time is
+killed with all that it started.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -33,7 +35,8 @@ ROOT: Final = Path(__file__).parents[2]
 START_LIMIT: Final = 180.0
 STOP_LIMIT: Final = 90.0
 _WINDOW: Final = 1.0
-_IDLE_SHARE: Final = 0.08  # of one core
+_IDLE_SHARE: Final = 0.1  # of one core
+_KNOWN: Final = "the queue is known"
 
 
 class RunningBox:
@@ -46,12 +49,16 @@ class RunningBox:
         (home.run_dir / "listeners.json").unlink(missing_ok=True)
         command = [sys.executable, "-m", "appliance.run.cli", "--home", str(home.path), "serve"]
         environment = {k: v for k, v in os.environ.items() if not k.startswith("PILLARBOX_")}
-        self._started = time.monotonic()
+        self.started = time.monotonic()
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, stdout=out, stderr=out, env=environment
             )
         self.places: dict[str, tuple[str, int]] = {}
+        self.memories: list[tuple[float, float]] = []  # s since the start, MB
+        self._ends = threading.Event()
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+        self._sampler.start()
 
     def __enter__(self) -> RunningBox:
         return self
@@ -61,14 +68,23 @@ class RunningBox:
 
     def healthy_after(self) -> float:
         """Wait until it serves; the seconds since it was started."""
-        end = self._started + START_LIMIT
+        end = self.started + START_LIMIT
         while time.monotonic() < end:
             if self._process.poll() is not None:
                 raise BenchError(f"the box ended:\n{tail(self.log)}")
             if self._serves():
-                return time.monotonic() - self._started
+                return time.monotonic() - self.started
             time.sleep(0.05)
         raise BenchError(f"the box is not healthy after {START_LIMIT} s:\n{tail(self.log)}")
+
+    def known_after(self) -> float:
+        """Wait until it knows all that waits; the seconds since it was started."""
+        end = self.started + START_LIMIT
+        while time.monotonic() < end:
+            if any(_KNOWN in entry.get("text", "") for entry in self._entries()):
+                return time.monotonic() - self.started
+            time.sleep(0.1)
+        raise BenchError(f"the queue is not known after {START_LIMIT} s:\n{tail(self.log)}")
 
     def settle(self, limit: float = 60.0) -> float:
         """Wait until it takes next to no CPU; the seconds it took."""
@@ -112,6 +128,8 @@ class RunningBox:
 
     def stop(self) -> None:
         """Let it drain; kill what is left."""
+        self._ends.set()
+        self._sampler.join()
         family = tree([self._process.pid])
         if self._process.poll() is None:
             self._process.terminate()
@@ -124,6 +142,10 @@ class RunningBox:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGKILL)
         self._process.wait()
+
+    def _sample(self) -> None:
+        while not self._ends.wait(_WINDOW):
+            self.memories.append((round(time.monotonic() - self.started, 1), self.memory()))
 
     def _entries(self) -> list[dict[str, str]]:
         found = []

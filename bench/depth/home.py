@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -38,14 +39,13 @@ from mta.egress import Member
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
-    from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from appliance.core.secrets import MasterKeys
     from appliance.lab.dns_server import Zone
-    from mta.directory import Pause
 
+ROOT: Final = Path(__file__).parents[2]
 WAITERS: Final = tuple(f"wait-{number:03}" for number in range(100))
 LIVE, URGENT, FLOOD = "live", "urgent", "flood"
 SOURCES: Final = {LIVE: "127.0.0.1", URGENT: "127.0.50.1"}
@@ -126,14 +126,22 @@ def pause_tenants(home: Home, tenants: list[int]) -> None:
     _operate(home, work)
 
 
-def resume(home: Home, tenant_id: int) -> None:
-    """Let the tenant's mail go on."""
+def resume(home: Home, tenants: list[int]) -> None:
+    """Let the tenants' mail go on."""
 
-    async def work(operations: Operations) -> Pause:
-        found = await operations.find_pause(_SCOPE, Target(tenant_id=tenant_id))
-        return await operations.resume(_SCOPE, found.id)
+    async def work(operations: Operations) -> None:
+        for tenant_id in tenants:
+            found = await operations.find_pause(_SCOPE, Target(tenant_id=tenant_id))
+            await operations.resume(_SCOPE, found.id)
 
     _operate(home, work)
+
+
+def throttle(home: Home, rate: str) -> None:
+    """Let the slow receivers be a provider that takes so much from each address."""
+    book = (ROOT / "config" / "shaping.toml").read_text(encoding="utf-8")
+    slow = f'[provider.slow]\ntitle = "Slow"\nmx = [".slow.test"]\nmessage_rate = "{rate}"\n'
+    (home.path / "shaping.toml").write_text(f"{book}\n{slow}", encoding="utf-8")
 
 
 def kill(home: Home, *, is_on: bool) -> None:
@@ -191,12 +199,13 @@ def _settings(ports: Ports) -> Settings:
 def _world() -> Zone:
     zone: Zone = {_HOSTNAME: {"A": ["127.0.0.1"]}}
     for kind, sites, network in (
-        ("fast", FAST_SITES, "127.0.1"),
-        ("slow", SLOW_SITES, "127.0.2"),
+        ("fast", FAST_SITES, "127.1."),
+        ("slow", SLOW_SITES, "127.2."),
     ):
         for number in range(1, sites + 1):
             zone[f"*.s{number}.{kind}.test"] = {"MX": [f"10 mx{number}.{kind}.test."]}
-            zone[f"mx{number}.{kind}.test"] = {"A": [f"{network}.{number}"]}
+            host = f"{network}{number // 250}.{number % 250 + 1}"
+            zone[f"mx{number}.{kind}.test"] = {"A": [host]}
     zone["*.wait.test"] = {"MX": ["10 mx1.fast.test."]}
     zone["*.dead.test"] = {"MX": ["10 mx.dead.test."]}
     zone["mx.dead.test"] = {"A": [MUTE]}

@@ -1,9 +1,9 @@
 """Sink: the receivers of the world, in a process of their own.
 
-    fast    127.0.1.1 .. 127.0.1.20     takes everything at once
-    slow    127.0.2.1 .. 127.0.2.101    answers the final dot after a delay
-    mute    127.0.3.1                   takes the connection and says nothing (only while told so)
-    dead    127.0.3.1                   nobody listens (else)
+    fast    127.1.0.2 ...     takes everything at once
+    slow    127.2.0.2 ...     answers the final dot after a delay
+    mute    127.0.3.1         takes the connection and says nothing (only while told so)
+    dead    127.0.3.1         nobody listens (else)
 
 Every message carries `X-Bench: <label> <monotonic ns when it was handed in>`; by label it is counted,
 and the first and last arrival and the latencies are kept (the clock is the same in every process).
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from appliance.lab.script import Received
 
 FAST_SITES: Final = 20
-SLOW_SITES: Final = 101
+SLOW_SITES: Final = 300
 MUTE: Final = "127.0.3.1"
 _HEADER: Final = b"X-Bench: "
 
@@ -71,9 +71,9 @@ class Sink:
         """Listen everywhere but at MUTE."""
         slow = Script(keep=False, delays={Point.DOT: self._delay})
         for number in range(1, FAST_SITES + 1):
-            await self._listen(f"127.0.1.{number}", Script(keep=False))
+            await self._listen(f"127.1.0.{number + 1}", Script(keep=False))
         for number in range(1, SLOW_SITES + 1):
-            await self._listen(f"127.0.2.{number}", slow)
+            await self._listen(f"127.2.{number // 250}.{number % 250 + 1}", slow)
 
     async def obey(self, asked: dict[str, Any]) -> Any:
         """`stand`: the tallies; `count`: one's; `reset`: begin anew; `mute`: listen at MUTE or not."""

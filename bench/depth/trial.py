@@ -1,8 +1,9 @@
-"""Trial: one look at one box: start, memory, rates, latency, pause, kill switch.
+"""Trial: what is measured of a box: its start, its rates beside another box, pause, kill switch.
 
     start_s       from `pillarbox serve` until all processes are healthy and submission greets
+    first_s       until a message handed in then is at its receiver; known_s until the whole queue is known
     settle_s      from then until the box takes next to no CPU
-    pss_mb        of all processes, then; pss_after_mb at the end
+    pss_mb        of all processes, then; peak_mb the most it ever was
     accepted_s    messages a second that many clients were told 250 for, at full speed
     delivered_s   the same messages, until the last one was at its receiver
     cpu_ms        of the box, a message of that burst; others_percent: what programs that have nothing to do
@@ -11,9 +12,10 @@
     pause_ms      from the change in control.db beginning to the last message of the paused tenant, the
                   clients handing in at full speed all the while; resume_ms to the first one again
     rest_s        what had waited meanwhile, delivered a second
-    kill_ms       the same for the kill switch; revive_ms
+    kill_ms       the same for the kill switch; revive_ms, revived_s
 
-Whatever was accepted has to arrive; a message that does not is an error of the trial.
+Two boxes that run side by side take turns with their bursts, so that what else the machine does hits
+both. Whatever was accepted has to arrive; a message that does not is an error of the trial.
 """
 
 from __future__ import annotations
@@ -32,14 +34,14 @@ from depth.home import LIVE, SOURCES, sending_domain
 from depth.sink import FAST_SITES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from depth.box import RunningBox
     from depth.child import Child
 
 FAST_DOMAINS: Final = [f"d{n}.s{n % FAST_SITES + 1}.fast.test" for n in range(300)]
 _POLL: Final = 0.02
-_ARRIVAL_LIMIT: Final = 60.0
+_ARRIVAL_LIMIT: Final = 120.0
 _STILL: Final = 1.0  # seconds without an arrival: it has stopped
 _WAITING_MEANWHILE: Final = 2000
 
@@ -53,21 +55,43 @@ class World:
     tenants: dict[str, int]
 
 
-def trial(box: RunningBox, world: World, messages: int, found: dict[str, float]) -> None:
-    """Everything of one box, which has just been started; `found` keeps what was seen before an error."""
+def begun(box: RunningBox, world: World, found: dict[str, float]) -> None:
+    """A box that has just been started; `found` keeps what was seen before an error."""
     found["start_s"] = box.healthy_after()
+    world.sink.ask("reset")
+    begin(box, world, "first", count=1, clients=1)
+    found["first_s"] = arrived(world, "first", 1) - box.started
+    found["known_s"] = box.known_after()
     found["settle_s"] = box.settle()
     found["pss_mb"] = box.memory()
     found |= {f"pss_{name}_mb": value for name, value in box.memory_by_process().items()}
     warm_up(box, world)
-    found |= burst(box, world, messages)
-    found |= paced(box, world, rate=100.0, count=500)
+
+
+def turns(
+    boxes: Mapping[str, RunningBox], world: World, messages: int, count: int
+) -> list[dict[str, dict[str, float]]]:
+    """A burst of each and a modest rate of each, `count` times; each time another one begins."""
+    found = []
+    names = list(boxes)
+    for number in range(count):
+        turn: dict[str, dict[str, float]] = {}
+        for name in names if number % 2 else reversed(names):
+            turn[name] = burst(boxes[name], world, messages)
+        for name in names if number % 2 else reversed(names):
+            turn[name] |= paced(boxes[name], world, rate=50.0, count=250)
+        found.append(turn)
+    return found
+
+
+def stops(box: RunningBox, world: World, found: dict[str, float]) -> None:
+    """Pause and kill switch, under load."""
     target = Target(tenant_id=world.tenants[LIVE])
     found |= _stopped(
         box,
         world,
         stop=lambda: homes.pause(box.home, target),
-        go=lambda: homes.resume(box.home, world.tenants[LIVE]),
+        go=lambda: homes.resume(box.home, [world.tenants[LIVE]]),
         words=("pause_ms", "resume_ms", "rest_s"),
     )
     found |= _stopped(
@@ -77,11 +101,11 @@ def trial(box: RunningBox, world: World, messages: int, found: dict[str, float])
         go=lambda: homes.kill(box.home, is_on=False),
         words=("kill_ms", "revive_ms", "revived_s"),
     )
-    found["pss_after_mb"] = box.memory()
 
 
 def warm_up(box: RunningBox, world: World) -> None:
     """Every domain is known and every connection made before anything is measured."""
+    world.sink.ask("reset")
     begin(box, world, "warm", count=len(FAST_DOMAINS))
     arrived(world, "warm", finished(world, "warm")["accepted"])
 

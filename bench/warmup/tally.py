@@ -81,7 +81,11 @@ class Audit:
                 self._seen[address, receiver, day] = count
         for name, count in fresh.items():
             if name in stages:
-                self._add(name, day, count, self._volumes[stages[name]])
+                self._add(name, day, count, self._limit(stages[name]))
+
+    def _limit(self, stage: int) -> int:
+        """As the file says; below the first stage each has half of the one above."""
+        return self._volumes[stage] if stage >= 0 else self._volumes[0] // 2**-stage
 
     def _add(self, name: tuple[str, str], day: int, count: int, limit: int) -> None:
         place = (*name, day)

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 MAX_DIAGNOSTIC: Final = 2000
 
-_ENHANCED: Final = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
-_ENHANCED_AT_START: Final = re.compile(r"[#(\s]*([245]\.\d{1,3}\.\d{1,3})\b[)\s:-]*")
+_ENHANCED: Final = re.compile(r"\b([245]\.[0-9]{1,3}\.[0-9]{1,3})\b")
+_ENHANCED_AT_START: Final = re.compile(r"[#(\s]*([245]\.[0-9]{1,3}\.[0-9]{1,3})\b[)\s:-]*")
 # "550 5.1.1 text", "#550 ...", "(550) ...", at the start; or the words of a remote host, quoted.
-_CODE_AT_START: Final = re.compile(r"[#<(\s]*([245]\d\d)(?=[\s#:;,)>-]|$)[\s#:;,)>-]*")
+_CODE_AT_START: Final = re.compile(r"[#<(\s]*([245][0-9][0-9])(?=[\s#:;,)>-]|$)[\s#:;,)>-]*")
 _CODE_WITHIN: Final = re.compile(
-    r"(?:said|says?|returned|response|reply|error):?\s*[\"'(]*([245]\d\d)[ -]+"
-    r"|\b([45]\d\d)[ -]+(?=#?[45]\.\d{1,3}\.\d{1,3}\b)",
+    r"(?:said|says?|returned|response|reply|error):?\s*[\"'(]*([245][0-9][0-9])[ -]+"
+    r"|\b([45][0-9][0-9])[ -]+(?=#?[45]\.[0-9]{1,3}\.[0-9]{1,3}\b)",
     re.I,
 )
 
@@ -77,7 +77,7 @@ def _from_diagnostic(value: str) -> Reply:
 def _joined(code: int, text: str) -> str:
     """A reply of several lines came folded into one: "550-5.1.1 The account 550-5.1.1 you tried"."""
     return re.sub(
-        rf" {code}(?:-| (?=[45]\.))(?:[45]\.\d{{1,3}}\.\d{{1,3}}\b)? ?", " ", f" {text}"
+        rf" {code}(?:-| (?=[45]\.))(?:[45]\.[0-9]{{1,3}}\.[0-9]{{1,3}}\b)? ?", " ", f" {text}"
     ).strip()
 
 

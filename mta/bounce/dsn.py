@@ -45,7 +45,7 @@ _RECIPIENT_FIELDS: Final = _STARTS | {"status", "remote-mta", "diagnostic-code"}
 _GROUP_END: Final = re.compile(rb"\n(?:[ \t]*\r?\n)+")
 _STATUS_TEXT: Final = re.compile(rb"^(?:reporting-mta|final-recipient)[ \t]*:", re.I | re.M)
 
-_STATUS: Final = re.compile(r"\b([245]\.\d{1,3}\.\d{1,3})\b")
+_STATUS: Final = re.compile(r"\b([245]\.[0-9]{1,3}\.[0-9]{1,3})\b")
 _ADDRESS: Final = re.compile(r"[^\s<>@,;:\"]{1,64}@[^\s<>@,;:\"]{1,255}")
 
 _ACTIONS: Final = {

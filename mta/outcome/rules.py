@@ -187,7 +187,8 @@ def faults(book: RuleBook) -> list[str]:
 
 def _reply_of(sample: str) -> Reply:
     code, _, text = sample.partition(" ")
-    return Reply.from_text(int(code), text) if code.isdigit() else Reply(0, "", sample)
+    is_code = code.isascii() and code.isdigit() and len(code) <= 3
+    return Reply.from_text(int(code), text) if is_code else Reply(0, "", sample)
 
 
 def _compile(entry: _Entry, providers: Mapping[str, tuple[str, ...]]) -> Rule:

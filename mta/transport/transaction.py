@@ -46,13 +46,14 @@ class Offer:
     def of(cls, extensions: Mapping[str, str]) -> Offer:
         """From the EHLO keywords in lower case, with their parameters."""
         limit = extensions.get("size", "").strip()
+        is_number = limit.isascii() and limit.isdigit() and len(limit) < 19
         return cls(
             pipelining="pipelining" in extensions,
             eight_bit="8bitmime" in extensions,
             smtputf8="smtputf8" in extensions,
             dsn="dsn" in extensions,
             size="size" in extensions,
-            max_size=int(limit) if limit.isdigit() and len(limit) < 19 else 0,
+            max_size=int(limit) if is_number else 0,
         )
 
 

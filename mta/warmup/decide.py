@@ -5,6 +5,9 @@
     no mail for a long time    start over: receivers forget an address within a month
     else                       advance; behind the last stage the address is warm
 
+Below the first stage there are smaller ones (`LOWEST`): a receiver that takes less than the first volume
+would else refuse a part of every day, and trust the address less for it each time.
+
 A rate counts only from a sample on, and from some bad answers on (`Health`): one block of three is
 chance. Complaints count only where the provider reports them; from the others' silence nothing follows.
 Every decision has its reason in words, with the numbers.
@@ -17,6 +20,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from appliance.core import clock
+from mta.warmup.model import LOWEST
 
 if TYPE_CHECKING:
     from mta.warmup.schedule import Health, Rates
@@ -76,7 +80,7 @@ def decide(
     facts: DayFacts, health: Health, *, stage: int, stages: int, idle_days: int, now: int
 ) -> Decision:
     """What follows from a day. `idle_days`: after so many without mail a warmup starts over."""
-    if stage > 0 and facts.idle_days >= idle_days:
+    if stage != 0 and facts.idle_days >= idle_days:
         return restarted(facts.idle_days)
     found = _worst(facts, health)
     if found is not None:
@@ -124,14 +128,14 @@ def _complaints(facts: DayFacts) -> tuple[int, int]:
 
 
 def _answer(signal: _Signal, health: Health, stage: int, now: int) -> Decision:
-    rates, back = signal.rates, max(0, stage - 1)
+    rates, back = signal.rates, max(LOWEST, stage - 1)
     if signal.share >= rates.pause:
         until = now + int(health.pause_hours * clock.HOUR)
         reason = (
             f"{signal.words}: {rates.pause:.2%} is too much, paused for {health.pause_hours:g} h"
         )
         return Decision(kind=Kind.PAUSE, stage=back, reason=reason, paused_until=until)
-    if signal.share >= rates.step_back and stage > 0:
+    if signal.share >= rates.step_back and stage > LOWEST:
         reason = f"{signal.words}: from {rates.step_back:.2%} on it goes a stage back"
         return Decision(kind=Kind.STEP_BACK, stage=back, reason=reason)
     reason = f"{signal.words}: from {rates.hold:.2%} on the stage is held"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock
 from mta.warmup.day import day_of, next_day, window_of_day
+from mta.warmup.model import volume_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,7 +79,7 @@ def _room(source: Source, ahead: int, window: Window, now: int) -> int | None:
     stage = source.stage + ahead
     if stage >= len(source.volumes):
         return None if ahead or not source.volumes else source.volumes[-1]
-    limit = source.volumes[stage]
+    limit = volume_of(source.volumes, stage)
     hours = -(-(window.end - begins) // clock.HOUR) if source.is_hourly else 1
     used = source.used if window.start <= now else 0
     return max(0, limit * hours - used)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
 
 OTHER: Final = "other"
 """Every receiver that belongs to no named provider."""
@@ -34,6 +34,17 @@ def budget_key(egress: str, provider: str, *, is_hourly: bool) -> str:
     return f"{BUDGETS}{egress}:{provider}{':hour' if is_hourly else ''}"
 
 
+LOWEST: Final = -3
+"""The lowest stage: an eighth of the first volume, for an address that even the first was too much from."""
+
+
+def volume_of(volumes: Sequence[int], stage: int) -> int:
+    """Recipients in one window of a stage; below the first, each has half of the one above."""
+    if stage < 0:
+        return max(1, volumes[0] >> -stage)
+    return volumes[min(stage, len(volumes) - 1)]
+
+
 class WarmupState(StrEnum):
     """Where a warmup stands."""
 
@@ -52,7 +63,7 @@ class WarmupPlan:
     egress: str  # its name
     provider: str
     state: WarmupState
-    stage: int  # 0-based
+    stage: int  # 0-based; LOWEST to -1: below the first
     stages: int
     limit: int  # recipients in one window
     is_hourly: bool = False  # the window is an hour instead of a day

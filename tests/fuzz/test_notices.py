@@ -34,7 +34,7 @@ _LINES = [
     b"Content-Type: message/delivery-status", b"Content-Type: message/rfc822", b"Content-Type: multipart/mixed;",
     b" boundary=\"b\"", b"Content-Transfer-Encoding: base64", b"Content-Transfer-Encoding: quoted-printable",
     b"Final-Recipient: rfc822; a@b.example", b"Original-Recipient: rfc822;a+40b.example", b"Action: failed",
-    b"Status: 5.1.1", b"Diagnostic-Code: smtp; 550 5.1.1 no", b"=3D=", b"YQ==", b"From: MAILER-DAEMON@x",
+    b"Status: 5.1.1", "Status: 5.\u0661.\u0662".encode(), "Diagnostic-Code: smtp; 5\u0665\u0660 5.\u0661.1 x".encode(), b"Diagnostic-Code: smtp; 550 5.1.1 no", b"=3D=", b"YQ==", b"From: MAILER-DAEMON@x",
     b"Content-Type: message/feedback-report", b"Feedback-Type: abuse", b"Original-Rcpt-To: <a@b.example>",
     b"Original-Mail-From: <" + token(5).encode() + b">", b"Content-Type: text/plain; charset=utf-7",
     b"Auto-Submitted: auto-replied", b"Message-ID: <a@b>", b"Content-Type: multipart/digest; boundary=b",
@@ -56,6 +56,7 @@ def test_any_octets_are_read_as_a_notice(fuzzing: Fuzzing) -> None:
             assert recipient.action in Action
             is_failure = recipient.action in (Action.FAILED, Action.DELAYED)
             assert recipient.reply.is_success is not is_failure
+            assert re.fullmatch(r"|[245]\.[0-9]{1,3}\.[0-9]{1,3}", recipient.reply.enhanced)
         document = parse(raw)
         assert 1 <= len(document.parts) <= MAX_PARTS
         for part in document.parts:

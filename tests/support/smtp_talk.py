@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import strategies as st
 
 JUNK = st.binary(max_size=40)
@@ -103,4 +105,4 @@ def pieces(draw: st.DrawFn, whole: st.SearchStrategy[bytes], most: int = 6) -> l
         )
     )
     edges = [0, *sorted(cuts), len(stream)]
-    return [stream[a:b] for a, b in zip(edges, edges[1:], strict=False) if a < b] or [b""]
+    return [stream[a:b] for a, b in pairwise(edges) if a < b] or [b""]

@@ -2,7 +2,8 @@
 
 Records (tenants, domains, suppressions, pauses) are read and written in control.db, through the rooms;
 the running processes see a change at their next poll. What waits in a queue is asked of its owners
-over their sockets, and of nobody else: a spool is never opened here.
+over their sockets, and of nobody else: a spool is never opened here (`spool` and `backup` read it beside
+its owner).
 
 Fails with ConfigError when there is no box, NotRunningError when an owner does not answer.
 """

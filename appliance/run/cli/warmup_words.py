@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from appliance.run.cli.output import Table, ahead
-from mta.warmup.model import WarmupState
+from mta.warmup.model import WarmupState, volume_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -81,10 +81,12 @@ def stages_lines(found: Iterable[WarmupRecord]) -> Iterator[str]:
     """The volumes of all stages, once for providers that go together; in brackets where they stand."""
     together: dict[tuple[tuple[int, ...], int], list[str]] = {}
     for one in found:
-        stage = -1 if one.state is WarmupState.WARM else one.stage
+        stage = one.stages if one.state is WarmupState.WARM else one.stage
         together.setdefault((one.course.volumes, stage), []).append(one.provider)
     for (volumes, stage), providers in together.items():
-        shown = (f"[{each:,}]" if n == stage else f"{each:,}" for n, each in enumerate(volumes))
+        shown = [f"[{each:,}]" if n == stage else f"{each:,}" for n, each in enumerate(volumes)]
+        if stage < 0:
+            shown.insert(0, f"[{volume_of(volumes, stage):,}]")
         yield f"{', '.join(providers)}: {' '.join(shown)}"
 
 

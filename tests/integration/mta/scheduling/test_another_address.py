@@ -10,6 +10,7 @@ from appliance.lab.receiver import Receiver
 from appliance.lab.script import Point, Script
 from mta.egress import Member, Pool
 from mta.message import Egress
+from mta.scheduling.blocked import WARMUP
 from mta.scheduling.parcel import key_of
 from mta.shaping.throttle import Fault, Subject, Throttle
 from mta.spool.questions import QueueFilter
@@ -166,6 +167,8 @@ async def test_without_a_warm_address_it_waits_says_so_and_goes_on_with_a_larger
         waiting = ids[states.index("queued")]
         assert "has used 3 of 3 for google today" in (await why(way, waiting)).lower()
         way.change(warmup={("a", "google"): plan(egress="a", limit=10)})
+        await way.regulator.ledger.step(clock.now_ms())  # as the mta does once a second
+        way.dispatcher.reopen(lambda place: place[0] == WARMUP)
         await until(lambda: mx.count == 10)
 
 

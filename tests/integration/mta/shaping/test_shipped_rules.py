@@ -144,7 +144,7 @@ BUSY = ["slow 1/min 1 conn 90 min"]
         *(("microsoft", f"550 {code} (SNT004) Unfortunately, messages weren't sent", ["microsoft-address-refused"], ["suspend 240 min", "next_address"]) for code in ("OU-001", "DY-001", "DY-002", "SC-002", "SC-003", "SC-004")),
         ("microsoft", "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302).", [], []),
         # Microsoft 365
-        *(("microsoft365", f"451 4.7.{n} Server busy. Please try again later", ["microsoft365-busy"], ["slow 1 conn 30 min"]) for n in (500, 650, 699)),
+        *(("microsoft365", f"451 4.7.{n} Server busy. Please try again later", ["microsoft365-busy"], ["slow 10/min 1 conn 30 min"]) for n in (500, 650, 699)),
         ("microsoft365", "451 4.7.700 Server overloaded", ["content-deferred"], ["suspend_tenant 30 min"]),
         *(("microsoft365", f"550 5.7.{n} Access denied, banned sending IP", ["microsoft365-banned-address"], ["suspend 720 min", "next_address"]) for n in (606, 649)),
         ("microsoft365", "550 5.7.605 Access denied", [], []),

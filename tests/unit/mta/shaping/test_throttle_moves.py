@@ -33,6 +33,9 @@ def per(count, seconds):
     return Rate(count, float(seconds))
 
 
+SIX = per(6, 3600)
+
+
 @pytest.mark.parametrize(
     ("asked", "limit", "rate"),
     [
@@ -41,9 +44,9 @@ def per(count, seconds):
         (None, HUNDRED, None),
         (TEN, per(5, 60), per(2, 60)),  # slower than the rule asks for already: half of that
         (TEN, TEN, per(5, 60)),
-        (TEN, ONE, None),  # no slower than the floor
-        (per(10, 3600), HUNDRED, per(10, 3600)),  # a rule may ask for less than the floor
-        (per(10, 3600), per(10, 3600), None),
+        (TEN, SIX, None),  # no slower than the floor
+        (per(1, 3600), HUNDRED, per(1, 3600)),  # a rule may ask for less than the floor
+        (per(1, 3600), per(1, 3600), None),
     ],
 )
 def test_the_first_step_down(asked, limit, rate):
@@ -56,12 +59,14 @@ def test_the_first_step_down(asked, limit, rate):
         (TEN, TEN, per(5, 60)),
         (per(5, 60), TEN, per(2, 60)),
         (per(2, 60), TEN, ONE),
-        (ONE, TEN, ONE),
+        (ONE, TEN, per(30, 3600)),
+        (per(7, 3600), TEN, SIX),
+        (SIX, TEN, SIX),
         (per(40, 60), TEN, TEN),  # on its way back: down to what the rule asks for
         (TEN, ONE, ONE),  # another rule asks for less
         (TEN, None, TEN),
-        (per(10, 3600), per(10, 3600), per(10, 3600)),
-        (ONE, per(10, 3600), per(10, 3600)),
+        (per(1, 3600), per(1, 3600), per(1, 3600)),
+        (SIX, per(1, 3600), per(1, 3600)),
         (per(1, 1), HUNDRED, per(30, 60)),
         (per(1, 1), per(10, 1), per(30, 60)),
     ],
@@ -103,7 +108,7 @@ def test_a_step_down_is_told_with_its_cause():
 
 
 def test_nothing_is_kept_of_a_fault_that_cannot_slow_anybody():
-    assert slow(FRESH, slow_to(TEN), fault(), limits(ONE)) is FRESH
+    assert slow(FRESH, slow_to(TEN), fault(), limits(SIX)) is FRESH
     tenant = replace(FRESH, subject=Subject("out1", "google", 7))
     assert slow(tenant, slow_to(None, 1), fault(), limits()) is tenant, "it has no connections"
 
@@ -149,7 +154,7 @@ def test_a_step_up_of_a_rate(rate, limit, faster):
         (1, None, limits(connections=5), TEN),
         (0, None, limits(connections=1), TEN),
         (1, TEN, limits(connections=5), per(5, 60)),
-        (1, ONE, limits(connections=5), ONE),
+        (1, SIX, limits(connections=5), SIX),
     ],
 )
 def test_where_no_connection_is_left_to_take_away_the_rate_falls(connections, rate, limit, lower):

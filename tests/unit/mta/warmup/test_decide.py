@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from appliance.core.clock import HOUR
 from mta.warmup.decide import DayFacts, Decision, Kind, decide, restarted
+from mta.warmup.model import LOWEST, volume_of
 from mta.warmup.schedule import Health
 
 HEALTH = Health()
@@ -76,11 +77,27 @@ def test_behind_the_last_stage_it_is_warm():
     assert judged(facts(used=10), stage=9).kind is Kind.HOLD
 
 
-def test_before_the_first_stage_there_is_none():
-    blocked = judged(facts(delivered=900, bounced=100, blocked=100), stage=0)
-    assert (blocked.kind, blocked.stage) == (Kind.HOLD, 0)
-    paused = judged(facts(delivered=0, bounced=100, blocked=100), stage=0)
-    assert (paused.kind, paused.stage) == (Kind.PAUSE, 0)
+def test_below_the_first_stage_there_are_smaller_ones():
+    blocked = facts(delivered=900, bounced=100, blocked=100)
+    assert (judged(blocked, stage=0).kind, judged(blocked, stage=0).stage) == (Kind.STEP_BACK, -1)
+    lowest = judged(blocked, stage=LOWEST)
+    assert (lowest.kind, lowest.stage) == (Kind.HOLD, LOWEST)
+    paused = judged(facts(delivered=0, bounced=100, blocked=100), stage=LOWEST)
+    assert (paused.kind, paused.stage) == (Kind.PAUSE, LOWEST)
+    assert (judged(facts(), stage=-1).kind, judged(facts(), stage=-1).stage) == (Kind.ADVANCE, 0)
+
+
+def test_the_smaller_ones_halve_the_first_volume_and_never_end_it():
+    volumes = (200, 500, 1000)
+    assert [volume_of(volumes, stage) for stage in range(LOWEST, 4)] == [
+        *(25, 50, 100),
+        *volumes,
+        1000,
+    ]
+    assert volume_of((1, 2), LOWEST) == 1
+
+
+def test_at_the_first_stage_there_is_nothing_to_start_over():
     assert judged(facts(used=0, delivered=0, idle_days=99), stage=0).kind is Kind.HOLD
 
 
