@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from appliance.core import clock
 from mta.message import Attempt
@@ -43,13 +43,14 @@ if TYPE_CHECKING:
     from mta.directory import Directory
     from mta.message import Message, Recipient
     from mta.scheduling.blocked import Place
+    from mta.scheduling.colleagues import Results, Sender
     from mta.scheduling.lane import Lane
     from mta.scheduling.page import Page
     from mta.scheduling.planner import Option
     from mta.scheduling.regulator import Regulator
     from mta.scheduling.window import Window
     from mta.shaping.model import Zone
-    from mta.spool.batch import Batch, Settlement
+    from mta.spool.batch import Batch
     from mta.spool.shard import Shard
     from mta.spool.store import QueueKey, SpoolStore, Waiting
     from mta.transport.base import Router, Site
@@ -63,23 +64,6 @@ LOOKS_A_STEP = 1000
 """Keys that one step may find closed before it lets others run."""
 
 _LONGEST_SLEEP = 60.0
-
-
-class Sender(Protocol):
-    """Serves lanes (mta.scheduling.sender)."""
-
-    def kick(self, lane: Lane) -> bool:
-        """There is work in the lane."""
-
-
-class Results(Protocol):
-    """Records what was decided without an attempt (mta.scheduling.results)."""
-
-    async def no_route(self, parcel: Parcel, attempt: Attempt) -> None:
-        """Record that a parcel could not even be routed."""
-
-    def settle(self, recipients: list[Recipient], settlements: list[Settlement]) -> None:
-        """Record what was decided without an attempt."""
 
 
 class Dispatcher:

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 STEP_DOWN: Final = clock.MINUTE
 STEP_UP: Final = 10 * clock.MINUTE
-FLOOR: Final = Rate(6, 3600.0)  # a new address sends less than one a minute by itself: that is no floor
+FLOOR: Final = Rate(
+    6, 3600.0
+)  # a new address sends less than one a minute by itself: that is no floor
 RESUME: Final = Rate(10, 60.0)
 FREE: Final = Rate(100, 1.0)
 """Where no limit is configured, a throttle that has come back to this ends."""

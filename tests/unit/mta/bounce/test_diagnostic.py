@@ -24,7 +24,7 @@ from mta.reply import Reply
         ("x-unix; 71", "4.5.0", Reply(450, "4.5.0", "71")),
         ("smtp; 550-5.1.1 The account 550-5.1.1 you tried 550 5.1.1 is gone", "5.1.1", Reply(550, "5.1.1", "The account you tried is gone")),
         ("", "", Reply(550, "", "")),
-        ("smtp; 550 5.١.١ Unknown", "5.1.1", Reply(550, "5.1.1", "5.١.١ Unknown")),
+        ("smtp; 550 5.\u0661.\u0661 Unknown", "5.1.1", Reply(550, "5.1.1", "5.\u0661.\u0661 Unknown")),
         ("smtp; 250 ok, they said", "", Reply(550, "", "ok, they said")),
     ],
 )  # fmt: skip
