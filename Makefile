@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LAB ?= .run/lab
+SECONDS_EACH ?= 300
 
-.PHONY: run test check fix bench lock clean
+.PHONY: run test check fix fuzz bench lock clean
 
 run: $(STAMP)  ## the whole box on loopback, with a small world to send to
 	@exec $(BIN)/pillarbox --home $(LAB) lab
@@ -25,6 +26,9 @@ fix: $(STAMP)  ## let the formatter and linter mend what they can
 
 bench: $(STAMP)  ## the relay job beside Postfix + OpenDKIM (as root, with Debian's packages)
 	@$(BIN)/python bench/relay_job.py
+
+fuzz: $(STAMP)  ## every fuzzing target for SECONDS_EACH, with new inputs
+	@$(BIN)/python -m pytest -n auto tests/fuzz --fuzz-seconds $(SECONDS_EACH)
 
 lock: $(STAMP)  ## choose the newest versions that the ranges allow
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --extra dev --extra postgres -o requirements.lock pyproject.toml

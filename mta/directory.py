@@ -178,6 +178,8 @@ class Directory:
 
     def pauses_of(self, tenant_id: int, domain: str) -> list[Pause]:
         """The pauses that may concern mail of a tenant to a domain, however many others there are."""
+        if not self._pauses_by:
+            return []
         names = ((0, ""), (tenant_id, ""), (0, domain), (tenant_id, domain))
         return [pause for name in names for pause in self._pauses_by.get(name, ())]
 

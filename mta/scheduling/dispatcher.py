@@ -227,6 +227,7 @@ class Dispatcher:
             with self._window.reading():
                 for page in await self._read(states, now):
                     self._page(page)
+                    await asyncio.sleep(0)  # a page is some milliseconds: others have their turn
         finally:
             for state in states:
                 if state.reading:  # it could not be read, or something crashed over it

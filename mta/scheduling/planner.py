@@ -220,7 +220,7 @@ class Planner:
         warming: list[_Choice] = []
         warm: list[_Choice] = []
         throttled, is_full = self._throttles.wait, self._lane_is_full
-        is_plain = self._is_plain(site)
+        is_plain = self._is_plain(site, key)
         for stand in rank.stands:
             if (
                 is_plain
@@ -235,11 +235,11 @@ class Planner:
                 (warming if choice[2].warms else warm).append(choice)
         return warming or warm
 
-    def _is_plain(self, site: Site) -> bool:
+    def _is_plain(self, site: Site, key: QueueKey) -> bool:
         """Whether nothing but throttles and full lanes can keep anybody from a site; mostly so."""
         directory = self._directory()
         return not (
-            directory.pauses
+            directory.pauses_of(key.tenant_id, key.domain)
             or directory.warmup
             or len(self._unreachable)
             or site.key == INBOUND_KEY

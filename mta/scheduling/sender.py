@@ -265,7 +265,7 @@ class Sender:
         if key_closed(directory, parcel.key, now):
             self._to_rest(parcel, parcel.recipients[0].due_at)
             return False
-        if directory.pauses:
+        if directory.pauses_of(parcel.key.tenant_id, parcel.key.domain):
             leg = Leg(lane.site.name, lane.zone.provider.name, lane.egress.name)
             if self._dispatcher.keeps_back(parcel, leg, now):
                 return False

@@ -1,16 +1,19 @@
 """Sites: which site each recipient domain has, asked once however many parcels wait for the answer.
 
+AT_ONCE domains are asked for at once, the others in fair order: a receipt to a domain that nobody has
+written to yet passes the ten thousand domains of somebody else's newsletter.
 Known sites are kept in memory until they expire (bounded); the router behind keeps what DNS said on
 disk. A look-up that crashes is answered as a temporary failure: it never keeps mail in memory for ever.
 """
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock, tasks
 from mta.reply import Reply
+from mta.scheduling.fair import FairQueue
+from mta.status import TrafficClass
 from mta.transport.base import RouteError
 
 if TYPE_CHECKING:
@@ -33,7 +36,8 @@ class Sites:
         self._router, self._answer = router, answer
         self._sites: dict[str, Site] = {}
         self._asking: dict[str, list[Parcel]] = {}
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._line: FairQueue[str] = FairQueue()  # domains; again, where urgent mail came
+        self._asked: set[str] = set()
         self._ipv6 = False  # whether mail could leave over IPv6 at the last change
 
     def known(self, domain: str) -> Site | None:
@@ -58,12 +62,13 @@ class Sites:
 
     def ask(self, domain: str, parcel: Parcel) -> None:
         """Find the site out; `answer` is told."""
-        waiting = self._asking.get(domain)
-        if waiting is not None:
-            waiting.append(parcel)
-            return
-        self._asking[domain] = [parcel]
-        tasks.spawn(self._find(domain), name=f"route {domain}")
+        waiting = self._asking.setdefault(domain, [])
+        waiting.append(parcel)
+        message = parcel.message
+        is_news = len(waiting) == 1 or message.traffic_class is TrafficClass.TRANSACTIONAL
+        if is_news and domain not in self._asked:
+            self._line.push(domain, message.tenant_id, message.traffic_class)
+            self._go_on()
 
     def directory_changed(self, *, ipv6: bool) -> None:
         """Sites that do not come from DNS hold until now; all of them, when IPv6 comes into use."""
@@ -71,23 +76,31 @@ class Sites:
         self._ipv6 = ipv6
         self._sites = {d: site for d, site in self._sites.items() if keeps and site.expires_at}
 
+    def _go_on(self) -> None:
+        while len(self._asked) < AT_ONCE and (domain := self._line.pop()) is not None:
+            if domain in self._asking and domain not in self._asked:
+                self._asked.add(domain)
+                tasks.spawn(self._find(domain), name=f"route {domain}")
+
     async def _find(self, domain: str) -> None:
         started = clock.now_ms()
         found = await tasks.guard(self._look_up(domain), name=f"route {domain}") or _NO_ROUTE
         parcels = self._asking.pop(domain)
+        self._asked.discard(domain)
         self._remember(domain, found)
+        self._go_on()
         await self._answer(parcels, found, started)
 
     def _remember(self, domain: str, found: Site | RouteError) -> None:
         if isinstance(found, RouteError):
             return
+        self._sites.pop(domain, None)
         if len(self._sites) >= KEPT:
-            self._sites.clear()
+            del self._sites[next(iter(self._sites))]  # what was asked for longest ago
         self._sites[domain] = found
 
     async def _look_up(self, domain: str) -> Site | RouteError:
         try:
-            async with self._turns:
-                return await self._router.site_of(domain)
+            return await self._router.site_of(domain)
         except RouteError as error:
             return error

@@ -142,7 +142,7 @@ async def test_a_slow_loris_in_every_phase_is_cut_and_others_are_served(tmp_path
 
 async def test_a_flood_from_one_address_leaves_others_served_and_memory_flat(tmp_path):
     """100,000 connections a minute are 1,667 a second; bench/idle_connections.py does a whole minute."""
-    async with box_of(tmp_path) as box:
+    async with box_of(tmp_path, max_barren_connections_per_minute=1000) as box:
         pid = box.pids()["mta-0"]
         await flood(box.submission, "127.0.0.3", 500)
         before, files = pss(pid), open_files(pid)
@@ -155,7 +155,7 @@ async def test_a_flood_from_one_address_leaves_others_served_and_memory_flat(tmp
     )
     assert served.refused == []
     assert served.count > 10
-    assert met.refused > 5000  # over 3,000 a minute
+    assert met.refused > 5000
     assert grown < 16 * MIB
     assert more < 100
     assert log.count("bring nothing") <= 5
@@ -186,14 +186,14 @@ async def test_a_line_of_64_mb_is_refused_in_bounded_memory(tmp_path, phase):
 
 
 async def test_too_little_memory_is_452_until_it_is_back(tmp_path):
-    floor = available() - 512 * MIB
-    if floor < 64 * MIB:
-        pytest.skip("needs 600 MB of free memory")
+    floor = available() - 1024 * MIB
+    if floor < 1536 * MIB:
+        pytest.skip("needs 2.5 GB of free memory")
     async with box_of(tmp_path, spool={"min_free_memory_bytes": floor}) as box:
         pid = box.pids()["mta-0"]
         one = await guest(box.submission, "127.0.0.2")
         assert (await one.message("u0@good.test")).startswith("250")
-        program = f"x = b'x' * {1024 * MIB}; print(len(x), flush=True); input()"
+        program = f"x = b'x' * {2048 * MIB}; print(len(x), flush=True); input()"
         ballast = await asyncio.create_subprocess_exec(
             sys.executable, "-c", program, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )

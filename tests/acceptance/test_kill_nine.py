@@ -18,7 +18,7 @@ import pytest
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from appliance.lab.script import Script
-from mta.scheduling.sender import OUTSTANDING
+from mta.scheduling.results import OUTSTANDING
 from tests.support.box import running_box
 from tests.support.load import Ledger, client
 from tests.support.way import until

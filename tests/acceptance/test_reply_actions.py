@@ -110,8 +110,8 @@ ROWS = (
     Row("outlook", DOT, 1, "550 5.7.515 Access denied, sending domain shop.test does not meet the required authentication level.", BOUNCED),
     Row("outlook", RCPT, 1, "550 5.5.0 Requested action not taken: mailbox unavailable (S2017062302).", HARD),
     # Microsoft 365
-    Row("business", RCPT, 1, "451 4.7.500 Server busy. Please try again later from [192.0.2.1]. (S77719)", LATER, "1 connection for 30 min"),
-    Row("business", MAIL, 1, "451 4.7.699 Server busy. Please try again later from [192.0.2.1].", LATER, "1 connection for 30 min"),
+    Row("business", RCPT, 1, "451 4.7.500 Server busy. Please try again later from [192.0.2.1]. (S77719)", LATER, "10/min, 1 connection for 30 min"),
+    Row("business", MAIL, 1, "451 4.7.699 Server busy. Please try again later from [192.0.2.1].", LATER, "10/min, 1 connection for 30 min"),
     Row("business", RCPT, 1, "550 5.7.606 Access denied, banned sending IP [192.0.2.1].", OTHER, "suspended 12 h"),
     Row("business", MAIL, 1, "550 5.7.649 Access denied, banned sending IP [192.0.2.1].", OTHER, "suspended 12 h"),
     Row("business", RCPT, 1, "550 5.4.1 Recipient address rejected: Access denied.", HARD),

@@ -31,6 +31,12 @@ def test_stages_advance_at_best_and_stand_if_held():
     assert found.if_held == MIDNIGHT + 5 * DAY
 
 
+def test_below_the_first_stage_less_leaves():
+    found = after(150, Source(volumes=STEPS, stage=-1))
+    assert found.if_held == MIDNIGHT + 3 * DAY  # 50 a day
+    assert found.at_best == MIDNIGHT + 2 * DAY  # 50, then 100
+
+
 def test_behind_the_last_stage_the_rest_leaves_at_once():
     found = after(1_000_000, Source(volumes=STEPS, stage=1))
     assert found.at_best == MIDNIGHT + 2 * DAY
