@@ -142,7 +142,10 @@ class Job:
                 "flood": self._flood,
                 "dead": self._dead,
             }[part]()
-        self._write()
+            self._write()
+        print("\n\n".join(self._tables))
+        for words in self._result["errors"]:
+            print(words)
         return 1 if self._result["errors"] else 0
 
     # -- depths ------------------------------------------------------------
@@ -300,10 +303,8 @@ class Job:
         return found
 
     def _write(self) -> None:
+        """After each part, so that an end in the middle loses one part only."""
         text = "\n\n".join(self._tables) + "\n"
-        print(text)
-        for words in self._result["errors"]:
-            print(words)
         options, cells = self._options, self._result.get("depths", [])
         if options.json:
             options.json.write_text(json.dumps(self._result, indent=1) + "\n")

@@ -1,7 +1,7 @@
 """Plot: one small panel for each figure over the depth of the queue, as SVG. Pure.
 
-The depths stand side by side at equal distances (nothing, ten thousand, a hundred thousand, a million);
-a line for each state of the queue, and a dashed one where the figure's limit is.
+The depths stand side by side at equal distances (ten thousand, a hundred thousand, a million); a line
+for each state of the queue, and a dashed one where the figure's limit is.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# title, figure, is it a ratio to the empty queue, limit
+# title, figure, is it a comparison with the empty queue, limit (0: none)
 PANELS: Final = (
     ("accepted, of the empty queue's rate", "accepted_s", True, 0.8),
     ("delivered, of the empty queue's rate", "delivered_s", True, 0.8),
-    ("memory of all processes, MB", "pss_after_mb", False, 1024.0),
-    ("start, s", "start_s", False, 10.0),
+    ("p99 of one message more, ms", "p99_ms_more", True, 50.0),
+    ("memory of all processes at most, MB", "peak_mb", False, 1024.0),
+    ("start until healthy, s", "start_s", False, 10.0),
+    ("start until the whole queue is known, s", "known_s", False, 0.0),
     ("pause is effective, ms", "pause_ms", False, 1000.0),
     ("kill switch is effective, ms", "kill_ms", False, 1000.0),
+    ("delivered from rest after a pause, 1/s", "rest_s", False, 0.0),
 )
 _COLOURS: Final = ("#b3362b", "#3b5b7a", "#6a8f3c", "#8a6d3b")
 _WIDTH: Final = 300
@@ -61,21 +64,21 @@ def _panel(
 ) -> str:
     title, figure, is_ratio, limit = panel
     lines = [_points(figure, cells, state, depths, is_ratio=is_ratio) for state in states]
-    top = max([limit * 1.15, *(value * 1.1 for line in lines for _, value in line)])
+    top = max([limit * 1.15, *(value * 1.1 for line in lines for _, value in line)]) or 1.0
     step = (_WIDTH - _PAD - 40) / max(1, len(depths) - 1)
 
     def place(number: int, value: float) -> tuple[float, float]:
-        return _PAD + number * step, 20 + (_HEIGHT - 60) * (1 - value / top)
+        return _PAD + number * step, 20 + (_HEIGHT - 60) * (1 - max(value, 0.0) / top)
 
     words = [f'<text x="{_PAD - 30}" y="8" font-size="12">{escape(title)}</text>']
     for number, depth in enumerate(depths):
         x, y = place(number, 0)
         words.append(_text(x, y + 16, _short(depth), "middle"))
-    for value in (0.0, limit):
+    for value in (0.0, limit or top / 1.1):
         x, y = place(0, value)
         dash = ' stroke-dasharray="4 3" stroke="#999"' if value else ' stroke="#ccc"'
         words.append(f'<path d="M{x:.1f} {y:.1f}h{step * (len(depths) - 1):.1f}"{dash}/>')
-        words.append(_text(x - 6, y + 4, f"{value:g}", "end"))
+        words.append(_text(x - 6, y + 4, f"{value:.4g}", "end"))
     for colour, line in zip(_COLOURS, lines, strict=False):
         words.append(_line([place(*point) for point in line], [v for _, v in line], colour))
     return "".join(words)

@@ -100,7 +100,10 @@ def svg(outcomes: Sequence[Outcome]) -> str:
 
 def _heading(seeds: int) -> list[str]:
     title = f"Warming four addresses with a backlog: {seeds} worlds"
-    words = "line: median of the worlds; band: from the worst to the best"
+    words = (
+        "Lines are medians of the worlds, bands reach from the worst to the best. A line ends at the"
+        " bottom when the backlog is gone, or nothing is taken any more."
+    )
     return [
         f'<text x="24" y="34" font-size="18" font-weight="600">{title}</text>',
         f'<text x="24" y="56" font-size="12" fill="#666">{words}</text>',

@@ -318,11 +318,22 @@ class Planner:
         if kind == WARMUP:
             place = self.warmup_place(key, zone)
         elif kind == ZONE:
-            whole = self._throttles.wait(egress, zone, 0, "", now)
-            is_for_all = whole is not None and whole.until == first.until
-            own = () if is_for_all else (str(key.tenant_id), key.domain)
-            place = (ZONE, pool, zone.key, *own)
+            whose = self._whose(egress, zone, key, first.until, now)
+            place = (ZONE, pool, zone.key, *whose)
         return Blocked(place, first.until, first.why)
+
+    def _whose(
+        self, egress: str, zone: Zone, key: QueueKey, until: int, now: int
+    ) -> tuple[str, ...]:
+        """Whose mail is suspended: all, the tenant's (to however many domains), or that to the domain."""
+        for tenant_id, domain, words in (
+            (0, "", ()),
+            (key.tenant_id, "", (str(key.tenant_id),)),
+        ):
+            wait = self._throttles.wait(egress, zone, tenant_id, domain, now)
+            if wait is not None and wait.until == until:
+                return words
+        return ("", key.domain)
 
 
 def _families(site: Site) -> int:

@@ -244,6 +244,9 @@ class SmtpProtocol(Connection, SMTP):
 
     def _quit(self, _argument: bytes) -> None:
         self._output.append(b"221 2.0.0 bye\r\n")
+        if self._input:  # it says more all the same: closing on that would lose it our replies
+            self._hang_up()
+            return
         self._flush()
         self._is_closing = True
         # close() waits until everything was sent: for ever, when the client has stopped reading.

@@ -61,7 +61,10 @@ def test_every_session_goes_as_the_model_says(fuzzing: Fuzzing, server: Threaded
         ]
         if expected.is_vague:
             found, taken = found[: len(expected.codes)], taken[: len(expected.taken)]
-        assert found == expected.codes
+        if expected.talks_on:
+            assert found == expected.codes[: len(found)]
+        else:
+            assert found == expected.codes
         assert taken == expected.taken
         for _, _, data in taken:
             assert received(framed(data)) == (whole_lines(data), b"")

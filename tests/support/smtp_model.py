@@ -31,6 +31,7 @@ class Expected:
     codes: list[int] = field(default_factory=list)
     taken: list[tuple[str, tuple[str, ...], bytes]] = field(default_factory=list)
     is_vague: bool = False  # what comes after these depends on how the stream was cut
+    talks_on: bool = False  # after QUIT: the last replies may be lost on the way (reset)
 
 
 class Model:
@@ -181,6 +182,7 @@ class Model:
         self._say(538)
 
     def _do_quit(self, _argument: bytes) -> None:
+        self.found.talks_on = self._at < len(self._stream)
         self._stop(221)
 
     def _do_starttls(self, argument: bytes) -> None:

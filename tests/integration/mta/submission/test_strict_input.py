@@ -85,6 +85,17 @@ async def test_a_line_of_the_greatest_length_may_arrive_with_its_line_end_apart(
         await wire.close()
 
 
+async def test_a_client_that_talks_on_after_quit_still_hears_everything() -> None:
+    async with Box(directory=trusting()) as box:
+        wire = await box.ready()
+        wire.reader._transport.pause_reading()  # type: ignore[attr-defined]
+        wire.send(b"NOOP\r\nQUIT\r\n" + b"NOOP\r\n" * 500_000)
+        await asyncio.sleep(0.2)
+        wire.reader._transport.resume_reading()  # type: ignore[attr-defined]
+        assert [reply[:3] async for reply in wire.rest()] == ["250", "221"]
+        await wire.close()
+
+
 async def test_lines_of_junk_end_the_session_after_a_while() -> None:
     async with Box(directory=trusting()) as box:
         wire = await box.ready()

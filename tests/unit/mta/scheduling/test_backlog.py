@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from mta.scheduling.backlog import KEY_LIMIT, KEYS_A_TURN, TURN, Backlog
+from mta.scheduling.backlog import KEY_LIMIT, KEYS_A_TURN, TURN, WAKES, Backlog
 from mta.scheduling.blocked import Blocked
 from mta.spool.store import Cursor, QueueKey, Waiting
 
@@ -60,6 +60,30 @@ def test_what_the_store_found_at_start_is_taken_over():
     found = backlog()
     found.load([Waiting(KEY, 5, 100), Waiting(OTHER, 1, 10)], 0)
     assert (len(found), ready(found, 50)[0]) == (2, [OTHER])
+
+
+def test_what_was_due_already_at_start_is_ready_at_once():
+    found = backlog()
+    found.load([Waiting(KEY, 5, 100), Waiting(OTHER, 1, 10)], 50)
+    assert (found.pop().key, found.pop()) == (OTHER, None)
+
+
+def test_of_many_keys_that_become_due_at_once_some_wake_and_the_others_at_the_next_look():
+    found = backlog()
+    for n in range(WAKES + 3):
+        found.note(QueueKey(7, "bulk", f"d{n}.example"), 50)
+    for woken, due in ((WAKES, 50), (3, None)):
+        found.wake(100)
+        assert sum(found.pop() is not None for _ in range(WAKES + 3)) == woken
+        assert found.next_due() == due
+
+
+def test_urgent_mail_does_not_wait_behind_bulk_that_was_due_earlier():
+    found = backlog()
+    for n in range(WAKES + 3):
+        found.note(QueueKey(8, "bulk", f"d{n}.example"), 50)
+    found.note(KEY, 90)
+    assert ready(found, 100)[0][0] == KEY
 
 
 def test_a_key_with_nothing_left_is_forgotten():

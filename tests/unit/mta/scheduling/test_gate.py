@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mta.directory import Directory, KillSwitch, Pause, Tenant
@@ -10,10 +12,12 @@ from mta.scheduling.gate import (
     egress_paused,
     key_closed,
     key_pause,
+    key_stop,
     leg_pause,
     next_expiry,
     parcel_pause,
     paused_words,
+    shut_places,
 )
 from mta.scheduling.parcel import Parcel
 from mta.spool.store import QueueKey
@@ -159,3 +163,31 @@ def test_the_scheduler_is_told_when_the_next_pause_ends():
 )
 def test_a_pause_is_put_in_words(pause, words):
     assert paused_words(pause) == words
+
+
+def test_the_places_of_stops_that_stand_are_shut_and_no_others():
+    """Whoever waits there need not be looked at when something else changes."""
+    tenants = {7: Tenant(id=7, name="acme", suspended=True), 8: Tenant(id=8, name="other")}
+    pauses = (
+        Pause(id=1, domain="example.net"),
+        Pause(id=2, domain="example.net", expires_at=NOW),
+        Pause(id=3, site=SITE),  # its mail may leave another way
+        Pause(id=4, tag="news"),
+    )
+    stop = KillSwitch(by="ann", at=1, reason="x")
+    found = directory(*pauses, tenants=tenants)
+    assert shut_places(found, NOW) == {("closed", "tenant", "7"), ("paused", "1")}
+    killed = replace(found, kill_switch=stop)
+    assert shut_places(killed, NOW) - shut_places(found, NOW) == {("closed", "all")}
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        directory(kill_switch=KillSwitch(by="ann", at=1, reason="x")),
+        directory(tenants={7: Tenant(id=7, name="acme", suspended=True)}),
+        directory(Pause(id=1, tenant_id=7)),
+    ],
+)
+def test_what_keeps_a_key_back_waits_at_a_place_that_is_shut(found):
+    assert key_stop(found, KEY, NOW).place in shut_places(found, NOW)

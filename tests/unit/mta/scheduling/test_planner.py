@@ -279,11 +279,14 @@ def test_a_suspended_zone_is_one_place_for_all_who_wait_for_it():
     assert "Google suspended egress a until" in world.place().why
 
 
-@pytest.mark.parametrize("subject", [(7,), (0, "example.net")])
-def test_a_suspended_tenant_or_domain_keeps_nobody_else_back(subject):
+@pytest.mark.parametrize(
+    ("subject", "whose"), [((7,), ("7",)), ((0, "example.net"), ("", "example.net"))]
+)
+def test_a_suspended_tenant_or_domain_keeps_nobody_else_back(subject, whose):
+    """And has one place, for however many domains or tenants."""
     world = World("a")
     world.suspend("a", *subject)
-    assert world.place().place == ("zone", "", "google", "7", "example.net")
+    assert world.place().place == ("zone", "", "google", *whose)
     assert isinstance(world.place(key=QueueKey(8, "bulk", "example.org")), Option)
 
 
