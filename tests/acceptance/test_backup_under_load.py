@@ -36,8 +36,6 @@ BOX = {
     "listeners": {"submission": {"address": "127.0.0.1", "port": 0, "tls": "none"}},
 }
 
-pytestmark = pytest.mark.alone
-
 
 class World:
     """How often each letter arrived."""

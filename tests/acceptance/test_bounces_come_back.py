@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import aiosmtplib
 import httpx
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.lab.dns_server import LabDns
@@ -90,7 +89,6 @@ async def suppressed(box: RunningBox) -> set[str]:
     return {entry["target"] for entry in await box.cli("suppression", "list")}
 
 
-@pytest.mark.alone
 async def test_a_bounce_that_comes_back_later_suppresses_its_recipient_and_nobody_else(
     tmp_path: Path,
 ) -> None:
@@ -127,7 +125,6 @@ async def test_a_bounce_that_comes_back_later_suppresses_its_recipient_and_nobod
         assert len(receiver.messages) == 1
 
 
-@pytest.mark.alone
 async def test_a_complaint_finds_its_message_also_after_inbound_was_killed(tmp_path: Path) -> None:
     async with box_and_receiver(tmp_path) as (box, receiver):
         message_id = await submit(box, "jane@good.test")
@@ -144,7 +141,6 @@ async def test_a_complaint_finds_its_message_also_after_inbound_was_killed(tmp_p
         assert await suppressed(box) == {"jane@good.test"}
 
 
-@pytest.mark.alone
 async def test_mail_to_postmaster_reaches_the_admin_and_the_metrics_tell_of_all(
     tmp_path: Path,
 ) -> None:

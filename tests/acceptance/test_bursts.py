@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 
-import pytest
-
 from appliance.lab.dns_server import LabDns
 from appliance.lab.script import Point, Script
 from tests.support.box import ROOT, running_box
@@ -18,8 +16,6 @@ from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
 from tests.support.records import pass_quiet_time, throttles_of, waiting
 from tests.support.way import until
-
-pytestmark = pytest.mark.alone
 
 ADDRESS = "127.0.0.11"
 ZONE = {

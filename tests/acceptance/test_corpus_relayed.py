@@ -15,7 +15,6 @@ from collections import Counter
 from pathlib import Path
 
 import dkim
-import pytest
 
 from appliance.credentials import Policy
 from appliance.lab.dns_server import LabDns
@@ -33,7 +32,6 @@ ADDED = re.compile(
     rb"(?:From: <orders@shop\.test>\r\n)?(?:Date: [^\r]*\r\n)?(?:Message-ID: <\w+@box\.test>\r\n)?"
     rb"(?:Feedback-ID: [^\r]*\r\n)?"
 )
-pytestmark = pytest.mark.alone
 
 
 def _files() -> list[Path]:

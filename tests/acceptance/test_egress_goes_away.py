@@ -8,16 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from appliance.lab.dns_server import LabDns
 from tests.support.box import ROOT, running_box
 from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
 from tests.support.records import waiting
 from tests.support.way import until
-
-pytestmark = pytest.mark.alone
 
 OUT1, OUT2 = "127.0.0.11", "127.0.0.12"
 LETTERS = 600

@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-import pytest
-
 from appliance.egress import EgressRequest
 from appliance.lab.dns_server import LabDns
 from tests.support.box import running_box
@@ -18,8 +16,6 @@ from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
 from tests.support.records import add_egresses, waiting
 from tests.support.way import until
-
-pytestmark = pytest.mark.alone
 
 WEIGHTS = {11: 1, 12: 1, 13: 2, 14: 2, 15: 3, 16: 3, 17: 4, 18: 4}
 DRAINED, ADDED = 17, 19

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from appliance.egress import EgressRequest
 from appliance.lab.dns_server import LabDns
 from tests.support.blocklists import blocklist, enlist, zone_of
@@ -18,8 +16,6 @@ from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
 from tests.support.records import add_egresses, waiting
 from tests.support.way import until
-
-pytestmark = pytest.mark.alone
 
 OURS, LISTED = "127.0.0.11", "192.88.99.7"
 SUBJECT = f"egress out2: {LISTED} on zen.test"

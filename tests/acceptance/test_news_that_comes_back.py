@@ -6,8 +6,6 @@ import asyncio
 import re
 import smtplib
 
-import pytest
-
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from appliance.lab.world import late_bounce
@@ -16,7 +14,6 @@ from tests.support.box import running_box
 from tests.support.way import until
 
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
-pytestmark = pytest.mark.alone
 
 
 def _send(box, to: str) -> None:

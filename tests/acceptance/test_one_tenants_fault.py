@@ -9,8 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 
-import pytest
-
 from appliance.lab.dns_server import LabDns
 from appliance.lab.script import Point, Script, Starttls
 from tests.support.box import running_box
@@ -18,8 +16,6 @@ from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
 from tests.support.records import throttles_of, waiting
 from tests.support.way import until
-
-pytestmark = pytest.mark.alone
 
 ACME, RIVAL = "shop.test", "rival.test"
 FROM = {ACME: "127.0.1.1", RIVAL: "127.0.2.1"}  # where their applications run

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from appliance.lab.dns_server import LabDns
 from appliance.operations import Target
 from tests.support.box import ROOT, running_box
@@ -13,8 +11,6 @@ from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
 from tests.support.records import pause, waiting
 from tests.support.way import until
-
-pytestmark = pytest.mark.alone
 
 ZONE = {
     "gmail.test": {"MX": ["10 aspmx.l.google.com."]},

@@ -13,7 +13,7 @@ from tests.support.box import running_box
 from tests.support.way import until
 
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
-pytestmark = [pytest.mark.alone, pytest.mark.postgres]
+pytestmark = pytest.mark.postgres
 
 
 async def test_a_message_goes_all_the_way_with_everything_in_postgresql(tmp_path, postgres_url):

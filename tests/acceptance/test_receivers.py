@@ -7,7 +7,6 @@ import contextlib
 from datetime import datetime
 
 import aiosmtplib
-import pytest
 
 from appliance.core import clock
 from appliance.lab.dns_server import Fault, LabDns
@@ -52,7 +51,6 @@ def _zone() -> dict[str, dict[str, list[str]]]:
     return zone
 
 
-@pytest.mark.alone
 async def test_each_misbehaviour_shows_state_reason_and_next_try(tmp_path):
     faults = {"servfail.test": Fault.SERVFAIL, "silent.test": Fault.SILENCE}
     async with contextlib.AsyncExitStack() as stack:

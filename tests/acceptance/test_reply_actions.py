@@ -11,8 +11,6 @@ import contextlib
 from datetime import datetime
 from typing import NamedTuple
 
-import pytest
-
 from appliance.core import clock
 from appliance.egress import EgressRequest
 from appliance.lab.dns_server import LabDns
@@ -22,8 +20,6 @@ from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
 from tests.support.records import add_egresses, add_pools, throttles_of
 from tests.support.way import until
-
-pytestmark = pytest.mark.alone
 
 MAIL, RCPT, DOT, GREETING = Point.MAIL, Point.RCPT, Point.DOT, Point.GREETING
 HOSTS = {

@@ -7,8 +7,6 @@ import random
 import re
 from collections import Counter
 
-import pytest
-
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from appliance.lab.script import Script
@@ -21,8 +19,6 @@ ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0
 NUMBER = re.compile(rb"\r\nX-Number: (\d+)\r\n")
 MESSAGES = 1500
 SEED = 20261121
-
-pytestmark = pytest.mark.alone
 
 
 async def test_a_box_with_a_damaged_store_delivers_what_is_whole_and_names_the_rest(tmp_path):

@@ -13,8 +13,6 @@ import os
 import signal
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from appliance.core import clock
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
 
     from tests.support.box import RunningBox
 
-pytestmark = pytest.mark.alone
 
 RULES = """
 [default]

@@ -14,8 +14,6 @@ import re
 import signal
 from datetime import UTC, datetime
 
-import pytest
-
 from appliance.core import ids
 from appliance.core.settings import Warmup
 from appliance.lab.dns_server import LabDns
@@ -24,8 +22,6 @@ from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
 from tests.support.records import waiting
 from tests.support.way import until
-
-pytestmark = pytest.mark.alone
 
 KILLS = int(os.environ.get("KILLS", "6"))
 SEED = int(os.environ.get("SEED", "20261127"))
