@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import ipaddress
 import logging
 import struct
+import weakref
 from asyncio import sslproto
 from dataclasses import replace
 
@@ -187,6 +189,22 @@ async def test_a_tls_connection_keeps_a_small_buffer(monkeypatch: pytest.MonkeyP
         assert (await wire.message(long)).startswith("250")
         assert box.intake.taken[0].data == long
         await wire.close()
+
+
+@pytest.mark.parametrize("mode", [TlsMode.STARTTLS, TlsMode.IMPLICIT])
+async def test_a_connection_that_has_ended_takes_no_memory(mode: TlsMode) -> None:
+    """Without the help of the garbage collector, which looks at what is old only now and then."""
+    async with Box(directory=trusting(), mode=mode) as box:
+        wire = await (box.connect_tls() if mode is TlsMode.IMPLICIT else box.connect())
+        await wire.ask("EHLO app.example")
+        assert (await wire.message()).startswith("250")
+        session = weakref.ref(next(iter(box.sessions._open)))
+        gc.disable()
+        try:
+            await wire.close()
+            await until(lambda: session() is None)
+        finally:
+            gc.enable()
 
 
 async def test_no_room_is_told_before_the_message_is_sent() -> None:
