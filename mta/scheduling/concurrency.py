@@ -106,6 +106,6 @@ class Concurrency:
 
     def _look(self, expected: float) -> None:
         self._timer = None
-        self.came(asyncio.get_running_loop().time() - expected)
         if self.running:
             self._look_later()
+        self.came(asyncio.get_running_loop().time() - expected)

@@ -220,11 +220,13 @@ class Planner:
         warming: list[_Choice] = []
         warm: list[_Choice] = []
         throttled, is_full = self._throttles.wait, self._lane_is_full
+        is_silent = self._unreachable.is_probe
         is_plain = self._is_plain(site, key)
         for stand in rank.stands:
             if (
                 is_plain
                 and stand.families & found.families
+                and not is_silent(stand.name, site.key)
                 and throttled(stand.name, zone, key.tenant_id, key.domain, now) is None
                 and not is_full(stand.name, site.key, key)
             ):
@@ -236,12 +238,11 @@ class Planner:
         return warming or warm
 
     def _is_plain(self, site: Site, key: QueueKey) -> bool:
-        """Whether nothing but throttles and full lanes can keep anybody from a site; mostly so."""
+        """Whether no pause and no warmup can keep anybody from a site; mostly so."""
         directory = self._directory()
         return not (
             directory.pauses_of(key.tenant_id, key.domain)
             or directory.warmup
-            or len(self._unreachable)
             or site.key == INBOUND_KEY
         )
 

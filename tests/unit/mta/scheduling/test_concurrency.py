@@ -203,6 +203,19 @@ async def test_the_limit_rises_while_turns_are_waited_for_and_the_loop_is_on_tim
     assert crowd.at_once.limit == limit
 
 
+async def test_there_is_one_look_at_the_clock_at_a_time_however_fast_the_limit_rises(monkeypatch):
+    crowd, mine, timers = Crowd(1000), lane("a"), []
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(loop, "call_later", lambda *call: timers.append(call) or call)
+    for number in range(4 * LEAST):
+        await crowd.want(number, mine)
+    for looks in range(1, 20):
+        assert len(timers) == looks
+        _, look, _ = timers[-1]
+        look(loop.time())
+    assert len(crowd.tasks) > crowd.at_once.running > LEAST
+
+
 async def test_it_never_rises_above_what_is_configured():
     crowd, mine = Crowd(LEAST + 3), lane("a")
     for number in range(LEAST + 10):
