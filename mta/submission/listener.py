@@ -8,13 +8,14 @@ kernel's queue are taken by the others.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from typing import TYPE_CHECKING, Final
 
 from mta.submission.protocol import SmtpProtocol
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from mta.submission.sessions import Sessions
 
 BACKLOG: Final = 512
+AT_ONCE: Final = 4
+"""Connections that a process takes at each look. With asyncio's way, as many as the backlog, a burst of a
+hundred clients all went to one process, for as long as they stayed, and the others stood idle."""
 
 
 class Listener:
@@ -37,7 +41,7 @@ class Listener:
         loop = asyncio.get_running_loop()
         for sock in self._sockets:
             server = await loop.create_server(
-                lambda: SmtpProtocol(self.service), sock=sock, backlog=BACKLOG
+                lambda: SmtpProtocol(self.service), sock=_Shared(sock), backlog=AT_ONCE
             )
             self._servers.append(server)
 
@@ -45,7 +49,19 @@ class Listener:
         """Accept no more; open sessions go on."""
         for server in self._servers:
             server.close()
+        for sock in self._sockets:
+            sock.close()
         self._servers.clear()
+
+
+class _Shared(socket.socket):
+    """A second handle of a listening socket; asyncio's one number for two things is not its backlog."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock.family, sock.type, sock.proto, fileno=os.dup(sock.fileno()))
+
+    def listen(self, _at_once: int = AT_ONCE, /) -> None:
+        super().listen(BACKLOG)
 
 
 async def drain(listeners: Iterable[Listener], sessions: Sessions, seconds: float) -> bool:

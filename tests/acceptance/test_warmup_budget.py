@@ -103,8 +103,14 @@ async def _warm_up(box):
 
 
 async def _post(box):
-    """Over so many connections that the system gives some to each process."""
-    parts = (post(box.submission, _letters()[n::18]) for n in range(18))
+    """Half of them over connections that are made while one process sleeps, half while the other does."""
+    parts, letters = [], _letters()
+    for half, pid in enumerate(_mtas(box)):
+        os.kill(pid, signal.SIGSTOP)
+        hands = [letters[n::18] for n in range(half, 18, 2)]
+        parts += [asyncio.create_task(post(box.submission, hand)) for hand in hands]
+        await asyncio.sleep(0.2)
+        os.kill(pid, signal.SIGCONT)
     return [one for part in await asyncio.gather(*parts) for one in part]
 
 
@@ -114,11 +120,15 @@ def _letters():
 
 async def _kill_one(box, dice):
     """1 if there was one to kill: all of them may be waiting for their restart."""
-    found = sorted(pid for name, pid in box.pids().items() if name.startswith("mta-"))
+    found = _mtas(box)
     if not found:
         return 0
     os.kill(dice.choice(found), signal.SIGKILL)
     return 1
+
+
+def _mtas(box):
+    return sorted(pid for name, pid in box.pids().items() if name.startswith("mta-"))
 
 
 async def _settle(box, mx):

@@ -127,6 +127,7 @@ class Box:
         sessions: tuple[int, int] = (100, 100),
         barren: int = 100_000,
         rules: LoginRules | None = None,
+        sock: socket.socket | None = None,
         **service: Any,
     ) -> None:
         self.directory = directory
@@ -161,7 +162,7 @@ class Box:
             "observer": self.seen,
         }
         self.service = Service(**(values | service))
-        self._sock = socket.create_server(("127.0.0.1", 0))
+        self._sock = sock or socket.create_server(("127.0.0.1", 0))
         self.port: int = self._sock.getsockname()[1]
         self.listener = Listener(self.service, [self._sock])
 
