@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LAB ?= .run/lab
 SECONDS_EACH ?= 300
+# Tests that run a whole box mostly wait for it.
+WORKERS ?= $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 2))
 
 .PHONY: run test check fix fuzz bench lock clean
 
@@ -12,7 +14,7 @@ run: $(STAMP)  ## the whole box on loopback, with a small world to send to
 	@exec $(BIN)/pillarbox --home $(LAB) lab
 
 test: $(STAMP)  ## every test
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not alone" && $(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not alone" && $(BIN)/python -m pytest -m alone
 
 check: $(STAMP)  ## format, lint, types, imports, fast tests: under a minute
 	@$(BIN)/ruff format --check .
