@@ -8,7 +8,7 @@ SECONDS_EACH ?= 300
 # Tests that run a whole box mostly wait for it.
 WORKERS ?= $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 2))
 
-.PHONY: run test check fix fuzz bench lock clean
+.PHONY: run test check lint fix fuzz bench bench-guard lock clean
 
 run: $(STAMP)  ## the whole box on loopback, with a small world to send to
 	@exec $(BIN)/pillarbox --home $(LAB) lab
@@ -16,18 +16,23 @@ run: $(STAMP)  ## the whole box on loopback, with a small world to send to
 test: $(STAMP)  ## every test
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not alone" && $(BIN)/python -m pytest -m alone
 
-check: $(STAMP)  ## format, lint, types, imports, fast tests: under a minute
+check: lint  ## format, lint, types, imports, fast tests: before each commit
+	@$(BIN)/python -m pytest -n auto tests/unit tests/architecture
+
+lint: $(STAMP)  ## format, lint, types, imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
-	@$(BIN)/python -m pytest -n auto tests/unit tests/architecture
 
 fix: $(STAMP)  ## let the formatter and linter mend what they can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
 bench: $(STAMP)  ## the relay job beside Postfix + OpenDKIM (as root, with Debian's packages)
 	@$(BIN)/python bench/relay_job.py
+
+bench-guard: $(STAMP)  ## what a message costs in calls, statements and flushes, beside its bounds
+	@$(BIN)/python bench/bench_guard.py
 
 fuzz: $(STAMP)  ## every fuzzing target for SECONDS_EACH, with new inputs
 	@$(BIN)/python -m pytest -n auto tests/fuzz --fuzz-seconds $(SECONDS_EACH)

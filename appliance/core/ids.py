@@ -18,6 +18,8 @@ MAX_SHARDS: Final = 1 << _SHARD_BITS
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 _VALUE: Final = {char: index for index, char in enumerate(_ALPHABET)} | {"o": 0, "i": 1, "l": 1}
 _LENGTH: Final = 13
+_PAIRS: Final = tuple(one + two for one in _ALPHABET for two in _ALPHABET)
+_SHIFTS: Final = (50, 40, 30, 20, 10, 0)
 
 
 class IdMaker:
@@ -59,11 +61,8 @@ def first_at(ms: int) -> int:
 
 def to_text(message_id: int) -> str:
     """13 characters, sorting as the numbers do."""
-    chars = []
-    for _ in range(_LENGTH):
-        chars.append(_ALPHABET[message_id & 31])
-        message_id >>= 5
-    return "".join(reversed(chars))
+    pairs = [_PAIRS[message_id >> shift & 1023] for shift in _SHIFTS]
+    return _ALPHABET[message_id >> 60 & 31] + "".join(pairs)
 
 
 def from_text(text: str) -> int:
