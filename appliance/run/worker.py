@@ -1,8 +1,8 @@
 """The worker process: everything that is done by the clock and not by a client.
 
 Wiring only. Its loops: events from the shards' outboxes into the log and to the suppression list,
-retention, expiry, the usual rates of credentials, the TLS reports, and a daily look at the DNS records of
-every domain.
+jobs, retention, expiry, the usual rates of credentials, the TLS reports, and a daily look at the DNS records
+of every domain.
 It is the log's one writer.
 """
 
@@ -29,6 +29,7 @@ from appliance.history import (
     SuppressionConsumer,
     write_partitions,
 )
+from appliance.jobs import Jobs
 from appliance.limits import Budgets, LoginFailures
 from appliance.notices import Notices
 from appliance.operations import Operations
@@ -39,8 +40,11 @@ from appliance.run.domain_checks import DomainChecker
 from appliance.run.egress_checks import EgressChecks
 from appliance.run.egress_drainer import BoxDrainer
 from appliance.run.handover import Handover
+from appliance.run.job_runner import JobRunner
 from appliance.run.loops import Loops
 from appliance.run.shard_owners import ShardOwners
+from appliance.run.suppression_import import KIND as SUPPRESSION_IMPORT
+from appliance.run.suppression_import import SuppressionImport
 from appliance.run.tls_reports import tls_reporter
 from appliance.run.usage import UsageConsumer
 from appliance.run.warmup_days import STEP_PAUSE, Deliveries, WarmupConsumer, WarmupDays
@@ -62,6 +66,9 @@ log = logging.getLogger(__name__)
 BUDGETS_KEPT: Final = 2 * clock.DAY  # the longest window is a day
 THROTTLES_KEPT: Final = 30 * clock.DAY
 NOTICES_KEPT: Final = 90 * clock.DAY
+JOBS_KEPT: Final = 30 * clock.DAY
+_JOB_PAUSE: Final = 1.0
+_JOB_LIMIT: Final = 600.0
 _SHIP_PAUSE: Final = 0.5
 _TIDY_PAUSE: Final = 600.0
 _LEARN_PAUSE: Final = 3600.0
@@ -126,6 +133,7 @@ class Worker:
         self._loops.start(
             "domains", self._check_domains, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE
         )
+        self._loops.start("jobs", self._job_runner().step, pause=_JOB_PAUSE, limit=_JOB_LIMIT)
         self._start_backups()
         self._start_address_checks()
         self._start_warmup()
@@ -158,6 +166,7 @@ class Worker:
         await Operations(self._engine).forget_expired()
         await ThrottleStore(self._engine).forget(now - THROTTLES_KEPT)
         await Notices(self._engine).forget(_SYSTEM, now - NOTICES_KEPT)
+        await Jobs(self._engine).forget(_SYSTEM, now - JOBS_KEPT)
         await Blocklists(self._engine).forget(_SYSTEM, now - NOTICES_KEPT)
         return False
 
@@ -172,6 +181,12 @@ class Worker:
         names = await sending_names(settings, self._engine)
         domains = Domains(self._engine, self._keys, names, queue_life=life)
         return await DomainChecker(domains, settings.dns, Notices(self._engine)).step()
+
+    def _job_runner(self) -> JobRunner:
+        """What people asked for and do not wait for."""
+        jobs = Jobs(self._engine)
+        kinds = {SUPPRESSION_IMPORT: SuppressionImport(jobs, self._suppressions)}
+        return JobRunner(jobs, kinds, self._context.name)
 
     def _start_backups(self) -> None:
         """Back the box up by itself, if that is wanted."""

@@ -16,9 +16,10 @@ from appliance.suppressions.model import (
     SoftBounceRule,
     SuppressionEvent,
 )
-from appliance.suppressions.service import TOMBSTONE_LIFE, SuppressionList
+from appliance.suppressions.service import BATCH, TOMBSTONE_LIFE, SuppressionList
 
 __all__ = [
+    "BATCH",
     "TOMBSTONE_LIFE",
     "Entry",
     "ImportResult",

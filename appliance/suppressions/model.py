@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from appliance.core import clock
+
+MAX_ERRORS: Final = 100  # rows of an import that are told of
 
 
 class Reason(StrEnum):
@@ -76,3 +78,11 @@ class ImportResult:
     imported: int
     failed: int
     errors: tuple[RowError, ...]
+
+    def plus(self, more: ImportResult) -> ImportResult:
+        """Of this and what came after it."""
+        return ImportResult(
+            imported=self.imported + more.imported,
+            failed=self.failed + more.failed,
+            errors=(*self.errors, *more.errors)[:MAX_ERRORS],
+        )

@@ -20,6 +20,7 @@ from appliance.core.errors import NotFoundError, UsageError
 from appliance.core.scope import BOX, Scope, scoped
 from appliance.suppressions import store
 from appliance.suppressions.model import (
+    MAX_ERRORS,
     Entry,
     ImportResult,
     Reason,
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from appliance.suppressions.matcher import Matcher
 
 BATCH: Final = 1000
-MAX_ERRORS: Final = 100
 TOMBSTONE_LIFE: Final = 7 * clock.DAY
 EVENT_LIFE: Final = 60 * clock.DAY
 """Return paths are valid for 30 days: an event cannot come again after twice that."""
@@ -117,30 +117,38 @@ class SuppressionList:
         self, scope: Scope, lines: Iterable[str], *, tenant_id: int | None = None
     ) -> ImportResult:
         """Read plain addresses or CSV (target,reason,expires), a batch a transaction."""
-        owner = _owner(scope, tenant_id)
-        reader = _ImportReader(self._now())
-        numbered = iter(enumerate(lines, 1))
-        imported = 0
-        while batch := list(islice(numbered, BATCH)):
-            rows = [self._row(owner, row) for row in reader.read(batch)]
-            if rows:
-                async with change(self._engine, Part.SUPPRESSIONS) as changed:
-                    imported += await store.put(changed, rows, replace=True)
-        result = ImportResult(imported=imported, failed=reader.failed, errors=tuple(reader.errors))
-        async with transaction(self._engine) as connection:
-            detail = f"{result.imported} imported, {result.failed} left out"
-            await record(
-                connection,
-                scope,
-                Act(
-                    tenant_id=owner,
-                    at=self._now(),
-                    action="suppression.import",
-                    subject="suppressions",
-                    detail=detail,
-                ),
-            )
+        remaining, result, first = iter(lines), ImportResult(imported=0, failed=0, errors=()), 1
+        while batch := list(islice(remaining, BATCH)):
+            more = await self.import_batch(scope, batch, first, tenant_id=tenant_id)
+            result, first = result.plus(more), first + len(batch)
+        await self.note_import(scope, result, tenant_id=tenant_id)
         return result
+
+    async def import_batch(
+        self, scope: Scope, lines: Sequence[str], first: int, *, tenant_id: int | None = None
+    ) -> ImportResult:
+        """Some lines of an import, the first of which has that number; done again it changes nothing."""
+        owner, reader = _owner(scope, tenant_id), _ImportReader(self._now())
+        rows = [self._row(owner, row) for row in reader.read(enumerate(lines, first))]
+        imported = 0
+        if rows:
+            async with change(self._engine, Part.SUPPRESSIONS) as changed:
+                imported = await store.put(changed, rows, replace=True)
+        return ImportResult(imported=imported, failed=reader.failed, errors=tuple(reader.errors))
+
+    async def note_import(
+        self, scope: Scope, result: ImportResult, *, tenant_id: int | None = None
+    ) -> None:
+        """An import is over: the audit log says what it did."""
+        async with transaction(self._engine) as connection:
+            act = Act(
+                tenant_id=_owner(scope, tenant_id),
+                at=self._now(),
+                action="suppression.import",
+                subject="suppressions",
+                detail=f"{result.imported} imported, {result.failed} left out",
+            )
+            await record(connection, scope, act)
 
     async def export(self, scope: Scope) -> AsyncIterator[str]:
         """The lines of a CSV file with everything that stands now."""

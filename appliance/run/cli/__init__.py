@@ -46,6 +46,7 @@ FILES: Final = {
     "suppression": "suppression",
     "blocklist": "blocklist",
     "notices": "notices",
+    "job": "job",
     "kill-switch": "kill_switch",
     "spool": "spool",
     "backup": "backup",

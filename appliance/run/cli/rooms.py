@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from appliance.credentials import CredentialRecord, Credentials
     from appliance.domains import BoxNames, DomainRecord, Domains
     from appliance.egress import Egresses, Pools
+    from appliance.jobs import Jobs
     from appliance.limits import Budgets
     from appliance.notices import Notices
     from appliance.operations import Operations
@@ -135,6 +136,13 @@ class Rooms:
         from appliance.notices import Notices
 
         return Notices(self._engine)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Long work that nobody waits for."""
+        from appliance.jobs import Jobs
+
+        return Jobs(self._engine)
 
     @cached_property
     def operations(self) -> Operations:

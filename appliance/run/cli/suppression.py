@@ -12,12 +12,14 @@ import click
 
 from appliance.core import clock
 from appliance.core.errors import UsageError
+from appliance.core.scope import BOX
 from appliance.run.cli.output import Table, ago, ahead, counted, printable
 from appliance.run.cli.session import Session, group, pass_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from appliance.jobs import Job
     from appliance.run.cli.output import Part
     from appliance.run.cli.rooms import Rooms
     from appliance.suppressions import Entry, ImportResult
@@ -137,10 +139,16 @@ def remove(session: Session, *, target: str, tenant: str | None, whole_box: bool
 @command.command("import")
 @click.argument("file", type=click.File("r", encoding="utf-8", errors="surrogateescape"))
 @_whose
+@click.option("--job", "as_job", is_flag=True, help="Let the worker do it; `job show` tells of it.")
 @pass_session
-def import_(session: Session, *, file: Any, tenant: str | None, whole_box: bool) -> None:
+def import_(
+    session: Session, *, file: Any, tenant: str | None, whole_box: bool, as_job: bool
+) -> None:
     """Read FILE (- is standard input): an address or domain a line, or target,reason,expires."""
     _require_one(tenant, whole_box=whole_box)
+    if as_job:
+        _order_import(session, file, tenant)
+        return
 
     async def work(rooms: Rooms) -> ImportResult:
         lines = _lines(file, session)
@@ -160,6 +168,21 @@ def import_(session: Session, *, file: Any, tenant: str | None, whole_box: bool)
     )
     if result.failed:
         raise click.exceptions.Exit(EXIT_ROWS_LEFT_OUT)
+
+
+def _order_import(session: Session, file: Any, tenant: str | None) -> None:
+    from appliance.run.suppression_import import order, parts
+
+    async def work(rooms: Rooms) -> Job:
+        scope = await rooms.scope_of(tenant)
+        asked = order(BOX if scope.tenant_id is None else scope.tenant_id)
+        return await rooms.jobs.order(scope, asked, parts(_lines(file, session)))
+
+    job = session.box.ask(work)
+    session.out.show(
+        {"id": job.id, "kind": job.kind, "state": job.state},
+        [f"job {job.id} imports them: `pillarbox job show {job.id} --wait`"],
+    )
 
 
 def _lines(file: Any, session: Session) -> Iterator[str]:
