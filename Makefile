@@ -5,10 +5,12 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 LAB ?= .run/lab
 SECONDS_EACH ?= 300
+SECONDS ?= 1800
+SEED ?= 1
 # Tests that run a whole box mostly wait for it.
 WORKERS ?= $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 2))
 
-.PHONY: run test check lint fix fuzz bench bench-guard lock clean
+.PHONY: run test check lint fix fuzz torture bench bench-guard lock clean
 
 run: $(STAMP)  ## the whole box on loopback, with a small world to send to
 	@exec $(BIN)/pillarbox --home $(LAB) lab
@@ -36,6 +38,9 @@ bench-guard: $(STAMP)  ## what a message costs in calls, statements and flushes,
 
 fuzz: $(STAMP)  ## every fuzzing target for SECONDS_EACH, with new inputs
 	@$(BIN)/python -m pytest -n auto tests/fuzz --fuzz-seconds $(SECONDS_EACH)
+
+torture: $(STAMP)  ## a box under faults of every kind for SECONDS, in an order of SEED; prints its ledger
+	@$(BIN)/python -m pytest tests/acceptance/torture --torture-seconds $(SECONDS) --torture-seed $(SEED) --torture-report torture-$(SEED).json
 
 lock: $(STAMP)  ## choose the newest versions that the ranges allow
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --extra dev --extra postgres -o requirements.lock pyproject.toml

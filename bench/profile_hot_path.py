@@ -28,7 +28,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from relay.base import BenchError, tail
-from relay.load import Load, measure, sink, source
+from relay.clients import Load, source
+from relay.load import measure, sink
 from relay.ours import Pillarbox
 from relay.processes import TICKS
 

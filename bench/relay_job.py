@@ -1,14 +1,23 @@
-"""The relay job: smtp-source -> relay -> smtp-sink, ours beside Postfix + OpenDKIM, in one run.
+"""The relay job: client -> relay -> smtp-sink, ours beside Postfix + OpenDKIM, in one run.
 
-    sudo .venv/bin/python bench/relay_job.py                                  all, about 25 minutes
+    sudo .venv/bin/python bench/relay_job.py                                  all, about 40 minutes
+    sudo .venv/bin/python bench/relay_job.py --scenarios domains,tls --reps 1
     sudo .venv/bin/python bench/relay_job.py --sizes 4096 --sessions 20 --modes one --reps 1
     .venv/bin/python bench/relay_job.py --only pillarbox --json out.json --plot out.svg
+
+    plain     4 KB and 100 KB, 1, 20 and 100 sessions, a connection each or kept; smtp-source
+    domains   4 KB, 20 sessions: each of 10,000 messages to another domain, all of them with MX hosts of
+              their own; first with names that nobody has looked up (each question then takes --dns-delay at
+              the relay's resolver, which stands for the way to the world), then with the same names again
+    tls       4 KB, 20 sessions, a connection each with STARTTLS and AUTH PLAIN: first with a full
+              handshake each, then with TLS sessions resumed
 
 The relays take turns within each repetition, in rotating order; figures are medians of --reps, and
 what counts is the ratio to Postfix + OpenDKIM, since load, sink and relay share the machine's cores.
 Ours runs as in production and signs each message twice (RSA-2048 and Ed25519), the peer once (RSA-2048).
 The peers need root and Debian's packages, which are installed if missing; else ours is measured alone.
-smtp-source and smtp-sink are Postfix's. Everything is written below a temporary directory, which goes at
+smtp-source and smtp-sink are Postfix's; where smtp-source has no way to, relay/generator.py is the client of
+all relays. Everything is written below a temporary directory, which goes at
 the end; nothing is left running.
 """
 
@@ -30,10 +39,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from relay import flushes, latency, peers, plot, report
+from relay import flushes, latency, peers, plot, report, tables
 from relay.base import BenchError, program, tail
+from relay.clients import Kind, Load
 from relay.disk import probe
-from relay.load import Load, idle_share, measure
+from relay.load import idle_share, measure
 from relay.ours import Pillarbox
 from relay.peers import Postfix
 
@@ -43,9 +53,15 @@ if TYPE_CHECKING:
     from relay.base import Relay
 
 NAMES = ("pillarbox", "postfix+opendkim", "postfix")
+SCENARIOS = {
+    "plain": (Kind.PLAIN,),
+    "domains": (Kind.COLD, Kind.WARM),
+    "tls": (Kind.TLS, Kind.RESUMED),
+}
 _RUN_SECONDS = 120.0
 _MESSAGES = 3000
 _MESSAGES_ALONE = 1000  # one session
+_MESSAGES_OF = {Kind.COLD: 10_000, Kind.WARM: 10_000, Kind.TLS: 2000, Kind.RESUMED: 2000}
 _LARGE = 50_000
 _STRACE_MESSAGES = 400
 
@@ -70,31 +86,36 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--sizes", default="4096,102400", help="octets, comma-separated")
-    parser.add_argument("--sessions", default="1,20,100", help="connections at once")
-    parser.add_argument("--modes", default="one,many", help="one: a connection each; many: kept")
+    parser.add_argument("--scenarios", default=",".join(SCENARIOS), help="comma-separated")
+    parser.add_argument("--sizes", default="4096,102400", help="octets, comma-separated (plain)")
+    parser.add_argument("--sessions", default="1,20,100", help="connections at once (plain)")
+    parser.add_argument(
+        "--modes", default="one,many", help="one: a connection each; many: kept (plain)"
+    )
     parser.add_argument("--reps", type=int, default=3)
     parser.add_argument("--scale", type=float, default=1.0, help="times the number of messages")
     parser.add_argument("--only", default=",".join(NAMES), help="relays, comma-separated")
     parser.add_argument("--processes", type=int, default=0, help="spool.processes of ours")
     parser.add_argument("--latency", type=int, default=200, help="single messages; 0 = none")
+    parser.add_argument("--dns-delay", type=float, default=20.0, help="ms, of a first question")
     parser.add_argument("--no-flushes", action="store_true", help="no runs under strace")
     parser.add_argument("--work", default="/var/tmp", help="where to work: a real disk")
     parser.add_argument("--json", type=Path, help="write everything there")
+    parser.add_argument("--markdown", type=Path, help="write tables there")
     parser.add_argument("--plot", type=Path, help="write an SVG there")
     options = parser.parse_args()
-    for name, kind in (("sizes", int), ("sessions", int), ("modes", str), ("only", str)):
+    for name, kind in (("sizes", int), ("sessions", int)):
         setattr(options, name, [kind(word) for word in getattr(options, name).split(",")])
-    if unknown := [name for name in options.only if name not in NAMES]:
-        parser.error(f"--only {unknown[0]}: there are {', '.join(NAMES)}")
-    if unknown := [mode for mode in options.modes if mode not in ("one", "many")]:
-        parser.error(f"--modes {unknown[0]}: there are one and many")
+    for name, known in (("only", NAMES), ("modes", ("one", "many")), ("scenarios", SCENARIOS)):
+        setattr(options, name, getattr(options, name).split(","))
+        if unknown := [word for word in getattr(options, name) if word not in known]:
+            parser.error(f"--{name} {unknown[0]}: there are {', '.join(known)}")
     return options
 
 
 def loads(options: argparse.Namespace) -> list[Load]:
-    """Every combination, with as many messages as take some seconds."""
-    return [
+    """Every load of the scenarios, with as many messages as take some seconds."""
+    plain = [
         Load(
             size=size,
             sessions=sessions,
@@ -105,6 +126,19 @@ def loads(options: argparse.Namespace) -> list[Load]:
         for sessions in options.sessions
         for mode in options.modes
     ]
+    others = [
+        Load(
+            size=4096,
+            sessions=20,
+            kept=False,
+            messages=max(20, int(_MESSAGES_OF[kind] * options.scale)),
+            kind=kind,
+        )
+        for name in options.scenarios
+        for kind in SCENARIOS[name]
+        if kind is not Kind.PLAIN
+    ]
+    return (plain if "plain" in options.scenarios else []) + others
 
 
 def _messages(size: int, sessions: int, scale: float) -> int:
@@ -148,22 +182,27 @@ class Job:
             except BenchError as error:
                 words = f"{error}: nothing can be measured without Debian's package postfix"
                 raise BenchError(words) from error
-        made: dict[str, Relay] = {}
+        delay = self._options.dns_delay / 1000
+        made: list[Relay] = []
         for name in wanted:
             if name == "pillarbox":
-                made[name] = Pillarbox(self._work, processes=self._options.processes)
+                processes = self._options.processes
+                made.append(Pillarbox(self._work, processes=processes, dns_delay=delay))
             else:
-                made[name] = Postfix(self._work, signs=name == report.PEER)
-        return list(made.values())
+                made.append(Postfix(self._work, signs=name == report.PEER, dns_delay=delay))
+        if "tls" in self._options.scenarios and len(made) > 1 and not peers.has_login():
+            self._note("the peers ask for no AUTH after STARTTLS: Debian's sasl2-bin is missing")
+        return made
 
     def _no_peers(self) -> str:
         why = peers.missing()
-        if why and os.geteuid() == 0:
-            self._note(f"{why}: installing {', '.join(peers.PACKAGES)}")
+        lacks = why or ("" if peers.has_login() else "saslpasswd2 is not installed")
+        if lacks and os.geteuid() == 0:
+            self._note(f"{lacks}: installing {', '.join(peers.PACKAGES)}")
             try:
                 peers.install()
             except BenchError as error:
-                return str(error)
+                self._note(str(error))
             why = peers.missing()
         return why
 
@@ -182,7 +221,7 @@ class Job:
         found = []
         for load in loads(self._options):
             found += self._turns(chosen, load)
-            print(report.table(report.rows(found[-len(chosen) :])), flush=True)
+            print(tables.table(tables.rows(found[-len(chosen) :])), flush=True)
         self._result["latency"] = [
             latency.measure(relay, size, self._options.latency)
             for size in self._options.sizes
@@ -199,14 +238,28 @@ class Job:
         return found
 
     def _turns(self, chosen: Sequence[Relay], load: Load) -> list[report.Cell]:
-        """The relays take turns; each repetition begins with another one."""
+        """plain     4 KB and 100 KB, 1, 20 and 100 sessions, a connection each or kept; smtp-source
+            domains   4 KB, 20 sessions: each of 10,000 messages to another domain, all of them with MX hosts of
+                      their own; first with names that nobody has looked up (each question then takes --dns-delay at
+                      the relay's resolver, which stands for the way to the world), then with the same names again
+            tls       4 KB, 20 sessions, a connection each with STARTTLS and AUTH PLAIN: first with a full
+                      handshake each, then with TLS sessions resumed
+
+        The relays take turns; each repetition begins with another one."""
         runs: dict[str, list[Any]] = {relay.name: [] for relay in chosen}
         for repetition in range(self._options.reps):
             first = repetition % len(chosen)
             for relay in (*chosen[first:], *chosen[:first]):
                 idle = self._idle[relay.name]
-                runs[relay.name].append(measure(relay, load, limit=_RUN_SECONDS, idle=idle))
+                one = dataclasses.replace(load, names=self._names(load.kind, repetition))
+                runs[relay.name].append(measure(relay, one, limit=_RUN_SECONDS, idle=idle))
         return report.compared([report.cell(name, load, made) for name, made in runs.items()])
+
+    def _names(self, kind: Kind, repetition: int) -> str:
+        """Other names for each cold run; the warm ones write to those of the last."""
+        if kind is Kind.WARM:
+            repetition = self._options.reps - 1
+        return f"r{repetition}" if kind in SCENARIOS["domains"] else ""
 
     def _flushes(self, relay: Relay, load: Load) -> dict[str, Any]:
         found = flushes.count(relay, load, self._work)
@@ -220,10 +273,14 @@ class Job:
             print(words, file=sys.stderr, flush=True)
 
     def _write(self, cells: Sequence[report.Cell]) -> None:
-        print("\n" + report.table(report.rows(cells)))
-        print("\n" + report.table(report.latency_rows(self._result["latency"])))
-        for name in ("flushes", "cpu_by_program_ms", "disk_us"):
-            print(f"{name}: {json.dumps(self._result.get(name))}")
+        found = {
+            "what it costs": tables.rows(cells),
+            "one message at a time": tables.latency_rows(self._result["latency"]),
+            "flushes": tables.flush_rows(self._result.get("flushes", ())),
+            "CPU": tables.cpu_rows(self._result.get("cpu_by_program_ms", {})),
+        }
+        print(*("\n" + tables.table(lines) for lines in found.values()), sep="\n")
+        print(f"disk_us: {json.dumps(self._result['disk_us'])}")
         for one in cells:
             for error in one.errors:
                 print(f"FAILED {one.relay} {one.load}: {error}")
@@ -232,6 +289,10 @@ class Job:
         self._result |= {"idle_share": self._idle, "notes": self._notes}
         if self._options.json:
             self._options.json.write_text(json.dumps(self._result, indent=1) + "\n")
+        if self._options.markdown:
+            found["what it costs"] = tables.compared_rows(cells)
+            parts = [tables.markdown(lines) for lines in found.values()]
+            self._options.markdown.write_text("\n\n".join([*parts, *self._notes]) + "\n")
         if self._options.plot:
             title = "Relay job: messages a second, end to end"
             self._options.plot.write_text(plot.svg(cells, title))

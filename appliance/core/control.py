@@ -64,14 +64,21 @@ class Change:
 async def change(engine: AsyncEngine, part: Part) -> AsyncIterator[Change]:
     """Change one part of control.db; everybody sees it at their next poll."""
     async with transaction(engine) as connection:
-        bump = (
-            update(_generation)
-            .where(_generation.c.part == part)
-            .values(value=_generation.c.value + 1)
-            .returning(_generation.c.value)
-        )
-        value = (await connection.execute(bump)).scalar_one()
-        yield Change(connection, int(value))
+        yield Change(connection, await move(connection, part))
+
+
+async def move(connection: AsyncConnection, part: Part, *, by: int = 1) -> int:
+    """Move the counter of a part; its new value.
+
+    Who finds out only at the end whether anything changed begins with `by=0`, which holds off others.
+    """
+    bump = (
+        update(_generation)
+        .where(_generation.c.part == part)
+        .values(value=_generation.c.value + by)
+        .returning(_generation.c.value)
+    )
+    return int((await connection.execute(bump)).scalar_one())
 
 
 async def generations(connection: AsyncConnection) -> Mapping[Part, int]:

@@ -16,11 +16,13 @@ An engine belongs to the event loop and the process that opened it: open it afte
 
 from __future__ import annotations
 
+import asyncio
 import errno
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
+from weakref import WeakKeyDictionary
 
 import aiosqlite
 from pysqlite3 import dbapi2
@@ -34,9 +36,10 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from appliance.core.errors import StoreError, StoreFullError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
+    from contextlib import AbstractAsyncContextManager
 
-    from sqlalchemy import Connection, Engine, Table
+    from sqlalchemy import Connection, Engine, RowMapping, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 Location = Path | str
@@ -46,6 +49,7 @@ ID: Final = BigInteger().with_variant(Integer, "sqlite")
 """Type of a primary key that the database counts: SQLite does so only for INTEGER."""
 
 SOUND_SQLITE: Final = (3, 51, 3)
+PAGE: Final = 100  # rows; what is made of them keeps the event loop for a few milliseconds
 _BUSY_SECONDS: Final = 5.0
 _POOL_SIZE: Final = 4
 _PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "trusted_schema=OFF")
@@ -54,6 +58,7 @@ _FULL_CODES: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SQLITE_FULL: Final = 13
 _SQLITE_BUSY: Final = frozenset({5, 6})
 _POSTGRES_FULL: Final = "53100"
+_turns: WeakKeyDictionary[Engine, _Line] = WeakKeyDictionary()
 
 
 def check_sqlite_version(version: tuple[int, ...] = dbapi2.sqlite_version_info) -> None:
@@ -170,12 +175,41 @@ def _begin_in_words(engine: Engine) -> None:
 
 @asynccontextmanager
 async def transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A writing transaction: committed at the end of the block, rolled back by any exception."""
+    """A writing transaction: committed at the end of the block, rolled back by any exception.
+
+    Those of one process wait in line for a SQLite file. Its own way of waiting is to try again after
+    longer and longer sleeps: of twenty at once, some tried in vain for all of five seconds.
+    """
     with translated():
-        async with engine.connect() as connection:
+        async with _turn(engine), engine.connect() as connection:
             await connection.execution_options(**_WRITES)
             async with connection.begin():
                 yield connection
+
+
+def _turn(engine: AsyncEngine) -> AbstractAsyncContextManager[None]:
+    """The turn of a writer; PostgreSQL needs none."""
+    if engine.dialect.name != "sqlite":
+        return nullcontext()
+    return _turns.setdefault(engine.sync_engine, _Line())
+
+
+class _Line(asyncio.Lock):
+    """A lock that tells who would wait for itself."""
+
+    _holder: asyncio.Task[Any] | None = None
+
+    async def acquire(self) -> Literal[True]:
+        task = asyncio.current_task()
+        if task is self._holder:
+            raise RuntimeError("a writing transaction inside another of the same file never begins")
+        await super().acquire()
+        self._holder = task
+        return True
+
+    def release(self) -> None:
+        self._holder = None
+        super().release()
 
 
 @asynccontextmanager
@@ -184,6 +218,15 @@ async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
     with translated():
         async with engine.connect() as connection, connection.begin():
             yield connection
+
+
+async def in_pages(
+    connection: AsyncConnection, statement: Select[Any], size: int = PAGE
+) -> AsyncIterator[Sequence[RowMapping]]:
+    """The rows of one statement, so many at a time: between pages others have their turn of the loop."""
+    async with connection.stream(statement) as result:
+        async for page in result.mappings().partitions(size):
+            yield page
 
 
 @contextmanager

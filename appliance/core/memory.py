@@ -50,3 +50,18 @@ def for_long() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@contextlib.contextmanager
+def undisturbed() -> Iterator[None]:
+    """The garbage collector waits meanwhile: for work of a second at most that makes and drops much.
+
+    Measured on a directory of ten thousand domains: it looked at everything twice, 110 ms each.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

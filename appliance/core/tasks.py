@@ -3,6 +3,7 @@
     spawn(coro, name=...)         a background task that is kept alive and whose crash is logged
     run_forever(step, ...)        an endless loop around one tested step
     guard(...), guard_call(...)   one piece of foreign work whose crash is logged and comes back as None
+    in_turns(items)               a long loop that lets others go on in between
 
 Promises: no task is lost to the garbage collector (asyncio holds only weak references); no crash
 passes in silence; a loop outlives every exception of its step, waits longer after each failure in a
@@ -18,10 +19,11 @@ import logging
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 
 T = TypeVar("T")
 MAX_BACKOFF: Final = 60.0
+TURN: Final = 100  # items that take some microseconds each
 _MIN_BACKOFF: Final = 0.1
 _log = logging.getLogger(__name__)
 _running: set[asyncio.Task[Any]] = set()
@@ -42,6 +44,14 @@ def _ended(task: asyncio.Task[Any]) -> None:
     error = task.exception()  # also tells asyncio that somebody looked
     if error is not None:
         _log.error("task %s crashed", task.get_name(), exc_info=error)
+
+
+async def in_turns(items: Iterable[T], size: int = TURN) -> AsyncIterator[T]:
+    """The same items; after every so many of them all other tasks have their turn."""
+    for number, item in enumerate(items, 1):
+        yield item
+        if number % size == 0:
+            await asyncio.sleep(0)
 
 
 async def run_forever(

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from appliance.core import clock
+from appliance.core import clock, tasks
 from appliance.core.control import Change, Part, change
-from appliance.core.database import reading, transaction, upsert
+from appliance.core.database import in_pages, reading, transaction, upsert
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import Scope, scoped
 from appliance.core.secrets import generate_password
@@ -90,12 +90,17 @@ class Credentials:
     async def list(self, scope: Scope) -> tuple[CredentialRecord, ...]:
         """The credentials the scope sees, revoked ones too, oldest first."""
         async with reading(self._engine) as connection:
-            statement = select(credential).order_by(credential.c.id)
-            rows = await connection.execute(scoped(statement, credential, scope))
-            found = rows.mappings().all()
+            statement = scoped(select(credential).order_by(credential.c.id), credential, scope)
+            rows = [row async for page in in_pages(connection, statement) for row in page]
             names = scoped(select(login).order_by(login.c.created_at.desc()), login, scope)
-            logins = _by_credential((await connection.execute(names)).mappings().all())
-        return tuple(_record(row, logins.get(row["id"], ())) for row in found)
+            logins: dict[int, tuple[Login, ...]] = {}
+            async for page in in_pages(connection, names):
+                for row in page:
+                    made = _login(row)
+                    logins[row["credential_id"]] = (*logins.get(row["credential_id"], ()), made)
+        return tuple(
+            [_record(row, logins.get(row["id"], ())) async for row in tasks.in_turns(rows)]
+        )
 
     async def get(self, scope: Scope, credential_id: int) -> CredentialRecord:
         """One credential. Raises NotFoundError."""
@@ -319,13 +324,6 @@ async def _expire_logins(
     await connection.execute(delete(login).where(mine, over))
     longer = (login.c.expires_at == 0) | (login.c.expires_at > until)
     await connection.execute(update(login).where(mine, longer).values(expires_at=until))
-
-
-def _by_credential(rows: Sequence[RowMapping]) -> dict[int, tuple[Login, ...]]:
-    found: dict[int, list[Login]] = defaultdict(list)
-    for row in rows:
-        found[row["credential_id"]].append(_login(row))
-    return {key: tuple(logins) for key, logins in found.items()}
 
 
 def _login(row: RowMapping) -> Login:

@@ -277,3 +277,8 @@ def _different(kind: RecordKind, name: str, found: Found, problem: str) -> Check
 
 def _unknown(kind: RecordKind, name: str, found: Found) -> Check:
     return Check(kind=kind, name=name, state=CheckState.UNKNOWN, problem=found.trouble)
+
+
+def without_report(found: DomainRecord) -> DomainRecord:
+    """The domain as all but its owner see it."""
+    return replace(found, report=None, checked_at=0)

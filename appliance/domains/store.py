@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from sqlalchemy import Select, select, update
 
+from appliance.core import tasks
+from appliance.core.database import in_pages
 from appliance.core.errors import NotFoundError
 from appliance.core.scope import Scope, scoped
 from appliance.domains.model import DomainKey, DomainRecord, KeyState, Report
@@ -37,20 +39,16 @@ async def load(
     connection: AsyncConnection, scope: Scope, statement: Select[Any] | None = None
 ) -> tuple[DomainRecord, ...]:
     """Domains with their keys: those of `statement`, or all that the scope sees."""
-    wanted = select(domain) if statement is None else statement
-    rows = (
-        (
-            await connection.execute(
-                scoped(wanted, domain, scope).order_by(domain.c.name, domain.c.id)
-            )
-        )
-        .mappings()
-        .all()
-    )
+    wanted = scoped(select(domain) if statement is None else statement, domain, scope)
+    rows = [
+        row
+        async for page in in_pages(connection, wanted.order_by(domain.c.name, domain.c.id))
+        for row in page
+    ]
     keys = await _keys(
         connection, scope, [row["id"] for row in rows] if statement is not None else None
     )
-    return tuple(_to_record(row, keys.get(row["id"], ())) for row in rows)
+    return tuple([_to_record(row, keys.get(row["id"], ())) async for row in tasks.in_turns(rows)])
 
 
 async def get(connection: AsyncConnection, scope: Scope, name: str, tenant_id: int) -> DomainRecord:
@@ -118,8 +116,9 @@ async def _keys(
     if domain_ids is not None:
         statement = statement.where(domain_key.c.domain_id.in_(domain_ids))
     found: dict[int, list[DomainKey]] = defaultdict(list)
-    for row in (await connection.execute(statement.order_by(domain_key.c.id.desc()))).mappings():
-        found[row["domain_id"]].append(DomainKey(**{**row, "state": KeyState(row["state"])}))
+    async for page in in_pages(connection, statement.order_by(domain_key.c.id.desc())):
+        for row in page:
+            found[row["domain_id"]].append(DomainKey(**{**row, "state": KeyState(row["state"])}))
     return {domain_id: tuple(keys) for domain_id, keys in found.items()}
 
 

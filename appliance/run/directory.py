@@ -18,11 +18,12 @@ import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from appliance.core import clock
+from appliance.core import clock, memory
 from appliance.core.control import Part, generations
 from appliance.core.database import reading
 from appliance.core.errors import SecretError
 from appliance.core.scope import BOX, Scope
+from appliance.core.tasks import in_turns
 from appliance.credentials import Credentials, entries
 from appliance.domains import BoxNames, Domains, KeyState
 from appliance.egress import Egresses, Pools, default_egress, plan_of
@@ -41,7 +42,7 @@ from mta.directory import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -49,10 +50,12 @@ if TYPE_CHECKING:
     from appliance.core.settings import Settings
     from appliance.domains import DomainKey, DomainRecord
     from mta.directory import Network
+    from mta.signing.keys import PrivateKey
 
 POLL_SECONDS: Final = 0.2
 _SYSTEM: Final = Scope.system()
 _PUBLISHED: Final = frozenset({KeyState.ACTIVE, KeyState.RETIRING})
+_KEY_PAGE: Final = 32  # keys decrypted and loaded between two turns of the loop
 _log = logging.getLogger(__name__)
 
 
@@ -114,13 +117,15 @@ class DirectoryReader:
         self._seen: dict[Part, int] = {}
         self._parts: dict[str, Any] = {}
         self._loaded: dict[int, _LoadedKey] = {}
+        self._sending: dict[int, SendingDomain] = {}  # by id
         self._matcher: Matcher | None = None
         self._refreshed_at = 0
 
     async def load(self) -> Directory:
         """Read everything anew. A million suppressions take some seconds."""
         self._seen, self._parts, self._matcher = {}, {}, None
-        found = await self.poll()
+        with memory.for_long():
+            found = await self.poll()
         assert found is not None, "nothing was seen, so everything has changed"
         return found
 
@@ -131,8 +136,9 @@ class DirectoryReader:
         moved = {part for part, value in current.items() if self._seen.get(part) != value}
         if not moved:
             return None
-        for part in sorted(moved):
-            self._parts.update(await self._read(part))
+        with memory.undisturbed():
+            for part in sorted(moved):
+                self._parts.update(await self._read(part))
         if Part.TENANTS in moved:
             self._parts["trusted"] = self._trusted()
         self._seen = current
@@ -166,16 +172,26 @@ class DirectoryReader:
 
     async def _read_credentials(self) -> Mapping[str, Any]:
         records = await self._credentials.list(_SYSTEM)
-        return {"credentials": {one.username: one for found in records for one in entries(found)}}
+        return {
+            "credentials": {
+                one.username: one async for found in in_turns(records) for one in entries(found)
+            }
+        }
 
     async def _read_domains(self) -> Mapping[str, Any]:
         records = await self._domains.list(_SYSTEM)
-        await self._load_keys(key for found in records for key in _signing(found))
+        signing = {found.id: _signing(found) async for found in in_turns(records)}
+        await self._load_keys(signing.values())
+        known: Mapping[int, SendingDomain] = self._sending
+        self._sending = {}
         domains: dict[str, SendingDomain] = {}
         defaults: dict[int, SendingDomain] = {}
         box: SendingDomain | None = None
-        for found in records:
-            made = self._sending_domain(found)
+        async for found in in_turns(records):
+            made = self._sending_domain(found, signing[found.id])
+            if made == known.get(made.id):
+                made = known[made.id]  # the collector has looked at that one often enough
+            self._sending[made.id] = made
             if found.tenant_id == BOX:
                 box = made if found.name == self._names.hostname else box
                 continue
@@ -222,25 +238,41 @@ class DirectoryReader:
     async def _read_warmup(self) -> Mapping[str, Any]:
         return {"warmup": await self._warmups.plans()}
 
-    async def _load_keys(self, keys: Iterable[DomainKey]) -> None:
-        wanted = {key.id: key for key in keys}
-        self._loaded = {
-            key_id: one
-            for key_id, one in self._loaded.items()
-            if key_id in wanted and one.updated_at == wanted[key_id].updated_at
-        }
-        for key_id in sorted(wanted.keys() - self._loaded.keys()):
-            key = wanted[key_id]
-            try:
-                private = (await self._domains.private_keys([key_id]))[key_id]
-            except (SecretError, ValueError, KeyError) as error:
-                _log.error("selector %s signs nothing: %s", key.selector, error)
-                continue
-            loaded = DkimKey(selector=key.selector, algorithm=key.algorithm, private_key=private)
-            self._loaded[key_id] = _LoadedKey(key.updated_at, loaded)
+    async def _load_keys(self, signing: Iterable[list[DomainKey]]) -> None:
+        """Keep the keys that are as they were, load the others in pages."""
+        kept: dict[int, _LoadedKey] = {}
+        fresh: dict[int, DomainKey] = {}
+        async for keys in in_turns(signing):
+            for key in keys:
+                one = self._loaded.get(key.id)
+                if one is not None and one.updated_at == key.updated_at:
+                    kept[key.id] = one
+                else:
+                    fresh[key.id] = key
+        self._loaded = kept
+        for ids in _pages(sorted(fresh)):
+            for key_id, private in (await self._private_keys(ids, fresh)).items():
+                key = fresh[key_id]
+                loaded = DkimKey(
+                    selector=key.selector, algorithm=key.algorithm, private_key=private
+                )
+                kept[key_id] = _LoadedKey(key.updated_at, loaded)
 
-    def _sending_domain(self, found: DomainRecord) -> SendingDomain:
-        loaded = (self._loaded.get(key.id) for key in _signing(found))
+    async def _private_keys(
+        self, ids: list[int], keys: Mapping[int, DomainKey]
+    ) -> dict[int, PrivateKey]:
+        """Those that can be read; one that cannot is asked for alone, so that it is known by name."""
+        try:
+            return await self._domains.private_keys(ids)
+        except (SecretError, ValueError) as error:
+            if len(ids) == 1:
+                _log.error("selector %s signs nothing: %s", keys[ids[0]].selector, error)
+                return {}
+        alone = [await self._private_keys([key_id], keys) for key_id in ids]
+        return {key_id: private for found in alone for key_id, private in found.items()}
+
+    def _sending_domain(self, found: DomainRecord, signing: list[DomainKey]) -> SendingDomain:
+        loaded = (self._loaded.get(key.id) for key in signing)
         return SendingDomain(
             id=found.id,
             tenant_id=found.tenant_id,
@@ -297,6 +329,10 @@ def trusted_credential(network: Network, tenant: Tenant) -> Credential:
         from_policy=FromPolicy.VERIFIED,
         networks=(network,),
     )
+
+
+def _pages(ids: list[int]) -> Iterator[list[int]]:
+    return (ids[start : start + _KEY_PAGE] for start in range(0, len(ids), _KEY_PAGE))
 
 
 def _signing(found: DomainRecord) -> list[DomainKey]:

@@ -32,6 +32,7 @@ from appliance.lab.world import BOX_ADDRESS, HOSTS, World, add_records, base_zon
 from appliance.run.demo import Demo
 from appliance.run.directory import box_names, queue_life_ms
 from appliance.run.initialise import initialise
+from appliance.run.one_box import claim
 from appliance.run.plans import plans
 from appliance.run.process import fork
 from appliance.run.sockets import published
@@ -77,6 +78,7 @@ def run_lab(home_path: Path, *, quiet: bool = False) -> int:
     started = clock.monotonic()
     lab = asyncio.run(prepare(Home(home_path)))
     logs.setup("supervisor", lab.settings.logging.level)
+    claim(lab.home)
     pid = _start_world(lab, started, quiet=quiet)
     try:
         return Supervisor(lab.home, lab.settings, plans(lab.home, lab.settings)).run()

@@ -41,6 +41,7 @@ from appliance.run.smtp import submission_listeners
 from appliance.run.tls_out import STORE_SECONDS, TlsOut
 from mta.intake import Intake
 from mta.policy.limits import Quota
+from mta.spool.store import CLOCK_BACK
 from mta.submission.listener import drain
 from mta.transport.mx_cache import MxCache
 from mta.transport.route import router_for
@@ -92,6 +93,7 @@ class Mta:
         self._observers = Observers(self.metrics, current())
         self._mx_cache = MxCache(context.home.path / "cache.db")
         self._loops: list[asyncio.Task[None]] = []
+        self._tidied_at = 0
         self._resolver = Resolver(context.settings.dns)
         self._tls = TlsOut(
             context.settings,
@@ -247,6 +249,7 @@ class Mta:
         now = clock.now_ms()
         before = now - max(DONE_GRACE, int(spool.keep_content * clock.SECOND))
         purged = 0
+        back, self._tidied_at = self._tidied_at - now, now
         for delivery in self.deliveries:
             await delivery.summarise(now)
             await delivery.operations.expire_held(now)
@@ -254,7 +257,19 @@ class Mta:
             purged += await delivery.shard.call(
                 lambda store, batch: store.purge(before, batch.now, PURGE_PAGE)
             )
+        if back > CLOCK_BACK:  # the stores have moved what is due later: at their beats, just now
+            await self._look_anew(back)
         return purged >= PURGE_PAGE
+
+    async def _look_anew(self, back: int) -> None:
+        """The clock went back: what is kept in memory until a time of day would wait too long."""
+        log.warning(
+            "the clock went back by %d s: what waits is looked at anew", back // clock.SECOND
+        )
+        self.regulator.unreachable.forget()
+        for delivery in self.deliveries:
+            delivery.dispatcher.reopen(lambda _: True)
+            await delivery.dispatcher.load()
 
     async def _regulate(self) -> bool:
         return await self._regulation.step(self.deliveries)

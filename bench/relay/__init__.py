@@ -1,8 +1,10 @@
-"""The relay job: smtp-source -> relay -> smtp-sink on loopback, ours beside Postfix and OpenDKIM.
+"""The relay job: client -> relay -> smtp-sink on loopback, ours beside Postfix and OpenDKIM.
 
-base        what a relay is to the harness          load      one run of smtp-source and smtp-sink
-ours        this box, as in production              latency   one message at a time, signatures
-peers       Postfix, Postfix + OpenDKIM             flushes   fsync and fdatasync, counted by strace
-zone        the laboratory's DNS server             disk      what a flush costs here
-processes   CPU and memory of process trees         report    medians, ratios, tables      plot   SVG
+base        what a relay is to the harness          clients    loads, and who sends them
+ours        this box, as in production              generator  many domains, STARTTLS, AUTH
+peers       Postfix, Postfix + OpenDKIM             load       one run, with what it cost
+resolver    ten thousand domains, fast              latency    one message at a time, signatures
+zone        the laboratory's DNS server             flushes    fsync and fdatasync, counted by strace
+processes   CPU and memory of process trees         disk       what a flush costs here
+report      medians, ratios    tables   in words    plot       SVG
 """

@@ -1,7 +1,8 @@
 """Base: what a relay is to the harness, and the few things that all of them need.
 
-A relay is started once, listens on 127.0.0.1:port, delivers everything for dst.example to
-127.0.0.1:sink_port, and is stopped at the end whatever happened.
+A relay is started once, listens on 127.0.0.1:port, delivers everything for dst.example and for the ten
+thousand domains below .test (resolver.py) to 127.0.0.1:sink_port, and is stopped at the end whatever
+happened.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import random
 import shutil
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 SENDER: Final = "sender@src.example"
 RECIPIENT: Final = "rcpt@dst.example"
 SENDING_DOMAIN: Final = "src.example"
+WORLD: Final = "test"
 _START_SECONDS: Final = 30.0
 _LOWEST_PORT: Final = 20_000
 
@@ -30,12 +33,21 @@ class BenchError(Exception):
     """The measurement cannot go on; the text says why."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """Where applications hand in over STARTTLS, and who they say they are ("": they need not say)."""
+
+    port: int
+    people: tuple[tuple[str, str, str], ...] = (("", "", SENDER),)  # user name, password, sender
+
+
 class Relay(Protocol):
     """A relay under test."""
 
     name: str
     port: int
     sink_port: int
+    door: Door
     aftercare: float  # seconds after the last delivery in which it may still have work to do
     dns: Mapping[str, str]  # TXT records of its DKIM keys
 

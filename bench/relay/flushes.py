@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from relay.base import Relay
-    from relay.load import Load
+    from relay.clients import Load
 
 _ROW: Final = re.compile(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(fsync|fdatasync)$", re.M)
 _ATTACH_SECONDS: Final = 2.0

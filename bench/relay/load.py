@@ -1,7 +1,7 @@
-"""Load: one run of smtp-source through a relay into smtp-sink, with what it cost.
+"""Load: one run of a client through a relay into smtp-sink, with what it cost.
 
-    accepted/s   messages / (start of smtp-source .. its end: every message has its 250)
-    delivered/s  messages / (start of smtp-source .. smtp-sink has read them all)
+    accepted/s   messages / (start of the client .. its end: every message has its 250)
+    delivered/s  messages / (start of the client .. smtp-sink has read them all)
     CPU          of the relay's process trees, until it is quiet again: work that it puts off (purging
                  what is done, writing history) is counted, what it takes when idle is not
 
@@ -11,6 +11,7 @@ processes. Every run ends within `limit` seconds and the time the relay needs to
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -20,13 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from relay.base import RECIPIENT, SENDER, program, wait_for_port
+from relay.base import program, wait_for_port
+from relay.clients import Kind, begin, generator
 from relay.processes import TICKS, cpu_seconds, machine, memory_mb, stat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from relay.base import Relay
+    from relay.clients import Client, Load
     from relay.processes import Machine
 
 _COUNT: Final = re.compile(rb"mesg=\s*(\d+)")
@@ -34,21 +37,6 @@ _POLL: Final = 0.004
 _QUIET_WINDOW: Final = 0.5
 _QUIET_SHARE: Final = 0.06  # of one core
 _QUIET_LIMIT: Final = 25.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """What is sent in one run."""
-
-    size: int
-    sessions: int
-    kept: bool  # False: a connection for each message
-    messages: int
-
-    @property
-    def mode(self) -> str:
-        """As the options name it."""
-        return "many" if self.kept else "one"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -66,6 +54,7 @@ class Run:
     busy_percent: float = 0.0  # of all cores while the run lasted
     others_percent: float = 0.0  # of all cores, by programs that have nothing to do with the run
     steal_percent: float = 0.0
+    resumed_percent: float = 0.0  # of the connections: went on with an earlier TLS session
     error: str = ""
 
 
@@ -87,7 +76,7 @@ class Sink:
 def sink(port: int) -> Iterator[Sink]:
     """smtp-sink while the block lasts; its counter is a file in memory."""
     counter = Path(f"/dev/shm/relay-job-{os.getpid()}-{port}")
-    command = [program("smtp-sink"), "-c", "-m", "1000"]
+    command = [program("smtp-sink"), "-c", "-m", "15000"]
     if os.geteuid() == 0:
         command += ["-u", "nobody"]
     command += [f"127.0.0.1:{port}", "1024"]
@@ -102,25 +91,16 @@ def sink(port: int) -> Iterator[Sink]:
         counter.unlink()
 
 
-def source(relay: Relay, load: Load) -> subprocess.Popen[bytes]:
-    """A started smtp-source."""
-    command = [program("smtp-source"), "-s", str(load.sessions), "-m", str(load.messages)]
-    command += ["-l", str(load.size), "-f", SENDER, "-t", RECIPIENT, "-M", "client.example"]
-    if load.kept:
-        command.append("-d")
-    command.append(f"127.0.0.1:{relay.port}")
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-
-
 def measure(relay: Relay, load: Load, *, limit: float, idle: float) -> Run:
     """One run. `idle` is the share of a core that the relay takes when it has nothing to do."""
     run = Run()
     with sink(relay.sink_port) as taken:
         parts = relay.parts()
+        ready = None if load.kind is Kind.PLAIN else generator(relay, load)
         before, total = _cpu(parts), cpu_seconds(relay.roots())
         machine_before = machine()
         started = time.monotonic()
-        client = source(relay, load)
+        client = begin(relay, load, ready)
         client_cpu = _watch(client, taken, load, run, started + limit, started)
         own = cpu_seconds(relay.roots()) - total + client_cpu + _own_cpu(taken.pid)
         _machine_of(run, machine_before, machine(), own, load)
@@ -139,9 +119,7 @@ def measure(relay: Relay, load: Load, *, limit: float, idle: float) -> Run:
     return run
 
 
-def _watch(
-    client: subprocess.Popen[bytes], taken: Sink, load: Load, run: Run, end: float, started: float
-) -> float:
+def _watch(client: Client, taken: Sink, load: Load, run: Run, end: float, started: float) -> float:
     """Wait for the client and the sink, note their rates; returns the client's CPU seconds."""
     accepted = delivered = client_cpu = 0.0
     while not (accepted and delivered) and time.monotonic() < end and not run.error:
@@ -158,23 +136,34 @@ def _watch(
     if not accepted:
         client.kill()
         client.wait()
-        run.error = run.error or "smtp-source did not finish in time"
+        run.error = run.error or "the client did not finish in time"
     elif delivered:
         run.accepted_per_s = load.messages / (accepted - started)
         run.delivered_per_s = load.messages / (delivered - started)
     else:
         run.error = run.error or f"only {taken.count()} of {load.messages} came out in time"
-    assert client.stderr is not None
-    client.stderr.close()
+    _hear_out(client, run)
     return client_cpu
 
 
-def _complaint(client: subprocess.Popen[bytes]) -> str:
+def _hear_out(client: Client, run: Run) -> None:
+    """What a generator tells at its end."""
+    assert client.stderr is not None
+    client.stderr.close()
+    if client.stdout is not None:
+        said = client.stdout.read()
+        client.stdout.close()
+        if said:
+            told = json.loads(said)
+            run.resumed_percent = 100 * told["resumed"] / told["connections"]
+
+
+def _complaint(client: Client) -> str:
     assert client.stderr is not None
     if client.returncode == 0:
         return ""
     words = client.stderr.read(400).decode("utf-8", "replace").strip()
-    return f"smtp-source ended with {client.returncode}: {words}"
+    return f"the client ended with {client.returncode}: {words}"
 
 
 def _cpu(parts: dict[str, int]) -> dict[str, float]:

@@ -2,8 +2,9 @@
 
     home        made by `initialise`; tenant, sending domain with RSA-2048 and Ed25519 keys, both of which
                 sign every message (the peer signs once, with RSA-2048)
-    in          127.0.0.0/8 may relay for the tenant without AUTH: smtp-source knows none
-    out         MX look-ups at a laboratory DNS server in a process of its own, port of the sink
+    in          127.0.0.0/8 may relay for the tenant without AUTH: smtp-source knows none; and a login
+                of the tenant for those who say STARTTLS
+    out         MX look-ups at a resolver in a process of its own (resolver.py), port of the sink
     all else    defaults: fsync before 250, VERP for each recipient, events and history, the log at
                 `info` into a file, default limits, `pillarbox serve` with all its processes
 
@@ -29,16 +30,26 @@ from appliance.core.database import open_engine
 from appliance.core.errors import NotRunningError
 from appliance.core.home import Home
 from appliance.core.scope import Scope
+from appliance.core.secrets import MasterKeys
 from appliance.core.settings import Settings
 from appliance.core.settings_reference import to_toml
+from appliance.credentials import Credentials
 from appliance.domains import Domains
 from appliance.lab.world import add_records
 from appliance.run.directory import box_names, queue_life_ms
 from appliance.run.initialise import initialise
 from appliance.run.sockets import published
 from appliance.tenancy import Tenants
-from relay.base import SENDING_DOMAIN, BenchError, free_port, tail, wait_for_port
-from relay.zone import start as serve_zone
+from relay import resolver
+from relay.base import (
+    SENDER,
+    SENDING_DOMAIN,
+    BenchError,
+    Door,
+    free_port,
+    tail,
+    wait_for_port,
+)
 
 if TYPE_CHECKING:
     from appliance.lab.dns_server import Zone
@@ -56,24 +67,32 @@ class Pillarbox:
     name = "pillarbox"
     aftercare = 7.0  # finished messages are purged five seconds after they are done
 
-    def __init__(self, work: Path, *, processes: int = 0) -> None:
+    def __init__(self, work: Path, *, processes: int = 0, dns_delay: float = 0.0) -> None:
         self.port, self.sink_port = 0, free_port()
+        self.door = Door(port=0)
         self.dns: dict[str, str] = {}
         self.home = Home(work / "home")
         self._log, self._dns_port = work / "pillarbox.log", free_port()
-        self._mta_processes = processes
+        self._mta_processes, self._dns_delay = processes, dns_delay
         self._server: subprocess.Popen[bytes] | None = None
         self._box: subprocess.Popen[bytes] | None = None
         self._read, self._pids = 0, dict[str, int]()
 
     def start(self) -> None:
         """Make the home, serve DNS, serve the box."""
-        zone = asyncio.run(make_home(self.home, self._settings()))
+        zone, people = asyncio.run(self.make())
         self.dns = {name: types["TXT"][0] for name, types in zone.items() if "TXT" in types}
-        self._server = serve_zone(zone, self._dns_port)
+        self._server = resolver.start(zone, ("127.0.0.1", self._dns_port), self._dns_delay)
         self._box = self._serve()
         self.port = self._submission_port()
+        self.door = Door(port=self.port, people=people)
         wait_for_port(self.port, self._box, self._log)
+
+    async def make(self) -> tuple[Zone, tuple[tuple[str, str, str], ...]]:
+        """The home; what its DNS has to say, and who sends over TLS: user name, password, sender."""
+        settings = self.settings()
+        zone = await make_home(self.home, settings)
+        return zone, (await make_login(self.home, settings),)
 
     def stop(self) -> None:
         """The box drains; what does not end in time is killed with its children."""
@@ -85,9 +104,7 @@ class Pillarbox:
                 self._box.kill()  # its children see its pipe close, and drain
                 self._box.wait()
         if self._server is not None:
-            assert self._server.stdin is not None
-            self._server.stdin.close()
-            self._server.wait()
+            resolver.stop(self._server)
 
     def roots(self) -> tuple[int, ...]:
         """The supervisor."""
@@ -140,7 +157,9 @@ class Pillarbox:
                 time.sleep(0.05)
         raise BenchError(f"the box does not start:\n{tail(self._log)}")
 
-    def _settings(self) -> Settings:
+    def settings(self) -> Settings:
+        """As its configuration file says."""
+
         def place(tls: str) -> dict[str, Any]:
             return {"address": "127.0.0.1", "port": 0, "tls": tls}
 
@@ -197,3 +216,15 @@ async def make_home(home: Home, settings: Settings) -> Zone:
     finally:
         await engine.dispose()
     return zone
+
+
+async def make_login(home: Home, settings: Settings) -> tuple[str, str, str]:
+    """A login of the tenant: user name, password, sender."""
+    engine = open_engine(home.control_location(settings))
+    try:
+        tenant = await Tenants(engine).get(_SCOPE, TENANT)
+        credentials = Credentials(engine, MasterKeys.load(home.keys_file))
+        made = await credentials.create(_SCOPE, tenant, name="app")
+    finally:
+        await engine.dispose()
+    return made.username, made.password, SENDER

@@ -1,6 +1,9 @@
 """Peers: Debian's Postfix, plain and with OpenDKIM, in a private configuration and queue directory.
 
-Postfix's own defaults, plus where to listen and where to deliver. OpenDKIM signs rsa-sha256 with a
+Postfix's own defaults, plus where to listen and where to deliver: dst.example by a route, all others by
+MX at a resolver on port 53 of a loopback address of its own, because resolv.conf knows no other port. A
+second smtpd, as Debian's `submission`, takes mail over STARTTLS only, with a certificate of the kind that
+ours has, and AUTH by Cyrus SASL from a sasldb; without Debian's sasl2-bin it asks for no AUTH. OpenDKIM signs rsa-sha256 with a
 2048-bit key, relaxed/relaxed, over a unix socket: over TCP, Nagle's algorithm against delayed ACKs costs
 87 ms a message, which would make it an unfair peer. Needs root, as Postfix does. Nothing outside the
 work directory is written, except by `install()`.
@@ -19,14 +22,27 @@ from typing import Final
 
 from cryptography.hazmat.primitives import serialization
 
+from appliance.lab.certificate import self_signed
 from mta.signing.keys import make_rsa
-from relay.base import SENDING_DOMAIN, BenchError, free_port, program, tail, wait_for_port
+from relay import resolver
+from relay.base import (
+    SENDER,
+    SENDING_DOMAIN,
+    BenchError,
+    Door,
+    free_port,
+    program,
+    tail,
+    wait_for_port,
+)
 
-PACKAGES: Final = ("postfix", "opendkim")
+PACKAGES: Final = ("postfix", "opendkim", "sasl2-bin", "libsasl2-modules")
+_SERVICES: Final = PACKAGES[:2]
 SELECTOR: Final = "peer"
 _ETC: Final = Path("/etc/postfix")
 _KEPT: Final = ("dynamicmaps.cf", "postfix-files", "post-install", "postfix-script")
 _CHROOT: Final = ("hosts", "resolv.conf", "services", "localtime", "nsswitch.conf", "host.conf")
+_LOGIN: Final = ("app", "a password of fair length")
 _QUEUES: Final = ("maildrop", "incoming", "active", "deferred")
 
 _MAIN_CF: Final = """\
@@ -49,11 +65,30 @@ inet_protocols = ipv4
 config_directory = {etc}
 queue_directory = {spool}
 data_directory = {data}
-transport_maps = static:smtp:[127.0.0.1]:{sink_port}
+transport_maps = inline:{{ dst.example=smtp:[127.0.0.1]:{sink_port} }}
+smtp_tcp_port = {sink_port}
+smtpd_tls_cert_file = {base}/tls.pem
+smtpd_tls_key_file = {base}/tls.pem
 maillog_file_prefixes = {base}
 maillog_file = {log}
 """
 _MILTER: Final = "smtpd_milters = unix:opendkim/socket\nmilter_default_action = tempfail\n"
+_SUBMISSION: Final = """
+127.0.0.1:{port} inet n - n - - smtpd
+  -o syslog_name=postfix/submission
+  -o smtpd_tls_security_level=encrypt
+"""
+_WITH_AUTH: Final = """\
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_tls_auth_only=yes
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+"""
+_SASL_CONF: Final = """\
+pwcheck_method: auxprop
+auxprop_plugin: sasldb
+mech_list: PLAIN
+sasldb_path: {database}
+"""
 _OPENDKIM_CONF: Final = """\
 Syslog yes
 SyslogSuccess yes
@@ -84,6 +119,15 @@ def missing() -> str:
     return ""
 
 
+def has_login() -> bool:
+    """Whether Postfix can ask for AUTH."""
+    try:
+        program("saslpasswd2")
+    except BenchError:
+        return False
+    return True
+
+
 def install() -> None:
     """Debian's packages; their services are stopped and do not start at boot. Raises BenchError."""
     if shutil.which("apt-get") is None:
@@ -97,7 +141,7 @@ def install() -> None:
     if done.returncode:
         raise BenchError(f"{' '.join(command)}: {done.stderr[-500:].decode('utf-8', 'replace')}")
     has_systemd = Path("/run/systemd/system").is_dir()
-    for name in PACKAGES:
+    for name in _SERVICES:
         if has_systemd:
             subprocess.run(["systemctl", "disable", "--now", name], check=False)
         else:
@@ -110,10 +154,14 @@ class Postfix:
 
     aftercare = 0.3
 
-    def __init__(self, work: Path, *, signs: bool) -> None:
+    def __init__(self, work: Path, *, signs: bool, dns_delay: float = 0.0) -> None:
         self.name = "postfix+opendkim" if signs else "postfix"
         self.port, self.sink_port = free_port(), free_port()
+        login = _LOGIN if has_login() else ("", "")
+        self.door = Door(port=free_port(), people=((*login, SENDER),))
         self.dns: dict[str, str] = {}
+        self._dns_place, self._dns_delay = ("127.53.0.2" if signs else "127.53.0.1", 53), dns_delay
+        self._resolver: subprocess.Popen[bytes] | None = None
         self._signs, self._base = signs, work / self.name
         self._etc, self._spool = self._base / "etc", self._base / "spool"
         self._log = self._base / "mail.log"
@@ -121,21 +169,25 @@ class Postfix:
         self._milter: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Write the configuration, start OpenDKIM, then Postfix."""
+        """Write the configuration, start the resolver, OpenDKIM, then Postfix."""
         self._configure()
+        self._resolver = resolver.start({}, self._dns_place, self._dns_delay)
         if self._signs:
             self._start_milter()
         self._postfix("start")
         wait_for_port(self.port, None, self._log)
+        wait_for_port(self.door.port, None, self._log)
         self._master = int((self._spool / "pid/master.pid").read_text())
 
     def stop(self) -> None:
-        """Both."""
+        """All of them."""
         if self._etc.is_dir():
             self._postfix("stop")
         if self._milter is not None:
             self._milter.terminate()
             self._milter.wait()
+        if self._resolver is not None:
+            resolver.stop(self._resolver)
 
     def roots(self) -> tuple[int, ...]:
         """Postfix's master, and OpenDKIM."""
@@ -170,6 +222,8 @@ class Postfix:
         for name in _CHROOT:  # as Debian's start script does
             if Path("/etc", name).exists():
                 shutil.copy(Path("/etc", name), self._spool / "etc")
+        (self._spool / "etc/resolv.conf").write_text(f"nameserver {self._dns_place[0]}\n")
+        self._make_certificate()
         main = _MAIN_CF.format(
             etc=self._etc,
             spool=self._spool,
@@ -181,7 +235,33 @@ class Postfix:
         (self._etc / "main.cf").write_text(main + (_MILTER if self._signs else ""))
         master = Path("/usr/share/postfix/master.cf.dist").read_text()
         listens = re.sub(r"(?m)^smtp(\s+inet\s)", f"127.0.0.1:{self.port}\\1", master, count=1)
-        (self._etc / "master.cf").write_text(listens)
+        submission = _SUBMISSION.format(port=self.door.port)
+        if self.door.people[0][0]:
+            self._make_login()
+            submission += _WITH_AUTH
+        (self._etc / "master.cf").write_text(listens + submission)
+
+    def _make_certificate(self) -> None:
+        file = self._base / "tls.pem"
+        file.touch(mode=0o600)
+        file.write_bytes(b"".join(reversed(self_signed(["relay.bench.invalid"]))))
+
+    def _make_login(self) -> None:
+        """A sasldb; the realm is what Postfix takes for its own host name."""
+        database, folder = self._base / "sasldb2", self._etc / "sasl"
+        folder.mkdir()
+        (folder / "smtpd.conf").write_text(_SASL_CONF.format(database=database))
+        user, password, _ = self.door.people[0]
+        command = [program("saslpasswd2"), "-p", "-c", "-u", "relay.bench.invalid"]
+        done = subprocess.run(
+            [*command, "-f", database, user],
+            input=password.encode(),
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            raise BenchError(f"saslpasswd2: {done.stderr.decode('utf-8', 'replace')}")
+        shutil.chown(database, "postfix")
 
     def _start_milter(self) -> None:
         home = self._spool / "opendkim"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from relay.report import Cell
 
 _COLOURS: Final = {"pillarbox": "#b3362b", "postfix+opendkim": "#3b5b7a", "postfix": "#a9b8c6"}
+_MODES: Final = {"cold": "cold DNS", "warm": "warm DNS", "tls": "TLS, AUTH", "resumed": "resumed"}
 _BAR: Final = 22
 _GAP: Final = 34
 _LEFT: Final = 64
@@ -34,7 +35,7 @@ def svg(cells: Sequence[Cell], title: str) -> str:
             bars.append(_bar(one, x + i * _BAR, scale))
         middle = x + len(members) * _BAR / 2
         bars.append(_text(middle, _TOP + _HEIGHT + 18, f"{size // 1024} KB, {sessions}"))
-        bars.append(_text(middle, _TOP + _HEIGHT + 34, f"{mode}", "#777"))
+        bars.append(_text(middle, _TOP + _HEIGHT + 34, _MODES.get(mode, mode), "#777"))
         x += len(members) * _BAR + _GAP
     width = max(x, 620.0)
     grid = [_line(step * number, width, scale) for number in lines]

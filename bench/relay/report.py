@@ -1,4 +1,4 @@
-"""Report: medians of the runs, ratios to the peer, as a table for people and a file for programs.
+"""Report: medians of the runs, ratios to the peer, as tables for people (tables.py) and values for programs.
 
 A cell is one relay under one load. A ratio is of medians measured in turns in the same minutes;
 it stays empty where the peer was not measured or failed.
@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from relay.latency import Latency
-    from relay.load import Load, Run
+    from relay.clients import Load
+    from relay.load import Run
 
 PEER: Final = "postfix+opendkim"
 _MEDIANS: Final = (
@@ -29,9 +29,8 @@ _MEDIANS: Final = (
     "busy_percent",
     "others_percent",
     "steal_percent",
+    "resumed_percent",
 )
-_HEAD: Final = ("size", "sessions", "mode", "relay", "accepted/s", "delivered/s", "ratio")
-_HEAD_COST: Final = ("CPU ms", "PSS MB", "procs", "ctxsw", "busy %", "others %", "CPU ms by part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,65 +90,6 @@ def compared(cells: Sequence[Cell]) -> list[Cell]:
     ]
 
 
-def rows(cells: Iterable[Cell]) -> list[tuple[str, ...]]:
-    """The main table, the head first."""
-    found: list[tuple[str, ...]] = [(*_HEAD, *_HEAD_COST)]
-    for one in cells:
-        load, value = one.load, one.values
-        place = (f"{load.size // 1024} KB", str(load.sessions), load.mode, one.relay)
-        if not value:
-            found.append((*place, one.errors[0] if one.errors else "not measured"))
-            continue
-        ratio = f"{one.ratio:.2f}" if one.ratio else ""
-        parts = ", ".join(f"{name} {ms:.2f}" for name, ms in one.parts_ms.items())
-        found.append(
-            (
-                *place,
-                f"{one.accepted:.0f}",
-                f"{one.delivered:.0f}" + ("*" if one.errors else ""),
-                ratio,
-                f"{value['cpu_ms']:.2f}",
-                f"{value['pss_mb']:.0f}",
-                f"{value['processes']:.0f}",
-                f"{value['switches']:.0f}",
-                f"{value['busy_percent']:.0f}",
-                f"{value['others_percent']:.0f}",
-                parts,
-            )
-        )
-    return found
-
-
-def latency_rows(found: Iterable[Latency]) -> list[tuple[str, ...]]:
-    """Latencies, the head first."""
-    head = ("size", "relay", "accepted p50/p99 ms", "delivered p50/p99 ms", "signatures")
-    return [
-        head,
-        *(
-            (
-                f"{one.size // 1024} KB",
-                one.relay,
-                f"{one.accepted_p50_ms:.2f} / {one.accepted_p99_ms:.2f}",
-                f"{one.delivered_p50_ms:.2f} / {one.delivered_p99_ms:.2f}",
-                "; ".join(one.signatures) or "none",
-            )
-            for one in found
-        ),
-    ]
-
-
-def table(lines: Sequence[tuple[str, ...]]) -> str:
-    """Columns side by side; the last one is as long as it likes."""
-    columns = max(len(line) for line in lines)
-    widths = [
-        max((len(line[i]) for line in lines if i < len(line) - 1), default=0)
-        for i in range(columns)
-    ]
-    return "\n".join(
-        "  ".join(word.ljust(widths[i]) for i, word in enumerate(line)).rstrip() for line in lines
-    )
-
-
 def plain(one: Cell) -> dict[str, Any]:
     """A cell for the JSON file."""
     load = one.load
@@ -158,6 +98,7 @@ def plain(one: Cell) -> dict[str, Any]:
         "size": load.size,
         "sessions": load.sessions,
         "mode": load.mode,
+        "scenario": load.kind,
         "messages": load.messages,
         **{name: round(value, 3) for name, value in one.values.items()},
         "parts_ms": {name: round(value, 3) for name, value in one.parts_ms.items()},

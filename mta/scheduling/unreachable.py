@@ -58,6 +58,10 @@ class Unreachable:
         if len(self._sites) > _MAX_SITES:
             self._sites.popitem(last=False)
 
+    def forget(self) -> None:
+        """Nothing is known any more: each site may be tried."""
+        self._sites.clear()
+
     def worked(self, egress: str, site_key: str) -> bool:
         """A connection was made; whether the site had been closed."""
         return bool(self._sites) and self._sites.pop((egress, site_key), None) is not None

@@ -148,7 +148,8 @@ class Committer:
             if not stopped:  # after a crash too: a shard does not live on without its thread
                 self._loop.call_soon_threadsafe(self._on_fatal)
             self._answer_the_rest(error)
-            self._store.close()
+            if not isinstance(error, StoreLostError):  # closing a file flushes it once more
+                self._store.close()
 
     def _answer_the_rest(self, error: StoreError) -> None:
         with self._closing:

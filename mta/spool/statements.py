@@ -20,6 +20,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    or_,
     select,
     tuple_,
     update,
@@ -149,6 +150,21 @@ STATEMENTS: dict[str, Statement] = {
         )
         .where(_s.shard == p("b_shard"), _s.epoch == p("b_epoch")),
         ("b_now", "b_id", "b_id2", "b_shard", "b_epoch"),
+    ),
+    "beaten": (select(_s.beat_at).where(_s.shard == p("b_shard")), ("b_shard",)),
+    "clock_back": (
+        update(t.recipient)
+        .values(due_at=_r.due_at - p("b_by"))
+        .where(
+            _r.shard == p("b_shard"),
+            _r.due_at > p("b_now"),
+            # One that was never tried is due later because its sender wished so, or just came in.
+            or_(
+                literal_column("status = 'deferred'"),
+                and_(literal_column("status = 'queued'"), _r.due_at <= p("b_until")),
+            ),
+        ),
+        ("b_by", "b_shard", "b_now", "b_until"),
     ),
     "shard": (
         select(_s.epoch, _s.last_id, _s.acked_seq).where(_s.shard == p("b_shard")),

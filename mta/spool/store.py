@@ -47,6 +47,9 @@ class QueueKey(NamedTuple):
 
 BEFORE_ALL: Final = QueueKey(-1, "", "")
 
+CLOCK_BACK: Final = 60_000
+"""Milliseconds that the clock may go back before times to come are moved; less is waited out."""
+
 KEYS_A_SLICE: Final = 4_000
 """Keys read at once at start: some 10 ms, and the mail has its turn again."""
 
@@ -125,6 +128,7 @@ class SpoolStore:
         """
         self._connection = self._backend.connect()
         with self.transaction():
+            self._catch_up(now)
             if not self._change("claim", (owner, now, self.shard)):
                 self._change("insert_shard", (self.shard, 1, owner, now, 0, 0))
             self._epoch, last_id, acked = self._row("shard", (self.shard,))
@@ -194,7 +198,15 @@ class SpoolStore:
 
     def beat(self, now: int) -> None:
         """Say that the owner lives, and how far ids have come. Call inside `transaction()`."""
+        self._catch_up(now)
         self._change("beat", (now, self._last_id, self._last_id, self.shard, self._epoch))
+
+    def _catch_up(self, now: int) -> None:
+        """A clock that went back takes the next tries along; else mail would wait for all that time."""
+        row = self._row("beaten", (self.shard,))
+        back = row[0] - now if row else 0
+        if back > CLOCK_BACK:
+            self._change("clock_back", (back, self.shard, now, row[0] + CLOCK_BACK))
 
     def _fence(self) -> None:
         if self._row("fence", (self.shard,)) != (self._epoch,):

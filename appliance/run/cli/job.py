@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -62,6 +61,7 @@ def list_(session: Session, *, open_only: bool) -> None:
 @pass_session
 def show(session: Session, *, job_id: int, wait: bool) -> None:
     """Show a job, and what came of it."""
+    import asyncio
 
     async def work(rooms: Rooms) -> tuple[Job, dict[int, str]]:
         job, told = await rooms.jobs.get(rooms.scope, job_id), ""

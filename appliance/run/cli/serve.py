@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.core.errors import ConflictError
 from appliance.run.cli.session import Command, Session, pass_session
 
 if TYPE_CHECKING:
@@ -19,13 +18,13 @@ def command(session: Session) -> None:
     """Run the box: submission, delivery, bounces, health. Stops cleanly at SIGTERM or Ctrl-C."""
     from appliance.core import log as logs
     from appliance.run import certificates
+    from appliance.run.one_box import claim
     from appliance.run.plans import plans
     from appliance.run.supervisor import Supervisor
 
     box = session.box
     settings = box.settings
-    if box.owners.is_running():
-        raise ConflictError(f"the box in {box.home.path} runs already")
+    claim(box.home)
     logs.setup("supervisor", settings.logging.level)
     _bring_up_to_date(box)
     certificates.ensure(box.home, settings)

@@ -10,11 +10,13 @@ import warnings
 
 import pytest
 from pysqlite3 import dbapi2
-from sqlalchemy import text
+from sqlalchemy import column, select, text
+from sqlalchemy import table as sql_table
 from sqlalchemy.exc import IntegrityError
 
 from appliance.core.database import (
     check_sqlite_version,
+    in_pages,
     is_disk_full,
     open_engine,
     open_sync_engine,
@@ -188,3 +190,64 @@ def test_code_without_a_loop_gets_the_same_store(location):
     with sync_transaction(engine) as connection:
         assert connection.execute(text("SELECT x FROM t")).scalar() == 7
     engine.dispose()
+
+
+async def test_pages_hold_every_row_once_and_let_others_go_on(tmp_path):
+    engine = open_engine(tmp_path / "a.db")
+    async with transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE t (x INTEGER)"))
+        await connection.execute(text("INSERT INTO t VALUES (:x)"), [{"x": n} for n in range(25)])
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    task = asyncio.create_task(other())
+    async with reading(engine) as connection:
+        statement = select(column("x")).select_from(sql_table("t")).order_by(column("x"))
+        before, pages, gone_on = turns, [], []
+        async for page in in_pages(connection, statement, size=10):
+            pages.append([row["x"] for row in page])
+            gone_on.append(turns > before)
+            before = turns
+    task.cancel()
+    await engine.dispose()
+    assert pages == [list(range(10)), list(range(10, 20)), list(range(20, 25))]
+    assert all(gone_on)
+
+
+async def test_many_writers_of_one_process_take_turns_instead_of_trying_again(
+    tmp_path, monkeypatch
+):
+    """With SQLite's own waiting alone the first collision fails: it is switched off here."""
+    monkeypatch.setattr("appliance.core.database._BUSY_SECONDS", 0)
+    engine = open_engine(tmp_path / "a.db")
+    async with transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE t (x INTEGER)"))
+
+    async def write(number: int) -> None:
+        async with transaction(engine) as connection:
+            await connection.execute(text("INSERT INTO t VALUES (:x)"), {"x": number})
+            await asyncio.sleep(0.001)
+
+    async with asyncio.TaskGroup() as writers:
+        for number in range(50):
+            writers.create_task(write(number))
+    async with reading(engine) as connection:
+        found = (await connection.execute(text("SELECT x FROM t ORDER BY x"))).scalars().all()
+    await engine.dispose()
+    assert found == list(range(50))
+
+
+async def test_a_transaction_inside_another_is_told_instead_of_waiting_for_itself(tmp_path):
+    engine = open_engine(tmp_path / "a.db")
+    async with transaction(engine):
+        with pytest.raises(RuntimeError, match="inside another"):
+            async with transaction(engine):
+                pass
+    async with transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE t (x INTEGER)"))
+    await engine.dispose()

@@ -6,6 +6,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from appliance.core import clock
+from appliance.core.control import Part, generations
+from appliance.core.database import reading
 from appliance.core.dns import (
     Answer,
     DnsTemporaryError,
@@ -354,3 +356,21 @@ async def test_the_box_has_a_domain_of_its_own(domains, acme):
     assert (f"pb1r._domainkey.{NAMES.hostname}", "TXT") in published
     (rsa,) = [key for key in made.keys if key.algorithm == keys.RSA]
     assert isinstance((await domains.private_keys([rsa.id]))[rsa.id], RSAPrivateKey)
+
+
+async def test_a_check_that_finds_all_as_it_was_makes_nobody_read_the_domains_again(
+    domains, engine, acme, zone, now
+):
+    async def generation() -> int:
+        async with reading(engine) as connection:
+            return (await generations(connection))[Part.DOMAINS]
+
+    made = await domains.create(ADMIN, tenant_id=acme, name="example.com")
+    zone.publish(domains.records(made))
+    before = await generation()
+    await domains.check(ADMIN, "example.com", zone, tenant_id=acme)
+    verified = await generation()
+    now.move(clock.DAY)
+    checked = await domains.check(ADMIN, "example.com", zone, tenant_id=acme)
+    assert checked.checked_at == now.at
+    assert before < verified == await generation()

@@ -154,6 +154,47 @@ async def test_a_key_that_does_not_decrypt_is_left_out_and_told(engine, domains,
     assert "pb1r signs nothing" in caplog.text
 
 
+async def test_a_key_that_does_not_decrypt_keeps_no_other_from_signing(
+    engine, reader, domains, acme, monkeypatch, caplog
+):
+    for name in ("one.example", "two.example"):
+        await domains.create(ADMIN, tenant_id=acme.id, name=name)
+    lost = (await domains.get(ADMIN, "one.example", tenant_id=acme.id)).keys[0]
+    sealed_keys = domains_service.store.sealed_keys
+
+    async def damaged(connection, ids):
+        rows = await sealed_keys(connection, ids)
+        return [(n, place, "?" if n == lost.id else text) for n, place, text in rows]
+
+    monkeypatch.setattr(domains_service.store, "sealed_keys", damaged)
+    directory = await reader.load()
+    found = [
+        key.selector
+        for name in ("one.example", "two.example")
+        for key in directory.domains[name].keys
+    ]
+    assert len(found) == 3
+    assert caplog.text.count("signs nothing") == 1
+
+
+async def test_a_domain_that_has_not_changed_stays_the_same_object(reader, domains, acme):
+    for name in ("one.example", "two.example"):
+        await domains.create(ADMIN, tenant_id=acme.id, name=name)
+    first = await reader.load()
+    await domains.set_default(ADMIN, "two.example", tenant_id=acme.id)
+    await domains.create(ADMIN, tenant_id=acme.id, name="three.example")
+    second = await reader.poll()
+    assert second is not None
+    assert second.default_domains[acme.id].name == "two.example"
+    assert not second.domains["one.example"].is_default
+    await domains.remove(ADMIN, "three.example", tenant_id=acme.id)
+    third = await reader.poll()
+    assert third is not None
+    assert set(third.domains) == {"one.example", "two.example"}
+    assert third.domains["one.example"] is second.domains["one.example"]
+    assert first.domains["one.example"].is_default
+
+
 async def test_a_trusted_network_sends_for_its_tenant(engine, reader, acme, caplog):
     directory = await reader.load()
     ((network, credential),) = directory.trusted
