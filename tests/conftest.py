@@ -17,7 +17,7 @@ from tests.support.control import (
 )
 from tests.support.postgres import postgres_server, postgres_url, scratch_url
 
-FUZZ_SECONDS = 2.0
+FUZZ_SECONDS = 1.0
 FUZZ_SEED = 1
 
 # A deadline measures the machine and its neighbours, not the code.

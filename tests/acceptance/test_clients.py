@@ -20,7 +20,6 @@ from tests.support.way import until
 
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
 LETTER = "From: orders@shop.test\r\nTo: jane@good.test\r\nSubject: hello\r\n\r\nhi\r\n"
-pytestmark = pytest.mark.alone
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ import re
 import signal
 from collections import Counter
 
-import pytest
-
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from appliance.lab.script import Script
@@ -23,12 +21,10 @@ from tests.support.box import running_box
 from tests.support.load import Ledger, client
 from tests.support.way import until
 
-KILLS = int(os.environ.get("KILLS", "40"))
+KILLS = int(os.environ.get("KILLS", "20"))
 SEED = int(os.environ.get("SEED", "20261120"))
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
 NUMBER = re.compile(rb"\r\nX-Number: (\d+)\r\n")
-
-pytestmark = pytest.mark.alone
 
 
 async def test_killing_every_process_at_random_moments_loses_nothing(tmp_path):

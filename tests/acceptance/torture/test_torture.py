@@ -9,12 +9,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.acceptance.torture.report import table, write
 from tests.acceptance.torture.run import Run
-
-pytestmark = pytest.mark.alone
 
 
 async def test_nothing_is_lost_whatever_goes_wrong(tmp_path, request, capsys):
