@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import click
 
-from appliance.core.errors import ConflictError
 from appliance.run.cli.output import Table
 from appliance.run.cli.session import Command, Session, pass_session
 
@@ -42,19 +41,14 @@ class Store:
 @pass_session
 def command(session: Session) -> None:
     """Bring all stores up to date, and tell their revisions before and after."""
-    from appliance.core.database import open_sync_engine
-    from appliance.core.migrate import upgrade
+    from appliance.run.one_box import stopped
 
     found = list(_stores(session.box))
     behind = [store for store in found if store.is_behind]
-    if behind and session.box.owners.is_running():
-        raise ConflictError("the box runs: stop it first, then migrate")
-    for store in behind:
-        engine = open_sync_engine(store.location)
-        try:
-            upgrade(store.kind, engine)
-        finally:
-            engine.dispose()
+    if behind:
+        with stopped(session.box.home):
+            for store in behind:
+                _bring_up_to_date(store)
     rows = [
         {"store": store.name, "before": store.before or None, "after": store.after}
         for store in found
@@ -66,6 +60,17 @@ def command(session: Session) -> None:
     )
     told = f"{len(behind)} brought up to date" if behind else "all are up to date"
     session.out.show(rows, [table, told])
+
+
+def _bring_up_to_date(store: Store) -> None:
+    from appliance.core.database import open_sync_engine
+    from appliance.core.migrate import upgrade
+
+    engine = open_sync_engine(store.location)
+    try:
+        upgrade(store.kind, engine)
+    finally:
+        engine.dispose()
 
 
 def _stores(box: Box) -> Iterator[Store]:

@@ -38,10 +38,6 @@ class Owners:
     def __init__(self, home: Home, configured: int) -> None:
         self._home, self._configured = home, configured
 
-    def is_running(self) -> bool:
-        """Whether any of them answers."""
-        return any(_answers(self._home.socket(name)) for name in self._names())
-
     def summary(self, by: str, limit: int) -> Row:
         """What waits, counted, the fullest group first (appliance/run/queue_summary.py)."""
         asked = {"by": by, "limit": limit}

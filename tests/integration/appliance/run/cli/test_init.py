@@ -4,6 +4,7 @@ import json
 import stat
 
 from appliance.core.home import Home
+from appliance.run.one_box import stopped
 from tests.support.cli import HOSTNAME, Shell, run
 
 
@@ -135,6 +136,13 @@ def test_a_store_from_before_is_refused_until_it_was_migrated(shell):
     assert found["before"] is None
     assert found["after"] >= "0001"
     assert shell.json("tenant", "list") == []
+
+
+def test_nothing_is_migrated_beside_a_box_that_runs_whether_it_answers_or_not(shell):
+    shell.home.control_db.unlink()
+    with stopped(shell.home):  # holds what a box that runs holds
+        assert "stop it first" in shell.error("migrate", expect=65)
+    assert shell.json("migrate")[0]["before"] is None
 
 
 def test_the_laboratory_never_takes_the_home_of_a_real_box(tmp_path):
