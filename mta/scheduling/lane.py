@@ -79,9 +79,11 @@ class Lane:
         held = self._queue.count(*whose)
         if not held:
             return False
-        if held >= LANE_LEAST and held >= min(LANE_LIMIT, room // LANE_SHARE):
+        share = room // LANE_SHARE
+        if held >= LANE_LEAST and held >= min(LANE_LIMIT, share):
             return True
-        return held >= self.flow.reach
+        # A hundred tenants with LANE_LEAST each, to a receiver that is mute: not all the room there is.
+        return len(self._queue) >= 2 * share or held >= self.flow.reach
 
     @property
     def is_live(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from appliance.core import clock
-from mta.scheduling.lane import LANE_LEAST, Lane
+from mta.scheduling.lane import LANE_LEAST, LANE_SHARE, Lane
 from mta.status import TrafficClass
 
 if TYPE_CHECKING:
@@ -47,10 +47,11 @@ class Lanes:
     def is_full(self, egress: str, site_key: str, key: QueueKey) -> bool:
         """Whether a lane takes no more; it will say when it does again."""
         lane = self._lanes.get((egress, site_key))
-        if lane is None or len(lane) < LANE_LEAST:
+        room = self._window.room
+        if lane is None or len(lane) < min(LANE_LEAST, 2 * room // LANE_SHARE):
             return False
         whose = key.tenant_id, TrafficClass(key.traffic_class)
-        if not lane.is_full(self._window.room, whose):
+        if not lane.is_full(room, whose):
             return False
         lane.keeps_back.add(whose)
         return True

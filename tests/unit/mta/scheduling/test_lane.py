@@ -105,8 +105,9 @@ def fill(lane, count):
     [
         (1_000_000, LANE_LIMIT),  # there is plenty: its own limit
         (400, 100),  # a quarter of what is left
-        (40, LANE_LEAST),  # a few are always possible, or the site would never be served
-        (0, LANE_LEAST),
+        (40, LANE_LEAST),
+        (10, 4),  # and when there is little, a few
+        (0, 1),  # one is always possible, or the site would never be served
     ],
 )
 def test_a_lane_holds_a_share_of_the_room_that_is_left(lane, room, most):
@@ -114,6 +115,20 @@ def test_a_lane_holds_a_share_of_the_room_that_is_left(lane, room, most):
     assert not lane.is_full(room, ACME)
     fill(lane, 1)
     assert lane.is_full(room, ACME)
+
+
+def test_a_hundred_tenants_with_a_few_each_do_not_take_all_the_room_there_is(lane):
+    """To a receiver that is mute: whoever has something there waits, whoever has not puts in one."""
+    room, taken = 10_000, 0
+    for number in range(LANE_LEAST):
+        for tenant in range(400):
+            whose = (tenant, ACME[1])
+            if not lane.is_full(room - 8 * taken, whose):  # from eight addresses
+                letter = message(1000 * number + tenant, tenant_id=tenant)
+                lane.push(Parcel(letter, [recipient(letter.id)], None))
+                taken += 1
+    assert 400 <= taken < 1_100
+    assert not lane.is_full(0, (400, ACME[1]))
 
 
 @pytest.mark.parametrize(
