@@ -22,6 +22,9 @@ FINAL: Final = {"delivered", "bounced", "expired", "suppressed", "cancelled", "c
 LATE_SEEN: Final = 2.0
 """Seconds until a death is noticed: its line is written by the supervisor, and read by the harness."""
 
+LATE_TAKEN: Final = 2.0
+"""Seconds until a receiver takes what a process has sent that is dead by then: it lies in the socket meanwhile."""
+
 SHOWN: Final = 8
 
 
@@ -190,7 +193,7 @@ class Ledger:
             verdict.counts["doubled: no answer was given"] += 1
             return
         shard = -1 if end is None else end.shard
-        found = self._deaths_between(first.at, second.at + LATE_SEEN, shard)
+        found = self._deaths_between(first.at - LATE_TAKEN, second.at + LATE_SEEN, shard)
         if not found:
             apart = second.at - first.at
             verdict.doubled.append(f"{key} was taken twice, {apart:.1f} s apart, and nobody died")

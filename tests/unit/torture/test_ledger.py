@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.acceptance.torture.ledger import End, Ledger, Take
+from tests.acceptance.torture.ledger import LATE_TAKEN, End, Ledger, Take
 
 TO, BAD = "u1-0@good.test", "u1-0@refuse.test"
 
@@ -69,10 +69,19 @@ def test_a_double_is_excused_when_the_owner_died_in_between():
     assert verdict.counts["most doubles of a death"] == 1
 
 
-@pytest.mark.parametrize(("at", "shards"), [(5.0, (0,)), (11.0, (0,)), (7.0, (1,)), (7.0, ())])
+@pytest.mark.parametrize(("at", "shards"), [(3.0, (0,)), (11.0, (0,)), (7.0, (1,)), (7.0, ())])
 def test_a_death_before_after_or_of_another_excuses_nothing(at, shards):
     ledger = taken(ledger_of(), 6.0, 8.0)
     ledger.died("another", at, shards)
+    assert set(judged(ledger).faults) == {"doubled"}
+
+
+def test_a_double_is_excused_when_the_receiver_took_late_what_a_dead_owner_had_sent():
+    ledger = taken(ledger_of(), 6.0, 8.0)
+    ledger.died("mta-0", 6.0 - LATE_TAKEN + 0.1, (0,))
+    assert judged(ledger).faults == {}
+    ledger = taken(ledger_of(), 6.0, 8.0)
+    ledger.died("mta-0", 6.0 - LATE_TAKEN - 0.1, (0,))
     assert set(judged(ledger).faults) == {"doubled"}
 
 
