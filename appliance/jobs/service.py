@@ -230,7 +230,8 @@ class Jobs:
 
 
 def _mine(taken: Job, owner: str) -> tuple[ColumnElement[bool], ...]:
-    return (job.c.id == taken.id, job.c.owner == owner, job.c.state == JobState.RUNNING)
+    """Only a job that runs has an owner: cancelling, ending and giving back take it away."""
+    return (job.c.id == taken.id, job.c.owner == owner)
 
 
 async def _one(

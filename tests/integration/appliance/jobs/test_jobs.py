@@ -6,7 +6,6 @@ import asyncio
 
 import pytest
 
-from appliance.core import clock
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import Scope
 from appliance.jobs import Jobs, JobState, Order, Step
@@ -151,7 +150,3 @@ async def test_pages_go_on_where_the_one_before_ended(jobs):
     assert [one.id for one in (*page, *rest)] == made[::-1]
     await jobs.cancel(ADMIN, made[0])
     assert made[0] not in [one.id for one in await jobs.list(ADMIN, open_only=True)]
-
-
-def test_a_lease_is_longer_than_any_step():
-    assert LEASE >= 5 * clock.MINUTE
