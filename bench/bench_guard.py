@@ -26,23 +26,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from guard.counters import Counters
+from guard.mta import running_mta
 from relay.base import SENDER
 from relay.ours import make_home
 
-from appliance.core.database import open_engine
 from appliance.core.home import Home
-from appliance.core.secrets import MasterKeys
 from appliance.core.settings import Settings
 from appliance.lab.dns_server import LabDns
-from appliance.run.current import Current
-from appliance.run.directory import DirectoryReader
-from appliance.run.mta import Mta
-from appliance.run.process import Context
-from appliance.run.sockets import open_all
 
 if TYPE_CHECKING:
     from collections import Counter
     from collections.abc import AsyncIterator, Coroutine
+
+    from appliance.run.mta import Mta
 
 HERE: Final = Path(__file__).parent / "guard"
 MESSAGES: Final = 100
@@ -157,29 +153,8 @@ async def _running(home: Home, receives_at: int) -> AsyncIterator[tuple[Mta, int
     async with LabDns({}) as dns:
         settings = _settings(dns.address, receives_at)
         dns.zone = LabDns(await make_home(home, settings)).zone
-        sockets = open_all(settings)
-        context = Context(
-            name="mta-0",
-            home=home,
-            settings=settings,
-            sockets=sockets,
-            shards=(0,),
-            processes=("mta-0",),
-            inbound_place=("127.0.0.1", 25),
-            stop=asyncio.Event(),
-        )
-        keys, engine = MasterKeys.load(home.keys_file), open_engine(home.control_db)
-        current = await Current.load(DirectoryReader(engine, keys, settings))
-        mta = Mta(context, current, keys, engine)
-        try:
-            await mta.start()
-            yield mta, sockets["submission"].getsockname()[1]
-            context.stop.set()
-            await mta.drain()
-        finally:
-            await mta.close()
-            for sock in sockets.values():
-                sock.close()
+        async with running_mta(home, settings) as (mta, port):
+            yield mta, port
 
 
 def _settings(nameserver: str, receives_at: int) -> Settings:
@@ -187,7 +162,12 @@ def _settings(nameserver: str, receives_at: int) -> Settings:
     return msgspec.convert(
         {
             "box": {"hostname": "box.example"},
-            "listeners": {"submission": place, "submissions": {"address": ""}, "inbound": place},
+            "listeners": {
+                "submission": place,
+                "submissions": {"address": ""},
+                "inbound": place,
+                "web": place | {"tls": "none"},
+            },
             "submission": {"trusted_networks": [{"network": "127.0.0.0/8", "tenant": "bench"}]},
             "dns": {"nameservers": [nameserver]},
             "delivery": {"remote_port": receives_at, "allow_private_addresses": True},

@@ -17,32 +17,27 @@ import asyncio
 import dataclasses
 import time
 from collections import Counter
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+from guard.mta import running_mta
 from msgspec.structs import replace
 from relay.base import BenchError, Door
 from relay.clients import Kind, Load, begin, generator
 from relay.ours import Pillarbox, make_home
 from sqlalchemy import event
 
-from appliance.core.database import open_engine
-from appliance.core.secrets import MasterKeys
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from appliance.lab.script import Script
-from appliance.run.current import Current
-from appliance.run.directory import DirectoryReader
-from appliance.run.mta import Mta
-from appliance.run.process import Context
-from appliance.run.sockets import open_all
 from control.people import fill
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from appliance.core.settings import Settings
+    from appliance.run.mta import Mta
     from control.people import Crowd
 
 _EACH: Final = 5
@@ -55,6 +50,10 @@ class Ledger:
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
+
+    def watch(self, engine: AsyncEngine) -> None:
+        """Hear of each of its statements."""
+        event.listen(engine.sync_engine, "before_cursor_execute", self.note)
 
     def note(self, *facts: Any) -> None:
         """As SQLAlchemy calls it: connection, cursor, statement, ..."""
@@ -78,7 +77,7 @@ async def measure(work: Path, crowd: Crowd, messages: int) -> dict[str, Any]:
         dns.zone = LabDns(await make_home(home, settings)).zone
         people = tuple(await fill(home, settings, crowd))
         ledger = Ledger()
-        async with _running(box, settings, ledger) as (mta, port):
+        async with running_mta(box.home, settings, ledger.watch) as (mta, port):
             box.door = Door(port=port, people=people)
             load = Load(
                 size=1024,
@@ -129,35 +128,6 @@ async def _sent(
     while any(delivery.dispatcher.in_memory for delivery in mta.deliveries):  # noqa: ASYNC110
         await asyncio.sleep(0.05)
     return dict(ledger.counts), time.monotonic() - started
-
-
-@asynccontextmanager
-async def _running(
-    box: Pillarbox, settings: Settings, ledger: Ledger
-) -> AsyncIterator[tuple[Mta, int]]:
-    sockets = open_all(settings)
-    context = Context(
-        name="mta-0",
-        home=box.home,
-        settings=settings,
-        sockets=sockets,
-        shards=(0,),
-        processes=("mta-0",),
-        inbound_place=("127.0.0.1", 25),
-        stop=asyncio.Event(),
-    )
-    keys, engine = MasterKeys.load(box.home.keys_file), open_engine(box.home.control_db)
-    event.listen(engine.sync_engine, "before_cursor_execute", ledger.note)
-    mta = Mta(context, await Current.load(DirectoryReader(engine, keys, settings)), keys, engine)
-    try:
-        await mta.start()
-        yield mta, sockets["submission"].getsockname()[1]
-        context.stop.set()
-        await mta.drain()
-    finally:
-        await mta.close()
-        for sock in sockets.values():
-            sock.close()
 
 
 def _settings(settings: Settings, nameserver: str, receives_at: int) -> Settings:
