@@ -4,7 +4,10 @@
     ├── ConfigError          the configuration file or environment is wrong (file, line, what is allowed)
     ├── UsageError           a person or program asked for something that cannot be done as asked
     │   ├── NotFoundError    no such record, or not visible to who asks
-    │   └── ConflictError    it exists already, or is in a state that forbids this
+    │   ├── ConflictError    it exists already, or is in a state that forbids this
+    │   ├── ForbiddenError   who asks has not the right to it
+    │   ├── SignInError      who asks is not who they say, or said nothing
+    │   └── TooManyError     asked too often: later again
     ├── NotRunningError      the process that must answer is not there
     ├── StoreError           the database cannot do its work now (disk full, locked, broken)
     │   ├── StoreFullError   no space left; accepting stops, delivering goes on
@@ -33,9 +36,13 @@ class ConfigError(PillarboxError):
 
 
 class UsageError(PillarboxError):
-    """What was asked for cannot be done as asked."""
+    """What was asked for cannot be done as asked. `field` names what is wrong of it, if one thing is."""
 
     exit_code = 64  # EX_USAGE
+
+    def __init__(self, words: str, *, field: str = "") -> None:
+        super().__init__(words)
+        self.field = field
 
 
 class NotFoundError(UsageError):
@@ -48,6 +55,28 @@ class ConflictError(UsageError):
     """The record exists already, or its state forbids this."""
 
     exit_code = 65  # EX_DATAERR
+
+
+class ForbiddenError(UsageError):
+    """Who asks has not the right to this."""
+
+    exit_code = 77  # EX_NOPERM
+
+
+class SignInError(UsageError):
+    """Who asks could not be made out: a wrong password, an unknown key, an ended session."""
+
+    exit_code = 77  # EX_NOPERM
+
+
+class TooManyError(UsageError):
+    """Asked too often; `seconds` from now it may be asked again."""
+
+    exit_code = 75  # EX_TEMPFAIL
+
+    def __init__(self, words: str, *, seconds: int, field: str = "") -> None:
+        super().__init__(words, field=field)
+        self.seconds = seconds
 
 
 class NotRunningError(PillarboxError):
