@@ -49,6 +49,7 @@ class Tenant:
     suspended_reason: str = ""
     weight: int = 1  # share of the egress when several tenants wait
     recipients_per_day: int = 0  # 0 = no limit
+    sandbox: bool = False  # accept what it sends and deliver it to nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +81,7 @@ class Credential:
     surge_hold: bool = True  # hold at 5 x the usual rate
     usual_per_hour: int = 0  # recipients in a usual hour, from the event log; 0 = not known yet
     pool: str = ""  # egress pool of its mail, unless a header names another; "" = the tenant's
+    sandbox: bool = False  # accept what it sends and deliver it to nobody
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,8 @@ class Directory:
     generation: int
     tenants: Mapping[int, Tenant] = field(default_factory=dict)
     credentials: Mapping[str, Credential] = field(default_factory=dict)  # by username, lower case
+    senders: Mapping[int, Credential] = field(default_factory=dict)
+    # ^ by id, those of API keys and trusted networks too
     domains: Mapping[str, SendingDomain] = field(default_factory=dict)  # by name
     default_domains: Mapping[int, SendingDomain] = field(default_factory=dict)  # by tenant id
     trusted: tuple[tuple[Network, Credential], ...] = ()  # relay without AUTH

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mta.spool.shard import Shard
 
 KEYED_SHARD = 0
+SANDBOXED = "sandbox: accepted, and delivered to nobody"
 
 
 class Scheduler(Protocol):
@@ -159,10 +160,12 @@ class Intake:
         held = await limits.surges(self._quota, credential, count, now)
         message = self._message(submission, prepared, domain, message_id)
         due = max(now, prepared.send_at)
+        is_sandboxed = credential.sandbox or submission.tenant.sandbox
+        beginning = _beginning(is_sandboxed=is_sandboxed, is_held=held)
         return Admitted(
             message=message,
             recipients=tuple(
-                self._recipient(message, n, request, due=due, pool=pool, held=held)
+                self._recipient(message, n, request, due=due, pool=pool, beginning=beginning)
                 for n, request in enumerate(submission.recipients)
             ),
             content=prepared.content,
@@ -222,19 +225,14 @@ class Intake:
         *,
         due: int,
         pool: str,
-        held: bool,
+        beginning: tuple[Status, str],
     ) -> Recipient:
         address = parse_mailbox(request.address, smtputf8=message.smtputf8)
         text = str(address)
-        status, reason = Status.QUEUED, ""
-        if self._directory().suppressions.match(message.tenant_id, text):
+        status, reason = beginning
+        is_live = status is not Status.CANCELLED
+        if is_live and self._directory().suppressions.match(message.tenant_id, text):
             status, reason = Status.SUPPRESSED, "the address is on the suppression list"
-        elif held:
-            status = Status.HELD
-            reason = (
-                f"this login sends more than {limits.SURGE} times its usual rate: release the mail "
-                "if it is yours, revoke the login if it is not"
-            )
         return Recipient(
             message_id=message.id,
             n=n,
@@ -250,3 +248,15 @@ class Intake:
             reason=reason,
             pool=pool,
         )
+
+
+def _beginning(*, is_sandboxed: bool, is_held: bool) -> tuple[Status, str]:
+    """Where the recipients of a message begin, and why."""
+    if is_sandboxed:
+        return Status.CANCELLED, SANDBOXED
+    if is_held:
+        return Status.HELD, (
+            f"this login sends more than {limits.SURGE} times its usual rate: release the mail "
+            "if it is yours, revoke the login if it is not"
+        )
+    return Status.QUEUED, ""

@@ -50,6 +50,7 @@ class Part(StrEnum):
     EGRESS = "egress"
     WARMUP = "warmup"
     SHAPING = "shaping"
+    KEYS = "keys"
 
 
 @dataclass(frozen=True, slots=True)

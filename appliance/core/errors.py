@@ -74,7 +74,7 @@ class TooManyError(UsageError):
 
     exit_code = 75  # EX_TEMPFAIL
 
-    def __init__(self, words: str, *, seconds: int, field: str = "") -> None:
+    def __init__(self, words: str, *, seconds: int = 1, field: str = "") -> None:
         super().__init__(words, field=field)
         self.seconds = seconds
 

@@ -7,7 +7,7 @@ Passwords are made here, shown once and never stored.
 
 from __future__ import annotations
 
-from appliance.credentials.model import CredentialRecord, IssuedLogin, Login, Policy, Use
+from appliance.credentials.model import CredentialRecord, Door, IssuedLogin, Login, Policy, Use
 from appliance.credentials.rates import hour_of
 from appliance.credentials.rules import entries
 from appliance.credentials.service import Credentials
@@ -15,6 +15,7 @@ from appliance.credentials.service import Credentials
 __all__ = [
     "CredentialRecord",
     "Credentials",
+    "Door",
     "IssuedLogin",
     "Login",
     "Policy",

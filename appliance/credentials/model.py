@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from mta.directory import FromPolicy, Gate
 from mta.message import ReturnPathMode  # noqa: TC001 - msgspec reads annotations at run time
 from mta.status import TrafficClass  # noqa: TC001 - likewise
+
+
+class Door(StrEnum):
+    """Where a credential is shown."""
+
+    SMTP = "smtp"  # with a user name and a password
+    API = "api"  # behind an API key, which has a secret of its own (appliance/keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +41,7 @@ class Policy:
     recipients_per_day: int = 0
     surge_hold: bool = True
     pool: str = ""
+    sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +68,7 @@ class CredentialRecord:
     last_used_from: str
     usual_per_hour: int  # recipients in a usual hour; 0 = not known yet
     logins: tuple[Login, ...]
+    door: Door = Door.SMTP
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

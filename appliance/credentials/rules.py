@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from appliance.core.errors import StoreError, UsageError
-from appliance.credentials.model import CredentialRecord, Policy
+from appliance.credentials.model import CredentialRecord, Login, Policy
 from mta import directory
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _TAG: Final = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _MAX_ITEMS: Final = 100
 _MAX_LIMIT: Final = 1_000_000_000
+NO_LOGIN: Final = Login(username="", secret_hash=b"", created_at=0, expires_at=0)
 
 
 def checked_name(name: str) -> str:
@@ -84,12 +85,15 @@ def decode_policy(text: str) -> Policy:
 
 
 def entries(record: CredentialRecord) -> Iterator[directory.Credential]:
-    """What the directory knows of the credential: one entry a login, all with its one id."""
+    """What the directory knows of the credential: one entry a login, all with its one id.
+
+    One without a login, which nobody can use at the SMTP port, has one entry without a user name.
+    """
     policy: dict[str, Any] = {
         field.name: getattr(record.policy, field.name) for field in fields(record.policy)
     }
     policy["networks"] = tuple(ipaddress.ip_network(text) for text in record.policy.networks)
-    for login in record.logins:
+    for login in record.logins or (NO_LOGIN,):
         yield directory.Credential(
             id=record.id,
             tenant_id=record.tenant_id,

@@ -19,7 +19,7 @@ from appliance.core.database import in_pages, reading, transaction, upsert
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import Scope, scoped
 from appliance.core.secrets import generate_password
-from appliance.credentials.model import CredentialRecord, IssuedLogin, Login, Policy, Use
+from appliance.credentials.model import CredentialRecord, Door, IssuedLogin, Login, Policy, Use
 from appliance.credentials.rates import REMEMBERED, hour_of, is_news, usual_rate
 from appliance.credentials.rules import (
     checked_name,
@@ -62,35 +62,66 @@ class Credentials:
         self, scope: Scope, tenant: TenantRecord, *, name: str, policy: Policy | None = None
     ) -> IssuedLogin:
         """Make a credential with its first login. The password is returned here and never again."""
+        wanted = checked_name(name)
+        try:
+            async with change(self._engine, Part.CREDENTIALS) as changed:
+                made = await self._insert(changed, scope.owner(tenant.id), wanted, policy)
+                issued = await self._issue(changed, made, tenant.name)
+                await self._audit(changed, scope, made, "credential.create")
+        except IntegrityError as error:
+            raise ConflictError(
+                f"the tenant has a credential named {wanted!r} already:"
+                " rotate it, revoke it, or choose another name",
+                field="name",
+            ) from error
+        return issued
+
+    async def add_for_key(
+        self, changed: Change, scope: Scope, tenant_id: int, name: str, policy: Policy
+    ) -> CredentialRecord:
+        """A credential behind an API key, in the transaction that makes the key.
+
+        What the key sends is limited, paused, logged and watched as a login's is. It has no password.
+        """
+        owner = scope.owner(tenant_id)
+        return await self._insert(changed, owner, checked_name(name), policy, door=Door.API)
+
+    async def revoke_for_key(self, changed: Change, credential_id: int) -> None:
+        """Revoke it with its key."""
+        await _set(changed.connection, credential_id, revoked_at=self._now())
+
+    async def _insert(
+        self,
+        changed: Change,
+        tenant_id: int,
+        name: str,
+        policy: Policy | None,
+        *,
+        door: Door = Door.SMTP,
+    ) -> CredentialRecord:
         values = {
-            "tenant_id": scope.owner(tenant.id),
-            "name": checked_name(name),
+            "tenant_id": tenant_id,
+            "name": name,
             "policy": encode_policy(checked_policy(policy or Policy())),
             "created_at": self._now(),
             "revoked_at": 0,
             "last_used_at": 0,
             "last_used_from": "",
             "usual_per_hour": 0,
+            "door": door,
         }
-        try:
-            async with change(self._engine, Part.CREDENTIALS) as changed:
-                row = await changed.connection.execute(
-                    insert(credential).values(values).returning(credential)
-                )
-                made = _record(row.mappings().one(), ())
-                issued = await self._issue(changed, made, tenant.name)
-                await self._audit(changed, scope, made, "credential.create")
-        except IntegrityError as error:
-            raise ConflictError(
-                f"the tenant has a credential named {values['name']!r} already:"
-                " rotate it, revoke it, or choose another name"
-            ) from error
-        return issued
+        statement = insert(credential).values(values).returning(credential)
+        row = await changed.connection.execute(statement)
+        return _record(row.mappings().one(), ())
 
-    async def list(self, scope: Scope) -> tuple[CredentialRecord, ...]:
-        """The credentials the scope sees, revoked ones too, oldest first."""
+    async def list(
+        self, scope: Scope, *, door: Door | None = Door.SMTP
+    ) -> tuple[CredentialRecord, ...]:
+        """The credentials the scope sees, revoked ones too, oldest first. `door` None: of every door."""
         async with reading(self._engine) as connection:
             statement = scoped(select(credential).order_by(credential.c.id), credential, scope)
+            if door is not None:
+                statement = statement.where(credential.c.door == door)
             rows = [row async for page in in_pages(connection, statement) for row in page]
             names = scoped(select(login).order_by(login.c.created_at.desc()), login, scope)
             logins: dict[int, tuple[Login, ...]] = {}
@@ -336,4 +367,5 @@ def _login(row: RowMapping) -> Login:
 
 
 def _record(row: RowMapping, logins: tuple[Login, ...]) -> CredentialRecord:
-    return CredentialRecord(**{**row, "policy": decode_policy(row["policy"])}, logins=logins)
+    read = {"policy": decode_policy(row["policy"]), "door": Door(row["door"])}
+    return CredentialRecord(**{**row, **read}, logins=logins)

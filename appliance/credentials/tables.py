@@ -19,6 +19,7 @@ credential = Table(
     Column("last_used_at", BigInteger, nullable=False),
     Column("last_used_from", Text, nullable=False),
     Column("usual_per_hour", BigInteger, nullable=False),  # recipients; 0 = not known yet
+    Column("door", Text, nullable=False, server_default=text("'smtp'")),
     # A revoked credential keeps its row for history, but not its name.
     Index(
         "uq_credential_name",

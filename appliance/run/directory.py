@@ -116,6 +116,7 @@ class DirectoryReader:
         self._warmups = Warmups(engine)
         self._seen: dict[Part, int] = {}
         self._parts: dict[str, Any] = {}
+        self._rows: Mapping[int, Credential] = {}  # credentials with a row, by id
         self._loaded: dict[int, _LoadedKey] = {}
         self._sending: dict[int, SendingDomain] = {}  # by id
         self._matcher: Matcher | None = None
@@ -141,6 +142,7 @@ class DirectoryReader:
                 self._parts.update(await self._read(part))
         if Part.TENANTS in moved:
             self._parts["trusted"] = self._trusted()
+            self._parts["senders"] = self._senders()
         self._seen = current
         return Directory(generation=sum(current.values()), **self._parts)
 
@@ -167,16 +169,21 @@ class DirectoryReader:
                 suspended_reason=found.suspended_reason,
                 weight=found.weight,
                 recipients_per_day=found.recipients_per_day,
+                sandbox=found.sandboxed,
             )
         return {"tenants": tenants}
 
     async def _read_credentials(self) -> Mapping[str, Any]:
-        records = await self._credentials.list(_SYSTEM)
-        return {
-            "credentials": {
-                one.username: one async for found in in_turns(records) for one in entries(found)
-            }
-        }
+        records = await self._credentials.list(_SYSTEM, door=None)
+        credentials: dict[str, Credential] = {}
+        rows: dict[int, Credential] = {}
+        async for found in in_turns(records):
+            for one in entries(found):
+                rows[one.id] = one
+                if one.username:
+                    credentials[one.username] = one
+        self._rows = rows
+        return {"credentials": credentials, "senders": self._senders()}
 
     async def _read_domains(self) -> Mapping[str, Any]:
         records = await self._domains.list(_SYSTEM)
@@ -295,6 +302,10 @@ class DirectoryReader:
     def _own_names(self) -> frozenset[str]:
         helo = self._settings.delivery.helo.lower()
         return frozenset({self._names.hostname, helo} - {""}) | self._helos
+
+    def _senders(self) -> Mapping[int, Credential]:
+        trusted = self._parts.get("trusted", ())
+        return {**self._rows, **{one.id: one for _, one in trusted}}
 
     def _trusted(self) -> tuple[tuple[Network, Credential], ...]:
         by_name = {tenant.name: tenant for tenant in self._parts["tenants"].values()}

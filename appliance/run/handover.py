@@ -102,8 +102,9 @@ def _tenant(tenant_id: int, directory: Directory) -> Tenant:
 def _credential(credential_id: int, directory: Directory) -> Credential:
     if credential_id == 0:
         return BOX_CREDENTIAL
-    trusted = (credential for _, credential in directory.trusted)
-    for credential in (*directory.credentials.values(), *trusted):
-        if credential.id == credential_id:
-            return credential
-    raise Refused(451, "4.3.0", "the login is not known here yet: try again")
+    found = directory.senders.get(credential_id)
+    if found is None:
+        raise Refused(451, "4.3.0", "the login is not known here yet: try again")
+    if found.revoked:
+        raise Refused(535, "5.7.8", f"{found.name} is revoked: make a new one")
+    return found

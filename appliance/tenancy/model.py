@@ -19,6 +19,7 @@ class TenantRecord:
     pool: str = ""  # egress pool of its mail; "" = the default
     bulk_pool: str = ""  # the same for one class; "" = as `pool`
     transactional_pool: str = ""
+    sandboxed: bool = False  # what it sends is accepted and delivered to nobody
 
     @property
     def suspended(self) -> bool:

@@ -88,15 +88,18 @@ class Tenants:
         *,
         weight: int | None = None,
         recipients_per_day: int | None = None,
+        sandboxed: bool | None = None,
     ) -> TenantRecord:
-        """Change its share or its daily quota."""
-        values = {}
+        """Change its share, its daily quota, or whether what it sends is delivered at all."""
+        values: dict[str, Any] = {}
         if weight is not None:
             values["weight"] = checked_weight(weight)
         if recipients_per_day is not None:
             values["recipients_per_day"] = checked_quota(recipients_per_day)
+        if sandboxed is not None:
+            values["sandboxed"] = sandboxed
         if not values:
-            raise UsageError("nothing to change: give a weight or recipients a day")
+            raise UsageError("nothing to change: give a weight, recipients a day or sandboxed")
         detail = ", ".join(f"{key}={value}" for key, value in values.items())
         return await self._update(scope, name, values, action="tenant.limits", detail=detail)
 

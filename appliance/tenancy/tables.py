@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    Table,
+    Text,
+    false,
+    text,
+)
 
 from appliance.core.control import metadata
 from appliance.core.database import ID
@@ -23,6 +34,7 @@ tenant = Table(
     Column("pool", Text, nullable=False, server_default=_NONE),
     Column("bulk_pool", Text, nullable=False, server_default=_NONE),
     Column("transactional_pool", Text, nullable=False, server_default=_NONE),
+    Column("sandboxed", Boolean, nullable=False, server_default=false()),
 )
 
 audit = Table(
