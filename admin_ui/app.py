@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from litestar import Litestar
+from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.openapi.config import OpenAPIConfig
 
+from admin_ui.api import keys, send
+from admin_ui.api.guard import add_rates, asker_of, guard
+from admin_ui.api.openapi import openapi
+from admin_ui.api.rates import Rates
 from admin_ui.errors import HANDLERS
 from admin_ui.headers import add_headers
 from admin_ui.public.health import health
@@ -14,18 +20,37 @@ from admin_ui.public.metrics import metrics
 
 if TYPE_CHECKING:
     from admin_ui.processes import Processes
+    from admin_ui.rooms import Rooms
+
+MAX_BODY: Final = 40 << 20  # octets: attachments of 25 MB and some as base64
+DESCRIPTION: Final = OpenAPIConfig(
+    title="Pillarbox",
+    version="1",
+    description="Send mail through this box, and see what became of it.",
+    render_plugins=[],
+    use_handler_docstrings=True,
+)
 
 
-def create_app(processes: Processes, *, token: str = "") -> Litestar:
+def create_app(processes: Processes, rooms: Rooms, *, token: str = "") -> Litestar:
     """`token`: lets other machines than this one see inside; "" lets none."""
+    api = Router(
+        "/api/v1",
+        route_handlers=[*keys.HANDLERS, *send.HANDLERS],
+        guards=[guard],
+        dependencies={"asker": Provide(asker_of)},
+    )
     return Litestar(
-        route_handlers=[health, metrics],
+        route_handlers=[health, metrics, openapi, api],
         dependencies={
             "processes": Provide(lambda: processes, sync_to_thread=False),
+            "rooms": Provide(lambda: rooms, sync_to_thread=False),
             "token": Provide(lambda: token, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
-        before_send=[add_headers],
-        openapi_config=None,  # comes with the API
+        before_send=[add_headers, add_rates],
+        openapi_config=DESCRIPTION,
+        request_max_body_size=MAX_BODY,
+        state=State({"rooms": rooms, "rates": Rates()}),
         logging_config=None,  # appliance.core.log has set logging up
     )

@@ -14,7 +14,7 @@ from admin_ui.access import is_insider
 from admin_ui.processes import Processes
 
 
-@route("/health", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+@route("/health", http_method=[HttpMethod.GET, HttpMethod.HEAD], include_in_schema=False)
 async def health(
     request: Request[Any, Any, Any],
     processes: NamedDependency[Processes],

@@ -13,7 +13,7 @@ from admin_ui.processes import Processes
 CONTENT_TYPE: Final = "text/plain; version=0.0.4"  # Litestar adds the charset
 
 
-@get("/metrics")
+@get("/metrics", include_in_schema=False)
 async def metrics(
     request: Request[Any, Any, Any],
     processes: NamedDependency[Processes],

@@ -51,6 +51,7 @@ class Part(StrEnum):
     WARMUP = "warmup"
     SHAPING = "shaping"
     KEYS = "keys"
+    WEBHOOKS = "webhooks"
 
 
 @dataclass(frozen=True, slots=True)

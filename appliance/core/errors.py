@@ -6,6 +6,7 @@
     │   ├── NotFoundError    no such record, or not visible to who asks
     │   ├── ConflictError    it exists already, or is in a state that forbids this
     │   ├── ForbiddenError   who asks has not the right to it
+    │   ├── ReusedKeyError   an idempotency key stands for another request already
     │   ├── SignInError      who asks is not who they say, or said nothing
     │   └── TooManyError     asked too often: later again
     ├── NotRunningError      the process that must answer is not there
@@ -61,6 +62,10 @@ class ForbiddenError(UsageError):
     """Who asks has not the right to this."""
 
     exit_code = 77  # EX_NOPERM
+
+
+class ReusedKeyError(UsageError):
+    """An idempotency key was used with another request."""
 
 
 class SignInError(UsageError):

@@ -5,6 +5,7 @@
     HOME/control.db                tenants, credentials, suppressions, jobs
     HOME/spool/spool-N.db          one queue shard each    HOME/spool/corrupt/       unreadable, never deleted
     HOME/log/                      event history           HOME/inbound/{new,done,unreadable,postmaster}/
+    HOME/statistics.db             its counts
 
 `pillarbox backup` backs it up while the box runs; of a stopped box a copy of this directory does as well. Nothing of the box is written anywhere else.
 All of it is for the box's own user only: directories are 0700, also when they stood there before.
@@ -46,6 +47,10 @@ class Home:
     def control_db(self) -> Path:
         """Configuration records, people, suppressions and jobs."""
         return self.path / "control.db"
+
+    def statistics_location(self, settings: Settings) -> Path | str:
+        """Where the counts of the event log are: this home's file, or the PostgreSQL database."""
+        return settings.database.url or self.path / "statistics.db"
 
     def control_location(self, settings: Settings) -> Path | str:
         """Where the control records are: this home's file, or the PostgreSQL database."""

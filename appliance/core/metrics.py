@@ -127,6 +127,7 @@ class Metrics:
         self._declare_queue()
         self._declare_notices()
         self._declare_regulation()
+        self._declare_webhooks()
 
     def _declare_intake(self) -> None:
         self.accepted = self._counts(
@@ -218,6 +219,17 @@ class Metrics:
         )
         self.throttles = self._levels(
             "throttles", "What receivers' answers have slowed or suspended now.", "provider", "kind"
+        )
+
+    def _declare_webhooks(self) -> None:
+        self.webhook_deliveries = self._counts(
+            "webhook_deliveries", "Attempts to tell an endpoint of an event.", "outcome"
+        )
+        self.webhook_waiting = self._levels(
+            "webhook_waiting", "Events read from the log that an endpoint has not taken yet."
+        )
+        self.webhook_lag = self._levels(
+            "webhook_lag_seconds", "Age of the oldest event that an endpoint has not taken yet."
         )
 
     def _counts(self, name: str, text: str, *labels: str) -> Counts:

@@ -207,6 +207,39 @@ class TlsReports(_Section, frozen=True, kw_only=True):
     contact: Annotated[Name, Meta(description="Address for questions; empty = postmaster@<box.hostname>.")] = ""
 
 
+class Web(_Section, frozen=True, kw_only=True):
+    """The console, as browsers reach it."""
+
+    public_url: Annotated[str, Meta(max_length=255, description="Its address, such as https://mail.example.org: links in letters lead there, passkeys are bound to its host name, an address is none; empty = http://localhost:<listeners.web.port>.")] = ""
+
+
+class Provider(_Section, frozen=True, kw_only=True):
+    """Somebody else (OpenID Connect) by whom people may sign in."""
+
+    name: Annotated[str, Meta(max_length=40, description="Short name, stands in URLs, such as google.")]
+    issuer: Annotated[str, Meta(max_length=255, description="Its issuer, such as https://accounts.google.com or https://login.microsoftonline.com/<tenant id>/v2.0.")]
+    client_id: Annotated[Name, Meta(description="What the issuer calls this box.")]
+    client_secret: Annotated[str, Meta(max_length=1024, description="Secret of the client.", extra=SECRET)]
+    trust_email: Annotated[bool, Meta(description="Believe its addresses without its saying that they are verified: for an issuer of your own organisation only.")] = False
+
+
+class SignIn(_Section, frozen=True, kw_only=True):
+    """How people sign in to the console."""
+
+    session_idle: Annotated[Seconds, Meta(description="Seconds without a request after which a session ends.")] = 12 * 3600
+    session_life: Annotated[float, Meta(ge=60, le=31_536_000, description="Seconds after which a session ends in any case.")] = 7 * 86_400
+    providers: Annotated[tuple[Provider, ...], Meta(description="Issuers by whom people may sign in; each sends browsers back to <web.public_url>/api/v1/sign-in/oidc/<name>/callback.")] = ()
+
+
+class Webhooks(_Section, frozen=True, kw_only=True):
+    """Telling applications by HTTP what became of their mail."""
+
+    allow_http: Annotated[bool, Meta(description="Take endpoints without TLS too (http://).")] = False
+    allow_networks: Annotated[tuple[str, ...], Meta(description="Networks of private addresses that endpoints may be in, such as 10.0.0.0/8; public addresses always may.")] = ()
+    retry: Annotated[tuple[Seconds, ...], Meta(min_length=1, description="Seconds until the next attempt, after the first, second, ... failure; the last repeats.")] = (5, 30, 120, 300, 900, 1800, 3600)
+    give_up_after: Annotated[Seconds, Meta(description="Seconds an event is tried; an endpoint that takes nothing for so long is disabled.")] = 86_400
+
+
 class Database(_Section, frozen=True, kw_only=True):
     """Where records live: embedded files, or one PostgreSQL database for several nodes."""
 
@@ -226,6 +259,8 @@ class Retention(_Section, frozen=True, kw_only=True):
     """How long history is kept."""
 
     events_days: Annotated[Positive, Meta(description="Days the event log is kept; a day is one partition.")] = 90
+    statistics_hours_days: Annotated[Positive, Meta(description="Days for which statistics are kept by the hour.")] = 35
+    statistics_days: Annotated[Positive, Meta(description="Days for which statistics are kept by the day.")] = 400
 
 
 class Logging(_Section, frozen=True, kw_only=True):
@@ -263,6 +298,9 @@ class Settings(_Section, frozen=True, kw_only=True):
     shaping: Shaping = field(default_factory=Shaping)
     blocklists: Blocklists = field(default_factory=Blocklists)
     tls_reports: TlsReports = field(default_factory=TlsReports)
+    web: Web = field(default_factory=Web)
+    sign_in: SignIn = field(default_factory=SignIn)
+    webhooks: Webhooks = field(default_factory=Webhooks)
     database: Database = field(default_factory=Database)
     backup: Backup = field(default_factory=Backup)
     retention: Retention = field(default_factory=Retention)

@@ -96,6 +96,17 @@ def _option(name: str, annotation: Any, kind: inspect.Type, default: Any) -> Opt
     )
 
 
+@functools.cache
+def secret_fields(cls: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields of an inline table that are never shown."""
+    kinds = {field.name: field.type for field in _struct_type(cls).fields}
+    return tuple(
+        name
+        for name, kind in kinds.items()
+        if isinstance(kind, inspect.Metadata) and (kind.extra or {}).get("secret")
+    )
+
+
 def _bare(kind: inspect.Type) -> inspect.Type:
     return _bare(kind.type) if isinstance(kind, inspect.Metadata) else kind
 

@@ -13,7 +13,17 @@ import re
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
-from appliance.core.settings_options import HIDDEN, Option, allowed, as_toml, options, sections
+import msgspec
+
+from appliance.core.settings_options import (
+    HIDDEN,
+    Option,
+    allowed,
+    as_toml,
+    options,
+    secret_fields,
+    sections,
+)
 
 if TYPE_CHECKING:
     from appliance.core.settings import Settings
@@ -76,8 +86,17 @@ def _assignment(option: Option, value: Any) -> str:
 
 def shown(option: Option, value: Any) -> Any:
     """The value as anybody may see it."""
+    if isinstance(value, tuple):
+        return tuple(_without_secrets(item) for item in value)
     if not value or not option.secret:
         return value
     if option.secret == "url":  # noqa: S105 - the kind of the secret, not a secret
         return _PASSWORD_IN_URL.sub(rf"\1:{HIDDEN}", str(value))
     return HIDDEN
+
+
+def _without_secrets(item: Any) -> Any:
+    if not isinstance(item, msgspec.Struct):
+        return item
+    hidden = {name: HIDDEN for name in secret_fields(type(item)) if getattr(item, name)}
+    return msgspec.structs.replace(item, **hidden)

@@ -9,6 +9,7 @@ import contextlib
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from appliance.core import clock
 
@@ -22,6 +23,7 @@ Problem = tuple["Path", str]
 # RFC 5321 section 2.3.5 with the underscore that real zones have; A-labels only, as HELO needs.
 _LABEL: Final = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _DOMAIN: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
+_PROVIDER: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _MAILBOX: Final = re.compile(r"[^\s@<>]{1,64}@[^\s@<>]+")
 
 
@@ -33,6 +35,7 @@ def problems(settings: Settings) -> list[Problem]:
         *_networks(settings),
         *_nameservers(settings),
         *_pairs(settings),
+        *_sign_in(settings),
     ]
 
 
@@ -47,6 +50,7 @@ def _texts(settings: Settings) -> Iterator[Problem]:
         (("delivery", "smarthost", "host"), delivery.smarthost.host, wrong_host),
         (("tls_reports", "contact"), settings.tls_reports.contact, wrong_mailbox),
         (("warmup", "timezone"), settings.warmup.timezone or " ", wrong_zone),
+        (("web", "public_url"), settings.web.public_url, wrong_public_url),
         (("database", "url"), settings.database.url, wrong_database),
     )
     for path, text, wrong in texts:
@@ -76,6 +80,10 @@ def _networks(settings: Settings) -> Iterator[Problem]:
         words = wrong_network(network)
         if words is not None:
             yield ("submission", "proxy_networks", index), words
+    for index, network in enumerate(settings.webhooks.allow_networks):
+        words = wrong_network(network)
+        if words is not None:
+            yield ("webhooks", "allow_networks", index), words
 
 
 def _nameservers(settings: Settings) -> Iterator[Problem]:
@@ -124,6 +132,22 @@ def _pairs(settings: Settings) -> Iterator[Problem]:
         yield ("dns", "min_ttl"), f"{dns.min_ttl} is more than dns.max_ttl, {dns.max_ttl}"
 
 
+def _sign_in(settings: Settings) -> Iterator[Problem]:
+    known: set[str] = set()
+    for index, provider in enumerate(settings.sign_in.providers):
+        path: Path = ("sign_in", "providers", index)
+        if not _PROVIDER.fullmatch(provider.name) or provider.name in known:
+            yield (*path, "name"), "is not a short name of its own: letters, digits and hyphens"
+        known.add(provider.name)
+        if not _is_safe_url(provider.issuer):
+            yield (*path, "issuer"), f'"{provider.issuer}" is not an https:// address'
+        for name in ("client_id", "client_secret"):
+            if not getattr(provider, name):
+                yield (*path, name), "is missing; the issuer gives it when the box is made known"
+    if settings.sign_in.session_idle > settings.sign_in.session_life:
+        yield ("sign_in", "session_idle"), "is more than sign_in.session_life"
+
+
 def _backups(settings: Settings) -> Iterator[Problem]:
     backup = settings.backup
     if backup.directory and not backup.directory.startswith("/"):
@@ -169,6 +193,30 @@ def wrong_network(text: str) -> str | None:
     except ValueError as error:
         return f'"{text}" is not a network, such as 10.1.0.0/16 ({error})'
     return None
+
+
+def wrong_public_url(text: str) -> str | None:
+    """Why browsers cannot reach the console so, or passkeys cannot be bound to it."""
+    parts = urlsplit(text if _is_safe_url(text) else "")
+    if not parts.hostname or parts.path.strip("/") or parts.query or parts.fragment:
+        return (
+            f'"{text}" is not an address such as https://mail.example.org (http only for localhost)'
+        )
+    if _is_address(parts.hostname):
+        return f'"{text}" has no host name, which passkeys need: give one, or localhost'
+    return None
+
+
+def _is_safe_url(text: str) -> bool:
+    """Https to anywhere, or http to this machine (laboratory)."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    is_here = host in ("localhost", "127.0.0.1", "::1")
+    fits = wrong_host(host) is None and parts.username is None
+    return fits and (parts.scheme == "https" or (parts.scheme == "http" and is_here))
 
 
 def wrong_zone(text: str) -> str | None:

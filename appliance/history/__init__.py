@@ -19,6 +19,8 @@ from appliance.history.model import (
     Original,
     OutboxRow,
     Page,
+    Told,
+    ToldPage,
     Written,
 )
 from appliance.history.search import LogReader, cursor_at, follow
@@ -45,6 +47,8 @@ __all__ = [
     "RpcOutbox",
     "Shipper",
     "SuppressionConsumer",
+    "Told",
+    "ToldPage",
     "Written",
     "cursor_at",
     "follow",

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from appliance.history.model import EventRecord, Flag, Found, MessageHistory
+from appliance.history.model import EventRecord, Facts, Flag, Found, MessageHistory, Told
 from appliance.history.tables import recipient
+from appliance.history.writer import POSITION_BITS
 from mta.status import EventKind, Status, TrafficClass
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _NAMES = tuple(column.name for column in recipient.columns)
 _tags = msgspec.json.Decoder(tuple[str, ...]).decode
 _data = msgspec.json.Decoder(dict[str, Any]).decode
+_facts = msgspec.json.Decoder(Facts).decode
 
 
 def found_of(row: Sequence[Any]) -> Found:
@@ -28,11 +30,46 @@ def found_of(row: Sequence[Any]) -> Found:
     return Found(**values)
 
 
-def event_of(row: Sequence[Any]) -> EventRecord:
+def event_of(row: Sequence[Any], position: int = 0) -> EventRecord:
     """A row of the events' table."""
     message_id, n, seq, kind, at, data = row
     return EventRecord(
-        message_id=message_id, n=n, seq=seq, kind=EventKind(kind), at=at, data=_data(data)
+        message_id=message_id,
+        n=n,
+        seq=seq,
+        kind=EventKind(kind),
+        at=at,
+        data=_data(data),
+        position=position,
+    )
+
+
+def acceptance_of(row: Sequence[Any]) -> dict[str, Any]:
+    """What the event of an acceptance said."""
+    return _data(row[1])
+
+
+def told_of(row: Sequence[Any]) -> Told:
+    """A row of the journal, with its event and its recipient."""
+    position, message_id, n, kind, at, data, *whose, delivery, was_told = row
+    facts = _facts(data)
+    header_from, traffic_class, tags, accepted_at = whose
+    if n < 0:
+        header_from, traffic_class, accepted_at = facts.header_from, facts.traffic_class, at
+    return Told(
+        taken_at=position >> POSITION_BITS,
+        message_id=message_id,
+        n=n,
+        kind=EventKind(kind),
+        at=at,
+        facts=facts,
+        header_from=header_from or "",
+        traffic_class=traffic_class or "",
+        tags=facts.tags if n < 0 else _tags(tags or "[]"),
+        accepted_at=accepted_at or 0,
+        delivery=_facts(delivery) if delivery else None,
+        is_known=accepted_at is not None,
+        is_repeated=bool(was_told),
     )
 
 

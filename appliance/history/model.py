@@ -68,6 +68,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     reply: str = ""
     reason: str = ""
     attempt: int = 0  # 0: nothing was tried
+    provider: str = ""
     host: str = ""
     egress: str = ""
     tls: str = ""
@@ -189,6 +190,7 @@ class EventRecord:
     kind: EventKind
     at: int
     data: dict[str, Any]
+    position: int = 0  # its place in the stream, as cursors count; 0 when read outside of it
 
     @property
     def id(self) -> str:
@@ -224,6 +226,36 @@ class EventPage:
     """
 
     events: tuple[EventRecord, ...]
+    cursor: str
+    more: bool
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An event as those that count see it: with what never changes of its recipient.
+
+    Not with how the recipient stands now: whoever counts later must count the same.
+    """
+
+    taken_at: int  # when the log took it in
+    message_id: int
+    n: int
+    kind: EventKind
+    at: int
+    facts: Facts
+    header_from: str
+    traffic_class: str
+    tags: tuple[str, ...]
+    accepted_at: int
+    delivery: Facts | None  # of late news: the delivery they are about
+    is_known: bool  # False: the log does not have the recipient
+    is_repeated: bool  # an acceptance or an end that was told before (a spool from a backup)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldPage:
+    """What is to be counted, in the order in which the log took it in."""
+
+    told: tuple[Told, ...]
     cursor: str
     more: bool
 

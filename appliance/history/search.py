@@ -9,6 +9,7 @@ Fails with UsageError (a cursor or filter that makes no sense), NotFoundError, S
 
 from __future__ import annotations
 
+from functools import partial
 from heapq import merge
 from itertools import islice
 from operator import itemgetter
@@ -16,16 +17,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import ids
 from appliance.core.errors import NotFoundError, UsageError
-from appliance.history import queries
+from appliance.history import queries, stream_queries
 from appliance.history.days import bounds, day_of
 from appliance.history.files import DayFilesReader
-from appliance.history.found import event_of, found_of, history_of
-from appliance.history.model import EventPage, Original, Page
+from appliance.history.found import acceptance_of, event_of, found_of, history_of, told_of
+from appliance.history.model import EventPage, Original, Page, ToldPage
 from appliance.history.postgres import DayTablesReader
+from appliance.history.walk import Search
 from appliance.history.writer import POSITION_BITS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from appliance.core.database import Location
     from appliance.core.scope import Scope
@@ -61,7 +63,9 @@ class LogReader:
         self._recipients_of = queries.recipients_of(self._dialect)
         self._events_of = queries.events_of(self._dialect)
         self._original = queries.original(self._dialect)
-        self._last_position = queries.last_position(self._dialect)
+        self._last_position = stream_queries.last_position(self._dialect)
+        self._told = stream_queries.told(self._dialect)
+        self._acceptances = queries.acceptances(self._dialect)
 
     def close(self) -> None:
         """Let the log go."""
@@ -73,7 +77,7 @@ class LogReader:
         """A page of recipients, newest first."""
         limit = _bounded(limit)
         last_id, last_n = _read_cursor(cursor)
-        query = queries.recipients(filters, scope, self._dialect)
+        search = Search(filters, scope, self._dialect)
         own = queries.message_id_of(filters.message)
         first = max(own, ids.first_at(filters.since) if filters.since else 0)
         after = min(
@@ -86,11 +90,14 @@ class LogReader:
         for day, lo, hi in self._days(first, after):
             # One more than asked for tells whether another page follows.
             wanted = limit + 1 - len(rows)
-            values = query.values(lo=lo, hi=hi, limit=wanted, **place)
-            rows += map(found_of, self._partitions.rows(day, query.sql, values))
+            here = place | {"lo": lo, "hi": hi, "limit": wanted}
+            rows += map(found_of, search.of_day(partial(self._ask, day), here))
             if len(rows) > limit:
                 return Page(rows=tuple(rows[:limit]), cursor=_cursor_behind(rows[limit - 1]))
         return Page(rows=tuple(rows), cursor="")
+
+    def _ask(self, day: int, query: Query, given: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return self._partitions.rows(day, query.sql, query.values(**given))
 
     def _days(self, first: int, after: int) -> Iterator[tuple[int, int, int]]:
         """Days that hold ids from `first` to before `after`, newest first, with their part of it."""
@@ -118,6 +125,24 @@ class LogReader:
     def recipients(self, message_id: int) -> tuple[Found, ...]:
         """Everybody a message went to; nothing when the log does not know it."""
         return tuple(map(found_of, self._of_message(self._recipients_of, message_id)))
+
+    def acceptances(self, message_ids: Collection[int]) -> dict[int, dict[str, Any]]:
+        """What was said when these messages were accepted, of those that the log knows."""
+        by_day: dict[int, list[int]] = {}
+        for message_id in sorted(message_ids):
+            by_day.setdefault(day_of(message_id), []).append(message_id)
+        found: dict[int, dict[str, Any]] = {}
+        for day in by_day.keys() & set(self._partitions.days()):
+            for start in range(0, len(by_day[day]), queries.SEVERAL):
+                rows = self._some_acceptances(day, by_day[day][start : start + queries.SEVERAL])
+                found |= {row[0]: acceptance_of(row) for row in rows}
+        return found
+
+    def _some_acceptances(self, day: int, message_ids: list[int]) -> list[tuple[Any, ...]]:
+        missing = queries.SEVERAL - len(message_ids)
+        padded = message_ids + message_ids[-1:] * missing
+        values = self._acceptances.values(**{f"m{n}": one for n, one in enumerate(padded)})
+        return self._partitions.rows(day, self._acceptances.sql, values)
 
     def days(self) -> list[int]:
         """The days the log has, newest first."""
@@ -161,25 +186,41 @@ class LogReader:
     ) -> EventPage:
         """Events behind the cursor, in the order in which the log took them in; "" is its beginning.
 
+        A cursor from before the oldest day that is kept goes on at that day: what was dropped is gone.
+        """
+        query = stream_queries.events(filters, scope, self._dialect)
+        rows, end, more = self._behind(cursor, query, _bounded(limit))
+        return EventPage(
+            events=tuple(event_of(row[1:], row[0]) for row in rows), cursor=end, more=more
+        )
+
+    def told(self, *, cursor: str = "", limit: int = 5000) -> ToldPage:
+        """The same stream, of everybody, as those that count need it."""
+        rows, end, more = self._behind(cursor, self._told, limit)
+        return ToldPage(told=tuple(map(told_of, rows)), cursor=end, more=more)
+
+    def _behind(
+        self, cursor: str, query: Query, limit: int
+    ) -> tuple[list[tuple[Any, ...]], str, bool]:
+        """Rows of the journal behind the cursor, the cursor behind them, and whether more follow.
+
         The end of the page is fixed before any day is read. Places rise in the order of commits,
         so all up to there stand by then; what comes in meanwhile, to a day read early or late, is
-        the next page's.
+        the next page's. A day that fills the page says how far the later ones need to be read.
         """
-        limit = _bounded(limit)
         after = _read_position(cursor)
-        upto = self._last_place()
-        if upto <= after:
-            return EventPage(events=(), cursor=str(after), more=False)
-        query = queries.events(filters, scope, self._dialect)
-        pages = []
-        for day, lo, hi in self._days(0, _END):
+        last = self._last_place()
+        if last <= after:
+            return [], str(after), False
+        upto, pages = last, []
+        for day, lo, hi in sorted(self._days(0, _END)):
             values = query.values(lo=lo, hi=hi, after=after, upto=upto, limit=limit + 1)
             pages.append(self._partitions.rows(day, query.sql, values))
+            if len(pages[-1]) > limit:
+                upto = pages[-1][-1][0]
         rows = list(islice(merge(*pages, key=itemgetter(0)), limit + 1))
         more = len(rows) > limit
-        end = rows[limit - 1][0] if more else upto
-        records = tuple(event_of(row[1:]) for row in rows[:limit])
-        return EventPage(events=records, cursor=str(end), more=more)
+        return rows[:limit], str(rows[limit - 1][0] if more else last), more
 
     def end(self) -> str:
         """The cursor behind everything the log holds now."""

@@ -18,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from appliance.core import clock
 from appliance.core.database import reading, transaction
-from appliance.core.errors import ConflictError, UsageError
+from appliance.core.errors import ConflictError, ReusedKeyError, UsageError
 from appliance.keys.tables import api_request
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Requests:
         if found is None or found.created_at < self._now() - KEPT:
             return await self._renew(claim, digest, found.created_at if found else 0)
         if bytes(found.digest) != digest:
-            raise UsageError(
+            raise ReusedKeyError(
                 "this Idempotency-Key was used with another request: choose a new one for a new request",
                 field="Idempotency-Key",
             )

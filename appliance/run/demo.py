@@ -29,10 +29,18 @@ class Demo:
     """Talks to the person at the terminal."""
 
     def __init__(
-        self, home: Home, settings: Settings, login: IssuedLogin, started: float, *, quiet: bool
+        self,
+        home: Home,
+        settings: Settings,
+        login: IssuedLogin,
+        started: float,
+        *,
+        welcome: str = "",
+        quiet: bool = False,
     ) -> None:
+        """`welcome` is the first admin's one-time link; "" once there is an admin."""
         self._home, self._settings, self._login = home, settings, login
-        self._started, self._quiet = started, quiet
+        self._started, self._welcome, self._quiet = started, welcome, quiet
         self._sent_at = 0
         self._message_id = ""
 
@@ -104,6 +112,7 @@ Pillarbox laboratory, ready after {took:.1f} s. Everything is on this machine.
   user        {login.username}
   password    {login.password}
   health      http://localhost:{listeners.web.port}/health      metrics  /metrics
+  admin       {self._welcome or "made already"}{"  (works once)" if self._welcome else ""}
   home        {self._home.path}      caught mail  {self._home.path}/caught
 
   swaks --server {server} --tls --auth-user {login.username} --auth-password {login.password} \\

@@ -90,6 +90,29 @@ def submission_of(payload: dict[str, Any], directory: Directory) -> Submission:
     )
 
 
+def submissions_of(
+    payload: dict[str, Any], directory: Directory, received_at: int
+) -> list[Submission]:
+    """Letters of one sender, as the web hands them over. Raises Refused for all of them."""
+    tenant = _tenant(int(payload["tenant"]), directory)
+    credential = _credential(int(payload["credential"]), directory)
+    client = Client(address=payload["address"], port=0, helo="", tls="", protocol="HTTP")
+    return [
+        Submission(
+            source=Source.API,
+            tenant=tenant,
+            credential=credential,
+            client=client,
+            envelope_from=sender,
+            recipients=tuple(RecipientRequest(address=address) for address in recipients),
+            data=data,
+            received_at=received_at,
+            smtputf8=bool(smtputf8),
+        )
+        for sender, recipients, data, smtputf8 in payload["letters"]
+    ]
+
+
 def _tenant(tenant_id: int, directory: Directory) -> Tenant:
     if tenant_id == BOX:
         return BOX_TENANT

@@ -33,6 +33,7 @@ from appliance.run.demo import Demo
 from appliance.run.directory import box_names, queue_life_ms
 from appliance.run.initialise import initialise
 from appliance.run.one_box import claim
+from appliance.run.people import welcome_link
 from appliance.run.plans import plans
 from appliance.run.process import fork
 from appliance.run.sockets import published
@@ -67,6 +68,7 @@ class Lab:
     home: Home
     settings: Settings
     login: IssuedLogin
+    welcome: str  # the first admin's one-time link; "" once there is an admin
     zone: Zone
     dns_port: int
     world_port: int
@@ -116,6 +118,7 @@ async def prepare(home: Home) -> Lab:
         for entry in await suppressions.list(Scope.tenant(tenant.id)):
             # What bounced in an earlier run is to bounce again, not to be suppressed.
             await suppressions.remove(_SCOPE, entry.target, tenant_id=tenant.id)
+        welcome = await welcome_link(settings, engine)
         zone = base_zone()
         zone[HOSTNAME] = {"A": [BOX_ADDRESS]}
         add_records(zone, domains.records(made.box_domain))
@@ -126,6 +129,7 @@ async def prepare(home: Home) -> Lab:
         home=home,
         settings=settings,
         login=login,
+        welcome=welcome,
         zone=zone,
         dns_port=ports["dns"],
         world_port=ports["world"],
@@ -201,7 +205,7 @@ async def _world(lab: Lab, started: float, *, quiet: bool) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     listener = lab.settings.listeners.inbound
-    demo = Demo(lab.home, lab.settings, lab.login, started, quiet=quiet)
+    demo = Demo(lab.home, lab.settings, lab.login, started, welcome=lab.welcome, quiet=quiet)
     world = World(lab.zone, lab.home.path / "caught", (BOX_ADDRESS, listener.port), demo.caught)
     await world.start(dns_port=lab.dns_port, smtp_port=lab.world_port)
     await _check_domain(lab)

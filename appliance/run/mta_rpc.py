@@ -13,6 +13,8 @@ get their answer after its commit. Shapes are plain tables, so that `--json` can
                                         retry | hold | release | reroute | cancel, for about a second;
                                         answers how much was done, and where the next turn begins
     submit {submission}                 a submission handed over (idempotency keys, notices)
+    submit_many {tenant, credential, address, at, letters}
+                                        composed letters of one sender; an id or a reply for each
     late {message_id, n, kind, data}    news of a recipient that is final: bounce, complaint
     outbox_read {shard, after, limit}   events for the log
     outbox_ack {shard, upto}            the log has them
@@ -20,21 +22,25 @@ get their answer after its commit. Shapes are plain tables, so that `--json` can
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from appliance.core import clock, ids
+from appliance.core.errors import StoreError, StoreFullError
 from appliance.core.metrics import render
 from appliance.run.gauges import show_queue, show_regulation
-from appliance.run.handover import submission_of
+from appliance.run.handover import submission_of, submissions_of
 from appliance.run.overview import Overview
 from appliance.run.queue_rpc import delivery_of, queue_handlers
+from mta.policy.refusal import Refused
 from mta.spool.batch import Event
 from mta.status import EventKind
 
 if TYPE_CHECKING:
     from appliance.run.mta import Mta
     from mta.intake import Intake
+    from mta.message import Submission
 
 Handler = Callable[[Any], Awaitable[Any]]
 
@@ -48,6 +54,7 @@ def handlers_of(mta: Mta, intake: Intake) -> dict[str, Handler]:
         "overview": Overview(mta).answer,
         **queue_handlers(mta),
         "submit": _submit(mta, intake),
+        "submit_many": _submit_many(mta, intake),
         "late": _late(mta),
         "outbox_read": _outbox_read(mta),
         "outbox_ack": _outbox_ack(mta),
@@ -73,8 +80,6 @@ def _shards(mta: Mta) -> Handler:
 
 def _submit(mta: Mta, intake: Intake) -> Handler:
     async def submit(payload: dict[str, Any]) -> dict[str, Any]:
-        from mta.policy.refusal import Refused  # noqa: PLC0415 - kept beside its one use
-
         try:
             return {"id": await intake.accept(submission_of(payload, mta.current()))}
         except Refused as error:
@@ -83,6 +88,30 @@ def _submit(mta: Mta, intake: Intake) -> Handler:
             return {"refused": [reply.code, reply.enhanced, reply.text]}
 
     return submit
+
+
+def _submit_many(mta: Mta, intake: Intake) -> Handler:
+    async def taken(submission: Submission) -> list[Any]:
+        try:
+            return [await intake.accept(submission), len(submission.recipients)]
+        except Refused as error:
+            reply = error.reply
+            mta.metrics.refused.inc(reply.status)
+            return [0, reply.code, reply.enhanced, reply.text]
+        except StoreFullError as error:
+            return [0, 452, "4.3.1", str(error)]
+        except StoreError as error:
+            return [0, 451, "4.3.0", str(error)]
+
+    async def submit_many(payload: dict[str, Any]) -> list[list[Any]]:
+        try:
+            submissions = submissions_of(payload, mta.current(), clock.now_ms())
+        except Refused as error:
+            reply = error.reply
+            return [[0, reply.code, reply.enhanced, reply.text]] * len(payload["letters"])
+        return await asyncio.gather(*map(taken, submissions))
+
+    return submit_many
 
 
 def _late(mta: Mta) -> Handler:

@@ -25,6 +25,7 @@ from appliance.core.errors import PillarboxError
 from appliance.core.metrics import merge, render
 from appliance.core.rpc import RpcClient
 from appliance.run.loops import Loops
+from appliance.run.web_rooms import WebRooms
 
 if TYPE_CHECKING:
     import socket
@@ -91,9 +92,11 @@ async def main(context: Context) -> None:
         return False
 
     others = {name: context.home.socket(name) for name in context.processes if name != context.name}
-    app = create_app(BoxProcesses(others, loops), token=settings.metrics.token)
+    behind = WebRooms(context, engine)
+    app = create_app(BoxProcesses(others, loops), behind.rooms, token=settings.metrics.token)
     try:
         await loops.listen()
+        await behind.start(loops)
         loops.start("database", look_at_database, pause=_DATABASE_PAUSE, limit=30)
         log.info("%s is ready (pid %d)", context.name, os.getpid())
         if "web" in context.sockets:
@@ -106,6 +109,7 @@ async def main(context: Context) -> None:
         await context.stop.wait()
     finally:
         await loops.close()
+        await behind.close()
         await engine.dispose()
 
 

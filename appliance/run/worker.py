@@ -1,7 +1,7 @@
 """The worker process: everything that is done by the clock and not by a client.
 
 Wiring only. Its loops: events from the shards' outboxes into the log and to the suppression list,
-jobs, retention, expiry, the usual rates of credentials, the TLS reports, and a daily look at the DNS records
+statistics, jobs, retention, expiry, the usual rates of credentials, the TLS reports, and a daily look at the DNS records
 of every domain.
 It is the log's one writer.
 """
@@ -14,7 +14,7 @@ import os
 from typing import TYPE_CHECKING, Final
 
 from appliance.blocklists import Blocklists
-from appliance.core import clock
+from appliance.core import clock, tasks
 from appliance.core.database import open_engine
 from appliance.core.scope import Scope
 from appliance.core.secrets import MasterKeys
@@ -33,6 +33,7 @@ from appliance.jobs import Jobs
 from appliance.limits import Budgets, LoginFailures
 from appliance.notices import Notices
 from appliance.operations import Operations
+from appliance.run import webhook_sender
 from appliance.run.backup.schedule import BackupSchedule
 from appliance.run.blocklist_checks import box_checks
 from appliance.run.directory import box_names, queue_life_ms, sending_names
@@ -43,11 +44,17 @@ from appliance.run.handover import Handover
 from appliance.run.job_runner import JobRunner
 from appliance.run.loops import Loops
 from appliance.run.shard_owners import ShardOwners
+from appliance.run.statistics_loop import KIND as STATISTICS_REBUILD
+from appliance.run.statistics_loop import PAUSE as COUNT_PAUSE
+from appliance.run.statistics_loop import StatisticsLoop
 from appliance.run.suppression_import import KIND as SUPPRESSION_IMPORT
 from appliance.run.suppression_import import SuppressionImport
 from appliance.run.tls_reports import tls_reporter
 from appliance.run.usage import UsageConsumer
 from appliance.run.warmup_days import STEP_PAUSE, Deliveries, WarmupConsumer, WarmupDays
+from appliance.run.webhook_replay import KIND as WEBHOOK_REPLAY
+from appliance.run.webhook_replay import WebhookReplay
+from appliance.run.webhook_sender import WebhookSender, webhooks_of
 from appliance.shaping import ThrottleStore
 from appliance.shaping.file import ShapingFile, places
 from appliance.suppressions import SuppressionList
@@ -59,6 +66,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from appliance.history import OutboxRow
+    from appliance.run.job_runner import Kind
     from appliance.run.process import Context
 
 log = logging.getLogger(__name__)
@@ -121,6 +129,13 @@ class Worker:
                 WarmupConsumer(self._days, self._zone, Deliveries(reader)),
             ],
         )
+        counts = home.statistics_location(settings)
+        self._statistics = StatisticsLoop(
+            counts, LogReader(settings.database.url or home.log_dir), settings.retention
+        )
+        self._webhooks = WebhookSender(
+            settings, home, engine, self._keys, self._loops.metrics
+        )
         self._is_caught_up = False  # whether the log has all that happened while nobody shipped
 
     async def start(self) -> None:
@@ -133,7 +148,9 @@ class Worker:
         self._loops.start(
             "domains", self._check_domains, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE
         )
+        self._loops.start("statistics", self._statistics.step, pause=COUNT_PAUSE, limit=120)
         self._loops.start("jobs", self._job_runner().step, pause=_JOB_PAUSE, limit=_JOB_LIMIT)
+        self._start_webhooks()
         self._start_backups()
         self._start_address_checks()
         self._start_warmup()
@@ -142,8 +159,10 @@ class Worker:
     async def close(self) -> None:
         """Let everything go."""
         await self._loops.close()
+        await tasks.guard(self._webhooks.close(), name="the last save of webhooks")
         await self._owners.close()
         await self._handover.close()
+        await self._statistics.close()
         async with self._writing:
             await asyncio.to_thread(self._writer.close)
 
@@ -161,6 +180,7 @@ class Worker:
         if gone:
             log.info("days of the event log that are no longer kept: %s", ", ".join(gone))
         await self._suppressions.tidy()
+        await self._statistics.tidy()
         await Budgets(self._engine).forget(now - BUDGETS_KEPT)
         await LoginFailures(self._engine).forget()
         await Operations(self._engine).forget_expired()
@@ -185,8 +205,22 @@ class Worker:
     def _job_runner(self) -> JobRunner:
         """What people asked for and do not wait for."""
         jobs = Jobs(self._engine)
-        kinds = {SUPPRESSION_IMPORT: SuppressionImport(jobs, self._suppressions)}
+        kinds: dict[str, Kind] = {
+            SUPPRESSION_IMPORT: SuppressionImport(jobs, self._suppressions),
+            STATISTICS_REBUILD: self._statistics.rebuild,
+            WEBHOOK_REPLAY: self._webhook_replay(),
+        }
         return JobRunner(jobs, kinds, self._context.name)
+
+    def _webhook_replay(self) -> WebhookReplay:
+        webhooks = webhooks_of(self._context.settings, self._engine, self._keys)
+        return WebhookReplay(webhooks, self._webhooks.log)
+
+    def _start_webhooks(self) -> None:
+        """Tell applications what became of their mail."""
+        told, tidy = webhook_sender.LIMIT, webhook_sender.TIDY
+        self._loops.start("webhooks", self._webhooks.step, pause=webhook_sender.PAUSE, limit=told)
+        self._loops.start("webhook log", self._webhooks.tidy, pause=tidy, limit=3 * tidy)
 
     def _start_backups(self) -> None:
         """Back the box up by itself, if that is wanted."""

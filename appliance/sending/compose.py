@@ -16,10 +16,9 @@ from email.header import Header
 from email.utils import encode_rfc2231
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from appliance.core import clock
 from appliance.sending.model import Outgoing
+from appliance.sending.rules import folded_json
 from mta.policy import controls
 from mta.policy.quoting import header_name
 
@@ -121,7 +120,7 @@ def _controls(ready: Ready, key: str) -> Iterable[str]:
     for tag in letter.tags:
         yield _control(controls.TAG, tag)
     if letter.metadata:
-        yield _control(controls.METADATA, _ascii_json(letter.metadata))
+        yield _control(controls.METADATA, folded_json(letter.metadata))
     if ready.send_at:
         yield _control(controls.SEND_AT, clock.iso(ready.send_at))
     if letter.pool:
@@ -133,12 +132,6 @@ def _controls(ready: Ready, key: str) -> Iterable[str]:
 def _control(name: bytes, value: str) -> str:
     """Folded between JSON's tokens and words only: the box takes these fields off again."""
     return f"{header_name(name)}: {value}\r\n"
-
-
-def _ascii_json(value: dict[str, object]) -> str:
-    """JSON in ASCII: what is not is escaped."""
-    text = msgspec.json.encode(value).decode()
-    return text if text.isascii() else text.encode("ascii", "backslashreplace").decode()
 
 
 # -- the body ------------------------------------------------------------------

@@ -70,10 +70,13 @@ class Letter(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         TrafficClass | None, Meta(description="transactional or bulk; null: as it looks.")
     ] = msgspec.field(default=None, name="class")
     pool: Annotated[str, Meta(max_length=63, description="The egress pool it leaves from.")] = ""
-    send_at: Annotated[
-        datetime | None,
-        Meta(tz=True, description="When it is sent, with a zone; up to 30 days ahead."),
-    ] = None
+    send_at: (
+        Annotated[
+            datetime,
+            Meta(tz=True, description="When it is sent, with a zone; up to 30 days ahead."),
+        ]
+        | None
+    ) = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,10 @@ composed. Fields that the box writes itself cannot be given as further headers.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
-
-import msgspec
+from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import clock
 from appliance.core.errors import UsageError
@@ -29,6 +28,7 @@ _TYPE: Final = re.compile(
     r"[a-z0-9][a-z0-9.+-]*/[a-z0-9][a-z0-9.+-]*(?:; ?charset=[A-Za-z0-9_-]+)?"
 )
 _CONTENT_ID: Final = re.compile(r"[A-Za-z0-9._@+-]{1,200}")
+_LONGEST_MEMBER: Final = 900  # and its header's name fits into a line of 998 octets
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _ODD: Final = re.compile(r"[\ud800-\udfff]")  # half a character cannot be encoded
 _OURS: Final = frozenset(
@@ -118,8 +118,21 @@ def _check_body(letter: Letter) -> None:
             raise _wrong(name, "it holds a NUL, or half a character")
     for n, attachment in enumerate(letter.attachments):
         _check_attachment(attachment, f"attachments[{n}]")
-    if letter.metadata and len(msgspec.json.encode(letter.metadata)) > MAX_METADATA:
-        raise _wrong("metadata", f"it may have {MAX_METADATA} octets as JSON")
+    if letter.metadata:
+        _check_metadata(letter.metadata)
+
+
+def _check_metadata(metadata: dict[str, Any]) -> None:
+    lines = folded_json(metadata)
+    if len(lines) > MAX_METADATA:
+        raise _wrong("metadata", f"it may have {MAX_METADATA} octets as JSON in ASCII")
+    if max(map(len, lines.split("\r\n"))) > _LONGEST_MEMBER:
+        raise _wrong("metadata", f"no value in it may have more than {_LONGEST_MEMBER} characters")
+
+
+def folded_json(value: dict[str, Any]) -> str:
+    """JSON in ASCII as a header field holds it: folded between members, lines being bounded."""
+    return json.dumps(value, separators=(",\r\n ", ":"))
 
 
 def _check_attachment(attachment: Attachment, field: str) -> None:

@@ -290,15 +290,17 @@ async def open_way(
 
 
 async def until(condition: Callable[[], Any], seconds: float = 5.0) -> None:
-    """Wait for something that becomes true."""
+    """Wait for something that becomes true; what takes long to look at is looked at less often."""
+    clock_of = asyncio.get_running_loop().time
     async with asyncio.timeout(seconds):
         while True:
+            began = clock_of()
             found = condition()
             if asyncio.iscoroutine(found):
                 found = await found
             if found:
                 return
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(max(0.01, 2 * (clock_of() - began)))
 
 
 async def _grant_everything(_key: str, _window: int, amount: int, _limit: int) -> int:

@@ -92,7 +92,8 @@ def _databases(home: Home, writer: Writer, temporary: Path, progress: Progress) 
         finally:
             reader.close()
         _take(path, home.spool_db(shard), home, writer, progress)
-    for database in (*sorted(home.log_dir.glob("*.db")), home.control_db):
+    counts = home.path / "statistics.db"  # before the log: what it has counted is in there
+    for database in (counts, *sorted(home.log_dir.glob("*.db")), home.control_db):
         path = temporary / database.name
         if _vacuum_into(database, path):
             _take(path, database, home, writer, progress)

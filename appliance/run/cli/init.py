@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from appliance.core.home import Home
     from appliance.core.settings import Settings
     from appliance.run.cli.output import Part
 
@@ -53,14 +54,16 @@ def command(session: Session, *, hostname: str | None) -> None:
     made = asyncio.run(initialise(home, settings))
     new = [*(["configuration"] if wrote else []), *made.new]
     records = _records(settings, made.box_domain)
+    welcome = asyncio.run(_welcome(home, settings)) if "control database" in made.new else ""
     shown = {
         "home": str(home.path),
         "config": str(path),
         "hostname": settings.box.hostname,
         "new": new,
         "records": records,
+        "welcome": welcome,
     }
-    session.out.show(shown, _told(str(home.path), settings, new, records))
+    session.out.show(shown, _told(str(home.path), settings, new, records, welcome))
 
 
 def own_name() -> str:
@@ -126,6 +129,18 @@ def _require_same(hostname: str | None, settings: Settings, path: Path) -> None:
         )
 
 
+async def _welcome(home: Home, settings: Settings) -> str:
+    """The first admin's link, for a box that has just been made."""
+    from appliance.core.database import open_engine
+    from appliance.run.people import welcome_link
+
+    engine = open_engine(home.control_location(settings))
+    try:
+        return await welcome_link(settings, engine)
+    finally:
+        await engine.dispose()
+
+
 def _records(settings: Settings, own: Any) -> list[dict[str, str]]:
     from appliance.run.box_records import box_records
     from appliance.run.directory import box_names
@@ -137,7 +152,7 @@ def _records(settings: Settings, own: Any) -> list[dict[str, str]]:
 
 
 def _told(
-    home: str, settings: Settings, new: list[str], records: list[dict[str, str]]
+    home: str, settings: Settings, new: list[str], records: list[dict[str, str]], welcome: str
 ) -> Iterator[Part]:
     if not new:
         yield f"the box in {home} is complete: nothing was changed"
@@ -155,4 +170,10 @@ def _told(
     yield ""
     yield "Next: pillarbox serve"
     yield "      pillarbox tenant create NAME"
+    if welcome:
+        from appliance.run.cli.user import welcome_lines
+
+        yield ""
+        yield from welcome_lines(welcome)
+        yield "`pillarbox user first-admin` makes another one. There is no default password."
     yield "Keep a copy of secrets/master.key where the backups are not."

@@ -6,6 +6,7 @@ that say how to tell them apart; it never picks one.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from appliance.core.scope import BOX, Scope
 from appliance.tenancy import Tenants
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from appliance.domains import BoxNames, DomainRecord, Domains
     from appliance.egress import Egresses, Pools
     from appliance.jobs import Jobs
+    from appliance.keys import Keys
     from appliance.limits import Budgets
     from appliance.notices import Notices
     from appliance.operations import Operations
+    from appliance.people import Desk
     from appliance.run.blocklist_checks import BlocklistChecks
     from appliance.run.cli.box import Box
     from appliance.run.egress_drainer import BoxDrainer
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from appliance.shaping import ThrottleStore
     from appliance.suppressions import SuppressionList
     from appliance.warmup import Warmups
+    from appliance.webhooks import Trials, Webhooks
 
 
 class Rooms:
@@ -54,6 +58,47 @@ class Rooms:
         from appliance.credentials import Credentials
 
         return Credentials(self._engine, self._keys)
+
+    @cached_property
+    def keys(self) -> Keys:
+        """Keys of the API."""
+        from appliance.keys import Keys
+
+        return Keys(self._engine, self._keys, self.credentials)
+
+    @cached_property
+    def people(self) -> Desk:
+        """Those who sign in; their letters go through the running box."""
+        from appliance.people import open_desk
+        from appliance.run.own_mail import BoxMail, at_once
+        from appliance.run.people import people_options
+
+        settings = self._box.settings
+        letters = BoxMail(settings.box.hostname, at_once(self._box.home.socket("mta-0")))
+        return open_desk(self._engine, self._keys, people_options(settings, self._port), letters)
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """For what is done once, without a room's service."""
+        return self._engine
+
+    @property
+    def public_url(self) -> str:
+        """Where browsers reach the console."""
+        from appliance.run.people import public_url
+
+        return public_url(self._box.settings, self._port)
+
+    @cached_property
+    def _port(self) -> int:
+        """Of the console as it listens now; 0 when it does not."""
+        from appliance.core.errors import NotRunningError
+        from appliance.run.sockets import published
+
+        try:
+            return published(self._box.home)["web"][1]
+        except (NotRunningError, KeyError):
+            return 0
 
     @cached_property
     def domains(self) -> Domains:
@@ -143,6 +188,24 @@ class Rooms:
         from appliance.jobs import Jobs
 
         return Jobs(self._engine)
+
+    @cached_property
+    def webhooks(self) -> Webhooks:
+        """Endpoints that are told what became of mail."""
+        from appliance.run.webhook_sender import webhooks_of
+
+        return webhooks_of(self._box.settings, self._engine, self._keys)
+
+    @contextmanager
+    def webhook_trials(self) -> Iterator[Trials]:
+        """Tests and replays of endpoints by hand."""
+        from appliance.run.webhook_sender import client_of, trials_of
+
+        client = client_of(self._box.settings)
+        try:
+            yield trials_of(self._box.settings, self._engine, self._keys, client)
+        finally:
+            client.close()
 
     @cached_property
     def operations(self) -> Operations:

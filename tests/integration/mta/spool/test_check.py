@@ -27,13 +27,17 @@ def reader(spool):
 
 @pytest.fixture
 def number(spool):
-    """A message with three recipients, of whom one has ended, among others."""
+    """A message with three recipients, of whom one has ended, among others: more than two pages."""
     maker = IdMaker(0)
     numbers = [maker.make(NOW + i) for i in range(500)]
-    for one in numbers:
-        people = [recipient(one, n) for n in range(3)]
-        spool.write(admitted(one, *people, content=b"x" * 40_000, idempotency_key=str(one)))
-        spool.write(settle=(settlement(people[0], Status.DELIVERED),))
+    people = {number: [recipient(number, n) for n in range(3)] for number in numbers}
+    spool.write(
+        *(
+            admitted(number, *three, content=b"x" * 4000, idempotency_key=str(number))
+            for number, three in people.items()
+        )
+    )
+    spool.write(settle=tuple(settlement(three[0], Status.DELIVERED) for three in people.values()))
     return numbers[250]
 
 

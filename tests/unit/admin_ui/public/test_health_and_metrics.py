@@ -26,7 +26,7 @@ class Processes:
 
 
 def client(address: str = "192.0.2.1", *, token: str = "", well: bool = True) -> TestClient[Any]:
-    app = create_app(Processes(well=well), token=token)
+    app = create_app(Processes(well=well), None, token=token)
 
     async def from_address(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, "client": (address, 4711)}, receive, send)

@@ -48,6 +48,7 @@ def test_the_names_people_script_against_are_all_there():
         *(f"queue {verb}" for verb in ("list", "show", "retry", "hold", "release", "cancel")),
         *("queue reroute", "queue pause", "queue resume", "messages list", "messages show", "top"),
         *(f"suppression {verb}" for verb in ("list", "add", "remove", "import", "export")),
+        *("statistics show", "statistics rebuild"),
         *("spool check", "spool repair", "restore"),
         *(f"backup {verb}" for verb in ("create", "verify", "list", "new-key")),
         *(f"kill-switch {verb}" for verb in ("on", "off", "status")),

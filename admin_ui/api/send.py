@@ -1,0 +1,240 @@
+"""POST /api/v1/send and /send/batch: letters in, ids out.
+
+A letter is answered when it is safe on disk. With an Idempotency-Key a request is done once, however often
+it comes within a day: the answer of the first is given again, and what a crash left half done is found by
+the keys that the letters carry.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+import msgspec
+from litestar import Request, Response, post
+from litestar.params import JSONBody
+from msgspec import Meta
+
+from admin_ui.api.guard import RATE, RIGHT, SENDS, Asker, WhoAsks
+from admin_ui.api.openapi import EXAMPLE
+from admin_ui.api.shapes import Example, Refused
+from admin_ui.errors import field_of, problem
+from admin_ui.rooms import Behind, Rooms
+from appliance.core import ids
+from appliance.core.errors import ForbiddenError, UsageError
+from appliance.rights import Right
+from appliance.sending import MAX_BATCH, Handed, Letter, Refusal, Taken
+
+IDEMPOTENCY: Final = "idempotency-key"
+_LETTER: Final = {
+    "from": {"email": "orders@shop.example", "name": "The Shop"},
+    "to": ["ada@example.net"],
+    "subject": "Your order 1234",
+    "text": "It is on its way.",
+    "tags": ["order"],
+    "metadata": {"order": "1234"},
+}
+
+
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """A message that is safe on disk."""
+
+    id: Annotated[str, Meta(description="Names the message in events, webhooks and the log.")]
+    recipients: int
+
+
+class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Letters, each with what it does not share with the others."""
+
+    messages: Annotated[tuple[Letter, ...], Meta(min_length=1, max_length=MAX_BATCH)]
+    shared: Annotated[
+        dict[str, Any], Meta(description="Fields of a letter that count where a letter lacks them.")
+    ] = msgspec.field(default_factory=dict)
+
+
+class Rows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A batch as it is read: a letter that is wrong fails alone."""
+
+    messages: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MAX_BATCH)]
+    shared: dict[str, Any] = msgspec.field(default_factory=dict)
+
+
+class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of each letter, in their order."""
+
+    accepted: int
+    refused: int
+    results: list[Accepted | Refused]
+
+
+@post(
+    "/send",
+    status_code=202,
+    opt={
+        RIGHT: Right.MESSAGES_SEND,
+        RATE: SENDS,
+        EXAMPLE: Example({"id": "1k3fq9x2mz0a", "recipients": 1}, _LETTER),
+    },
+    tags=["send"],
+    summary="Send a message",
+)
+async def send(
+    request: Request[Any, Any, Any],
+    data: JSONBody[Letter],
+    rooms: Behind,
+    asker: WhoAsks,
+) -> Response[Accepted]:
+    """Accept one message for its recipients; the answer comes when it is safe on disk."""
+
+    async def work(handed: Handed, key: str) -> tuple[int, bytes]:
+        (result,) = await rooms.sending.send(handed, [data], key=key)
+        if isinstance(result, Taken):
+            return 202, msgspec.json.encode(_accepted(result))
+        answer = _problem(result)
+        return answer.status_code or 500, msgspec.json.encode(answer.content)
+
+    return await _once(request, rooms, asker, work)
+
+
+@post(
+    "/send/batch",
+    status_code=200,
+    opt={
+        RIGHT: Right.MESSAGES_SEND,
+        RATE: SENDS,
+        EXAMPLE: Example(
+            {
+                "accepted": 1,
+                "refused": 1,
+                "results": [
+                    {"id": "1k3fq9x2mz0a", "recipients": 1},
+                    {"status": 400, "detail": "nobody: no @", "field": "messages[1].to[0]"},
+                ],
+            },
+            {
+                "shared": {"from": "orders@shop.example", "subject": "News"},
+                "messages": [
+                    {"to": ["ada@example.net"], "text": "Dear Ada"},
+                    {"to": ["nobody"], "text": "Dear nobody"},
+                ],
+            },
+        ),
+    },
+    tags=["send"],
+    summary="Send up to 1,000 messages",
+)
+async def send_batch(
+    request: Request[Any, Any, Any],
+    rooms: Behind,
+    asker: WhoAsks,
+) -> Response[BatchResult]:
+    """Accept many messages at once. One that is wrong is refused alone, at its place in `results`."""
+    rows = await _rows(request)
+
+    async def work(handed: Handed, key: str) -> tuple[int, bytes]:
+        letters = [_read(row, rows.shared) for row in rows.messages]
+        results = await rooms.sending.send(handed, letters, key=key)
+        return 200, msgspec.json.encode(_batch_result(results))
+
+    return await _once(request, rooms, asker, work)
+
+
+async def _once(
+    request: Request[Any, Any, Any], rooms: Rooms, asker: Asker, work: Any
+) -> Response[Any]:
+    """Do the work, or with an Idempotency-Key that was seen before give the answer of then."""
+    key = request.headers.get(IDEMPOTENCY, "")
+    handed = _handed(asker, is_keyed=bool(key))
+    if not key:
+        return _response(*await work(handed, ""))
+    claim = await rooms.requests.claim(asker.actor.scope, key, await _told(request))
+    if claim.status:
+        return _response(claim.status, claim.answer, is_again=True)
+    try:
+        status, answer = await work(handed, key)
+    except BaseException:
+        await rooms.requests.give_up(claim)
+        raise
+    if status in (429, 503):  # of now and not of the request
+        await rooms.requests.give_up(claim)
+    else:
+        await rooms.requests.finish(claim, status, answer)
+    return _response(status, answer)
+
+
+async def _told(request: Request[Any, Any, Any]) -> bytes:
+    return request.url.path.encode() + b"\0" + await request.body()
+
+
+def _handed(asker: Asker, *, is_keyed: bool) -> Handed:
+    if asker.key is None:
+        raise ForbiddenError("send with an API key: a session has no credential to send with")
+    tenant_id = asker.actor.scope.owner()
+    return Handed(
+        tenant_id=tenant_id,
+        credential_id=asker.key.credential_id,
+        address=asker.address,
+        is_keyed=is_keyed,
+    )
+
+
+async def _rows(request: Request[Any, Any, Any]) -> Rows:
+    try:
+        return msgspec.json.decode(await request.body(), type=Rows)
+    except msgspec.MsgspecError as error:
+        field, words = field_of(str(error))
+        raise UsageError(words, field=field) from error
+
+
+def _read(row: msgspec.Raw, shared: dict[str, Any]) -> Letter | Refusal:
+    try:
+        if not shared:
+            return msgspec.json.decode(row, type=Letter)
+        own = msgspec.json.decode(row, type=dict[str, Any])
+        return msgspec.convert(shared | own, Letter)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        field, words = field_of(str(error))
+        return Refusal(words=words, field=field)
+
+
+def _batch_result(results: list[Taken | Refusal]) -> BatchResult:
+    refused = sum(isinstance(result, Refusal) for result in results)
+    told = [
+        _accepted(one)
+        if isinstance(one, Taken)
+        else Refused(
+            status=_status(one),
+            detail=one.words,
+            field=f"messages[{n}].{one.field}" if one.field else f"messages[{n}]",
+        )
+        for n, one in enumerate(results)
+    ]
+    return BatchResult(accepted=len(results) - refused, refused=refused, results=told)
+
+
+def _accepted(taken: Taken) -> Accepted:
+    return Accepted(id=ids.to_text(taken.id), recipients=taken.recipients)
+
+
+def _problem(refusal: Refusal) -> Response[dict[str, Any]]:
+    fields = [(refusal.field, refusal.words)] if refusal.field else []
+    return problem(_status(refusal), refusal.words, fields)
+
+
+def _status(refusal: Refusal) -> int:
+    """What an SMTP reply is to HTTP: over quota 429, later 503, never 422; the letter itself 400."""
+    if not refusal.code:
+        return 400
+    if refusal.code == 450:
+        return 429
+    return 503 if refusal.code < 500 else 422
+
+
+def _response(status: int, answer: bytes, *, is_again: bool = False) -> Response[Any]:
+    media = "application/json" if status < 400 else "application/problem+json"
+    headers = {"Idempotent-Replayed": "true"} if is_again else {}
+    if status in (429, 503):
+        headers["Retry-After"] = "30"
+    return Response(answer, status_code=status, media_type=media, headers=headers)
+
+
+HANDLERS: Final[list[Any]] = [send, send_batch]

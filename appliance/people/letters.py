@@ -1,0 +1,86 @@
+"""Letters: what the box writes to its people, and the one thing it needs to send it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from appliance.core import clock, tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from appliance.people.model import Invitation, Options
+
+MOST_WAITING: Final = 100
+_log = logging.getLogger(__name__)
+
+
+class Letters(Protocol):
+    """The box's own mail (appliance/run/own_mail.py)."""
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        """Put one letter into the queue. Raises Refused or StoreError."""
+
+
+def invitation(options: Options, asked: Invitation, tenant: str, url: str) -> tuple[str, str]:
+    """Subject and text of an invitation."""
+    place = f"{tenant} on {options.box_name}" if tenant else options.box_name
+    return f"You are invited to {place}", (
+        f"{asked.by} invites you to {place}, as {asked.role}.\n\n"
+        f"To accept, open this link and choose a password:\n\n{url}\n\n"
+        f"It works once, until {_day(asked.expires_at)}. If you expect no invitation, do nothing.\n"
+    )
+
+
+def forgotten_password(options: Options, url: str, expires_at: int) -> tuple[str, str]:
+    """Subject and text for somebody who forgot a password."""
+    return f"A new password for {options.box_name}", (
+        f"Somebody, most likely you, asked for a new password for {options.box_name}.\n\n"
+        f"To choose one, open this link:\n\n{url}\n\n"
+        f"It works once, until {_day(expires_at)}. If it was not you, do nothing:"
+        " your password stays as it is.\n"
+    )
+
+
+def changed_password(options: Options) -> tuple[str, str]:
+    """Subject and text after a password was changed."""
+    return f"Your password for {options.box_name} was changed", (
+        f"Your password for {options.box_name} was changed just now, and all your sessions but the one"
+        " that did it were ended.\n\n"
+        "If it was not you, ask for a new password at once:\n\n"
+        f"{options.public_url}/password\n"
+    )
+
+
+def _day(ms: int) -> str:
+    return clock.aware(ms).strftime("%Y-%m-%d %H:%M UTC")
+
+
+class Deferred:
+    """Sends letters that nobody waits for: how long a request takes does not tell whether one was sent.
+
+    At most MOST_WAITING wait at once; what comes beyond is dropped and logged, and so is what fails.
+    """
+
+    def __init__(self, letters: Letters) -> None:
+        self._letters = letters
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    def later(self, to: str, subject: str, text: str) -> None:
+        """Send one soon."""
+        self.do(lambda: self._letters.send(to, subject, text))
+
+    def do(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do soon what ends in a letter, or does not."""
+        if len(self._waiting) >= MOST_WAITING:
+            _log.warning("a letter is not sent: %d wait already", MOST_WAITING)
+            return
+        task = tasks.spawn(work(), name="letter to one of our people")
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def settle(self) -> None:
+        """Wait until all are sent (at the end of the process)."""
+        await asyncio.gather(*self._waiting, return_exceptions=True)

@@ -1,0 +1,1 @@
+"""Parts of bench/events.py: traffic for the log, questions to it, and what is shown of the answers."""

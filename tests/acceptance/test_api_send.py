@@ -1,0 +1,253 @@
+"""A program sends by HTTP: what it sends is signed and delivered, once, and what is wrong is told by field."""
+
+from __future__ import annotations
+
+import asyncio
+import email
+import email.policy
+from collections import Counter
+
+import dkim
+import httpx
+import pytest
+import pytest_asyncio
+
+from appliance.lab.dns_server import LabDns
+from appliance.lab.receiver import Receiver
+from tests.support.box import TENANT, running_box
+from tests.support.way import until
+
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("api-send")]
+
+ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
+LETTER = {
+    "from": {"email": "orders@shop.test", "name": "Der Lädchen"},
+    "to": ["jane@good.test", {"email": "joe@good.test", "name": 'Joe "J" O\'Neill'}],
+    "bcc": ["hidden@good.test"],
+    "subject": "Ihre Bestellung für 12 €",
+    "text": "Grüße\nund Dank",
+    "html": "<p>Grüße</p>",
+    "attachments": [
+        {"filename": "Rechnung für Ada.txt", "content": "aGFsbG8=", "content_type": "text/plain"}
+    ],
+    "headers": {"X-Order": "1234"},
+    "tags": ["order"],
+    "metadata": {"größe": "1234"},
+    "class": "transactional",
+}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory):
+    async with LabDns(ZONE) as dns, Receiver() as mx:
+        async with running_box(tmp_path_factory.mktemp("api"), dns, mx.port) as box:
+            made = await box.cli(
+                "key", "create", "shop", "--tenant", TENANT, "--right", "messages.send"
+            )
+            token = made["token"]
+            headers = {"Authorization": f"Bearer {token}"}
+            async with httpx.AsyncClient(
+                base_url=f"{box.web}/api/v1", headers=headers, timeout=30
+            ) as http:
+                await until(lambda: _knows(http), seconds=5)
+                yield box, mx, http
+
+
+async def _knows(http) -> bool:
+    """The key is in the book of the web process, its credential known to the mta."""
+    answer = await http.post("/send", json=_letter(to=["probe@good.test"]))
+    assert answer.status_code in (202, 401), answer.text
+    return answer.status_code == 202
+
+
+def _letter(**changes):
+    return {"from": "orders@shop.test", "to": ["jane@good.test"], "text": "hello"} | changes
+
+
+async def _arrived(mx, subject):
+    def found():
+        return [m for m in mx.messages if subject in (_read(m.data)["Subject"] or "")]
+
+    await until(lambda: bool(found()), seconds=20)
+    return found()
+
+
+def _read(data):
+    return email.message_from_bytes(data, policy=email.policy.SMTP)
+
+
+async def test_a_letter_arrives_as_it_was_written_signed_and_at_everybody(world):
+    box, mx, http = world
+    answer = await http.post("/send", json=LETTER)
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["recipients"] == 3
+    await until(lambda: len([m for m in mx.messages if b"X-Order" in m.data]) == 3, seconds=20)
+    arrived = [m for m in mx.messages if b"X-Order" in m.data]
+    to = {address for m in arrived for address in m.recipients}
+    assert to == {"jane@good.test", "joe@good.test", "hidden@good.test"}
+    for each in arrived:
+        assert dkim.verify(each.data, dnsfunc=_txt(box.dns.zone))
+        assert b"hidden@good.test" not in each.data.split(b"\r\n\r\n")[0].partition(b"From:")[2]
+        assert b"X-Pillarbox" not in each.data
+    message = _read(arrived[0].data)
+    assert message["From"].addresses[0].display_name == "Der Lädchen"
+    assert message["To"].addresses[1].display_name == 'Joe "J" O\'Neill'
+    assert message["Subject"] == LETTER["subject"]
+    assert message["X-Order"] == "1234"
+    assert message.get_body(("plain",)).get_content() == "Grüße\r\nund Dank"
+    assert message.get_body(("html",)).get_content().strip() == "<p>Grüße</p>"
+    (attachment,) = message.iter_attachments()
+    assert attachment.get_filename() == "Rechnung für Ada.txt"
+    assert attachment.get_content() == "hallo"
+
+
+def _txt(zone):
+    def ask(name, timeout=5):
+        del timeout
+        found = zone.get(name.decode().rstrip(".").lower(), {}).get("TXT", [])
+        return found[0].encode() if found else None
+
+    return ask
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "field"),
+    [
+        ({"to": ["jane@good.test", "nobody"]}, 400, "to[1]"),
+        ({"to": [{"email": "a@good.test", "name": "A\r\nBcc: x@y.z"}]}, 400, "to[0].name"),
+        ({"from": "orders@shop.test\r\nX: y"}, 400, "from"),
+        ({"from": {"email": "orders@shop.test", "name": "x\nBcc: y@z.test"}}, 400, "from.name"),
+        ({"subject": "hello\r\nBcc: x@good.test"}, 400, "subject"),
+        ({"subject": "hello\x00"}, 400, "subject"),
+        ({"headers": {"X-A": "1\nX-B: 2"}}, 400, "headers.X-A"),
+        ({"headers": {"X-A\r\nX-B": "1"}}, 400, "headers"),
+        ({"headers": {"Bcc": "x@good.test"}}, 400, "headers.Bcc"),
+        ({"headers": {"X-Pillarbox-Class": "bulk"}}, 400, "headers.X-Pillarbox-Class"),
+        ({"attachments": [{"filename": "a\nb", "content": ""}]}, 400, "attachments[0].filename"),
+        ({"attachments": [{"filename": "a", "content": "%%%"}]}, 400, "attachments[0].content"),
+        (
+            {"attachments": [{"filename": "a", "content": "", "content_type": "a/b\r\nX: 1"}]},
+            400,
+            "attachments[0].content_type",
+        ),
+        ({"tags": ["a,b"]}, 400, "tags[0]"),
+        ({"text": ""}, 400, "text"),
+        ({"to": []}, 400, "to"),
+        ({"subject": 7}, 400, "subject"),
+        ({"colour": "red"}, 400, "colour"),
+        ({"template": "welcome"}, 400, "template"),
+        ({"send_at": "2026-11-21T10:00:00"}, 400, "send_at"),
+        ({"send_at": "2099-01-01T10:00:00Z"}, 400, "send_at"),
+        ({"metadata": {"x": "y" * 5000}}, 400, "metadata"),
+        ({"from": "orders@foreign.test"}, 422, ""),
+        ({"pool": "nowhere"}, 422, ""),
+    ],
+)
+async def test_what_is_wrong_is_refused_with_its_field(world, change, status, field):
+    _, _, http = world
+    answer = await http.post("/send", json=_letter(**change))
+    assert answer.status_code == status, answer.text
+    told = answer.json()
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert told["status"] == status
+    assert len(told["detail"]) > 10
+    assert [one["field"] for one in told.get("errors", [])] == ([field] if field else [])
+
+
+async def test_a_batch_of_a_thousand_with_three_bad_rows_takes_the_others(world):
+    _, mx, http = world
+    rows = [{"to": [f"u{n}@good.test"], "text": f"Dear {n}"} for n in range(1000)]
+    rows[7] = {"to": ["nobody"], "text": "x"}
+    rows[500] = {"to": ["u500@good.test"], "text": 5}
+    rows[999] = {"to": ["u999@good.test"], "text": "x", "from": "orders@foreign.test"}
+    shared = {"from": "orders@shop.test", "subject": "a batch", "headers": {"X-Batch": "1"}}
+    answer = await http.post("/send/batch", json={"shared": shared, "messages": rows})
+    assert answer.status_code == 200, answer.text
+    told = answer.json()
+    assert (told["accepted"], told["refused"]) == (997, 3)
+    wrong = {n: one for n, one in enumerate(told["results"]) if "id" not in one}
+    assert {n: (one["status"], one["field"]) for n, one in wrong.items()} == {
+        7: (400, "messages[7].to[0]"),
+        500: (400, "messages[500].text"),
+        999: (422, "messages[999]"),
+    }
+    await until(lambda: sum(b"X-Batch" in m.data for m in mx.messages) == 997, seconds=60)
+
+
+async def test_fifty_retries_at_once_send_one_message(world):
+    _, mx, http = world
+    letter, key = _letter(subject="once only"), {"Idempotency-Key": "order-1"}
+    answers = await asyncio.gather(
+        *(http.post("/send", json=letter, headers=key) for _ in range(50))
+    )
+    seen = Counter(answer.status_code for answer in answers)
+    assert set(seen) <= {202, 409}
+    assert seen[202] >= 1
+    ids = {answer.json()["id"] for answer in answers if answer.status_code == 202}
+    again = await http.post("/send", json=letter, headers=key)
+    assert again.status_code == 202
+    assert again.headers["idempotent-replayed"] == "true"
+    assert ids == {again.json()["id"]}
+    other = await http.post("/send", json=_letter(subject="another"), headers=key)
+    assert other.status_code == 422
+    assert other.json()["errors"][0]["field"] == "Idempotency-Key"
+    assert len(await _arrived(mx, "once only")) == 1
+    await asyncio.sleep(0.5)
+    assert len(await _arrived(mx, "once only")) == 1
+
+
+async def test_a_sandbox_key_sends_to_nobody_and_shows_what_it_took(world):
+    box, mx, http = world
+    made = await box.cli(
+        "key", "create", "try", "--tenant", TENANT, "--right", "messages.send", "--sandbox"
+    )
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    letter = _letter(subject="in the sandbox")
+
+    async def taken():
+        answer = await http.post("/send", json=letter, headers=headers)
+        return answer if answer.status_code == 202 else None
+
+    await until(taken, seconds=5)
+    answer = await taken()
+    number = answer.json()["id"]
+
+    async def told():
+        found = await box.cli("messages", "list", "--address", "jane@good.test")
+        return [row for row in found["messages"] if row["id"] == number]
+
+    await until(told, seconds=10)
+    (row,) = await told()
+    assert row["status"] == "cancelled"
+    assert "sandbox" in row["reply"]
+    assert not [m for m in mx.messages if b"in the sandbox" in m.data]
+
+
+async def test_a_revoked_key_opens_nothing_within_a_second(world):
+    box, _, http = world
+    made = await box.cli("key", "create", "gone", "--tenant", TENANT, "--right", "messages.send")
+    headers = {"Authorization": f"Bearer {made['token']}"}
+
+    async def status():
+        return (await http.post("/send", json=_letter(), headers=headers)).status_code
+
+    async def is_taken():
+        return await status() == 202
+
+    async def is_refused():
+        return await status() == 401
+
+    await until(is_taken, seconds=5)
+    await box.cli("key", "revoke", str(made["id"]))
+    await until(is_refused, seconds=5)
+    answer = await http.post("/send", json=_letter(), headers=headers)
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+async def test_large_and_deep_bodies_are_turned_away(world):
+    _, _, http = world
+    large = await http.post("/send", content=b"[" + b" " * (41 << 20), timeout=60)
+    assert large.status_code == 413
+    deep = b'{"from":"a@shop.test","metadata":' + b'{"a":' * 5000 + b"1" + b"}" * 5001
+    answer = await http.post("/send", content=deep, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
