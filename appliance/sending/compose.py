@@ -13,8 +13,8 @@ import base64
 import binascii
 import re
 from email.header import Header
-from email.utils import encode_rfc2231
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from appliance.core import clock
 from appliance.sending.model import Outgoing
@@ -178,10 +178,14 @@ def _file(attachment: Attachment) -> bytes:
 def _filename(name: str) -> str:
     if name.isascii():
         return 'filename="' + _PHRASE_SPECIAL.sub(r"\\\1", name) + '"'
-    whole = encode_rfc2231(name, "utf-8")
-    parts = [whole[at : at + 60] for at in range(0, len(whole), 60)]
+    parts = ["utf-8''"]
+    for character in name:  # readers decode each part by itself: no character is cut in two
+        coded = quote(character, safe="")
+        if len(parts[-1]) + len(coded) > _FOLD - 16:
+            parts.append("")
+        parts[-1] += coded
     if len(parts) == 1:
-        return f"filename*={whole}"
+        return f"filename*={parts[0]}"
     return ";\r\n ".join(f"filename*{n}*={part}" for n, part in enumerate(parts))
 
 

@@ -114,7 +114,7 @@ def _check_body(letter: Letter) -> None:
     if not letter.text and not letter.html and not letter.attachments:
         raise _wrong("text", "a letter has a text, an html part or an attachment")
     for name, body in (("text", letter.text), ("html", letter.html)):
-        if "\0" in body or _ODD.search(body):
+        if "\0" in body or _is_odd(body):
             raise _wrong(name, "it holds a NUL, or half a character")
     for n, attachment in enumerate(letter.attachments):
         _check_attachment(attachment, f"attachments[{n}]")
@@ -157,8 +157,12 @@ def _check_headers(letter: Letter) -> None:
 
 
 def _check_line(text: str, field: str) -> None:
-    if _CONTROL.search(text) or _ODD.search(text):
+    if _CONTROL.search(text) or _is_odd(text):
         raise _wrong(field, "it holds a line break or another control character")
+
+
+def _is_odd(text: str) -> bool:
+    return not text.isascii() and _ODD.search(text) is not None
 
 
 def _people(given: Iterable[Mailbox | str], field: str) -> tuple[Person, ...]:
