@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from litestar.datastructures import MutableScopeHeaders
-
 if TYPE_CHECKING:
     from litestar.types import Message, Scope
 
@@ -23,9 +21,12 @@ HEADERS: Final = {
 }
 
 
+_OCTETS: Final = [(name.lower().encode(), value.encode()) for name, value in HEADERS.items()]
+
+
 async def add_headers(message: Message, _scope: Scope) -> None:
     """Litestar calls it with each message on its way out."""
     if message["type"] == "http.response.start":
-        headers = MutableScopeHeaders.from_message(message)
-        for name, value in HEADERS.items():
-            headers.setdefault(name, value)
+        given = list(message.get("headers", ()))
+        names = {name.lower() for name, _ in given}
+        message["headers"] = given + [header for header in _OCTETS if header[0] not in names]
