@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,6 +20,7 @@ from tests.support.postgres import postgres_server, postgres_url, scratch_url
 
 FUZZ_SECONDS = 1.0
 FUZZ_SEED = 1
+ACCEPTANCE = Path(__file__).parent / "acceptance"
 
 # A deadline measures the machine and its neighbours, not the code.
 settings.register_profile("pillarbox", deadline=None)
@@ -43,6 +45,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.fuzz_seconds = config.option.fuzz_seconds or FUZZ_SECONDS
     if not config.option.fuzz_seed:
         config.option.fuzz_seed = random.randrange(1, 1 << 30) if is_long else FUZZ_SEED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`make test` looks for the tests that run alone where they are, which saves reading all others."""
+    for item in items:
+        if item.get_closest_marker("alone") and ACCEPTANCE not in item.path.parents:
+            raise pytest.UsageError(f"{item.nodeid}: tests marked `alone` belong to {ACCEPTANCE}")
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -16,7 +16,6 @@ from tests.support.load import Ledger, client
 from tests.support.way import until
 
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
-pytestmark = pytest.mark.alone
 
 
 @pytest.fixture

@@ -13,8 +13,6 @@ import pytest
 
 from tests.support.box import PILLARBOX, ROOT
 
-pytestmark = pytest.mark.alone
-
 
 async def _first_story(home: Path) -> tuple[str, float, int]:
     """What is printed until the message was delivered and seen; how long that took; the exit code."""

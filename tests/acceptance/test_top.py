@@ -12,16 +12,12 @@ import struct
 import termios
 import time
 
-import pytest
-
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from appliance.lab.script import Point, Script
 from tests.support.box import PILLARBOX, ROOT, running_box
 from tests.support.letters import Letter, open_door, post
 from tests.support.way import until
-
-pytestmark = pytest.mark.alone
 
 ZONE = {"later.test": {"MX": ["10 mx.later.test."]}, "mx.later.test": {"A": ["127.0.0.1"]}}
 LATER = Script(always={Point.RCPT: "451 4.7.1 come back in an hour"})
@@ -39,7 +35,11 @@ async def test_top_shows_what_waits_and_leaves_the_terminal_as_it_was(tmp_path):
 
             await until(deferred, seconds=20)
             await box.cli("queue", "pause", "--domain", "later.test", "--reason", "they asked")
-            await asyncio.sleep(1)
+
+            async def stopped():
+                return (await box.cli("top"))["stops"]
+
+            await until(stopped, seconds=20)
             found = await box.cli("top")
             assert found["destinations"][0]["domain"] == "later.test"
             assert "they asked" in found["stops"][0]

@@ -34,7 +34,7 @@ class Sent:
         return {n for n, status in self.status.items() if not status.is_final}
 
 
-def fill(folder: Path, seed: int, messages: int = 250, purged: int = 40) -> dict[int, Sent]:
+def fill(folder: Path, seed: int, messages: int = 150, purged: int = 25) -> dict[int, Sent]:
     """A store as it is after some life: many sizes, outcomes, keys, free pages, events half shipped."""
     dice, maker, truth = random.Random(seed), IdMaker(0), dict[int, Sent]()
     spool = Spool(backend_at(folder / "spool-0.db"))

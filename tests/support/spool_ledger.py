@@ -1,7 +1,9 @@
-"""A process that accepts and settles without end and says on stdout what was acknowledged.
+"""Processes that accept and settle without end and say on stdout what was acknowledged.
 
-Lines: "A id" after a message was acknowledged, "S id n status" after an outcome was. The content of
-a message follows from its id, so that whoever reads the spool later can tell whether it is whole.
+For each seed on stdin one is forked (what it imports takes longer than it lives) and works until it is
+killed. Lines: "P pid" before everything, "A id" after a message was acknowledged, "S id n status" after
+an outcome was, "E signal" behind everything. The content of a message follows from its id, so that
+whoever reads the spool later can tell whether it is whole.
 """
 
 from __future__ import annotations
@@ -69,5 +71,17 @@ async def main(location: str, seed: int) -> None:
             group.create_task(session(shard, dice))
 
 
+def live(location: str, seed: int) -> None:
+    """One life, told from its beginning to its end."""
+    pid = os.fork()
+    if not pid:
+        say("P", os.getpid())
+        asyncio.run(main(location, seed))
+        os._exit(4)
+    _, status = os.waitpid(pid, 0)
+    say("E", os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
+
+
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+    for line in sys.stdin:
+        live(sys.argv[1], int(line))

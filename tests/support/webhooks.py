@@ -60,25 +60,30 @@ class Receiver:
     connections: int = 0
     port: int = 0
     scheme: str = "http"
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}/hook"
 
-    @property
-    def taken(self) -> list[Got]:
-        return self.got
-
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                got = await _request(reader)
-                self.got.append(got)
-                said = self.answering(got)
-                writer.write(said if isinstance(said, bytes) else await said)
-                await writer.drain()
-        writer.close()
+        if (task := asyncio.current_task()) is not None:
+            self.tasks.append(task)
+        try:
+            await self._talk(reader, writer)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return
+        finally:
+            writer.close()
+
+    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            got = await _request(reader)
+            self.got.append(got)
+            said = self.answering(got)
+            writer.write(said if isinstance(said, bytes) else await said)
+            await writer.drain()
 
 
 async def _request(reader: asyncio.StreamReader) -> Got:
@@ -100,6 +105,9 @@ async def receiver(
         yield one
     finally:
         server.close()
+        for task in one.tasks:
+            task.cancel()
+        await asyncio.gather(*one.tasks, return_exceptions=True)
 
 
 class NoNames:
@@ -116,9 +124,7 @@ def sender(
     counted = metrics or Metrics()
     store = SenderStore(engine, KEYS)
     client = WebhookClient(NoNames(), Allowed(settings.allow_networks), total_seconds=2.0)
-    post = Post(
-        store=store, client=client, settings=settings, metrics=counted, roll=lambda: 0.5
-    )
+    post = Post(store=store, client=client, settings=settings, metrics=counted, roll=lambda: 0.5)
     return Sender(store=store, stream=Stream(reader), post=post, metrics=counted)
 
 

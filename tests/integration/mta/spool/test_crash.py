@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -28,9 +30,8 @@ class Ledger:
         self.accepted: set[int] = set()
         self.settled: dict[tuple[int, int], str] = {}
 
-    def take(self, output: bytes) -> int:
-        """Read what one life of the child said; its last words may be cut off."""
-        lines = output.decode().split("\n")[:-1]
+    def take(self, lines: list[str]) -> None:
+        """What one life of the child said."""
         for line in lines:
             kind, number, *rest = line.split()
             if kind == "A":
@@ -38,22 +39,39 @@ class Ledger:
                 self.accepted.add(int(number))
             else:
                 self.settled[int(number), int(rest[0])] = rest[1]
-        return len(lines)
 
 
-def one_life(where: str, seed: int, after: float) -> bytes:
-    """Start the child, let it work for so many seconds, and kill it."""
-    command = [sys.executable, "-m", "tests.support.spool_ledger", where, str(seed)]
-    child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    assert child.stdout is not None
-    try:
-        first = child.stdout.readline()
+class Lives:
+    """Children one after the other, each killed at its time."""
+
+    def __init__(self, where: str) -> None:
+        command = [sys.executable, "-m", "tests.support.spool_ledger", where]
+        self._parent = subprocess.Popen(
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parent.communicate(timeout=SECONDS)
+
+    def one(self, seed: int, after: float) -> list[str]:
+        """Let one work for so many seconds behind its first word, and kill it; what it said."""
+        print(seed, file=self._parent.stdin, flush=True)
+        pid, said = int(self._line().removeprefix("P ")), [self._line()]
         time.sleep(after)
-    finally:
-        child.send_signal(signal.SIGKILL)
-        rest, errors = child.communicate(timeout=SECONDS)
-    assert child.returncode == -signal.SIGKILL, errors.decode()
-    return first + rest
+        os.kill(pid, signal.SIGKILL)
+        while not (line := self._line()).startswith("E "):
+            said.append(line)
+        assert line == f"E {signal.SIGKILL:d}", "it ended by itself"
+        return said
+
+    def _line(self) -> str:
+        assert self._parent.stdout is not None
+        line = self._parent.stdout.readline()
+        assert line, "the parent of the children is gone"
+        return line.rstrip("\n")
 
 
 def check(spool: Spool, ledger: Ledger) -> None:
@@ -115,13 +133,15 @@ def test_nothing_acknowledged_is_lost_and_nothing_is_half_there(location, seed):
     dice, ledger, said = random.Random(seed), Ledger(), 0
     life, least = 0, 25 if is_file else 6
     # A busy machine gets less done in each life: it lives more often until enough was at stake.
-    while life < least or (life < 4 * least and (said <= 500 or len(ledger.settled) <= 100)):
-        said += ledger.take(one_life(where, seed + life, dice.uniform(0, 0.12)))
-        life += 1
-        spool = Spool(backend)
-        try:
-            check(spool, ledger)
-        finally:
-            spool.store.close()
+    with Lives(where) as lives:
+        while life < least or (life < 4 * least and (said <= 500 or len(ledger.settled) <= 100)):
+            lines = lives.one(seed + life, dice.uniform(0, 0.12))
+            ledger.take(lines)
+            said, life = said + len(lines), life + 1
+            spool = Spool(backend)
+            try:
+                check(spool, ledger)
+            finally:
+                spool.store.close()
     assert said > 100, "the child got nothing done: nothing was tested"
     assert len(ledger.settled) > 20

@@ -42,13 +42,14 @@ def silently(_stage, _done, _of):
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory):
-    """Stores by seed, each made once: a thousand commits take seconds."""
+    """Stores by seed, what is in them and where, each made once: a thousand commits take seconds."""
     made = {}
 
     def of(seed):
         if seed not in made:
             folder = tmp_path_factory.mktemp(f"filled-{seed}")
-            made[seed] = (folder / "spool-0.db", fill(folder, seed))
+            truth = fill(folder, seed)
+            made[seed] = (folder / "spool-0.db", truth, places(folder / "spool-0.db"))
         return made[seed]
 
     return of
@@ -61,10 +62,10 @@ def folder(tmp_path):
 
 
 def copied(filled, folder, seed):
-    """A store of one's own, and what was put into it."""
-    path, truth = filled(seed)
+    """A store of one's own, what was put into it, and the pages where each message lies."""
+    path, truth, where = filled(seed)
     shutil.copy(path, folder / "spool-0.db")
-    return folder / "spool-0.db", truth
+    return folder / "spool-0.db", truth, where
 
 
 def repair(folder, witness):
@@ -91,8 +92,7 @@ def named(report):
 @pytest.mark.parametrize("is_readable", [True, False], ids=["log", "no log"])
 @pytest.mark.parametrize("hurt", HURTS.values(), ids=HURTS.keys())
 def test_the_whole_survives_and_the_lost_is_named(filled, folder, hurt, is_readable, seed):
-    path, truth = copied(filled, folder, seed)
-    where = places(path)
+    path, truth, where = copied(filled, folder, seed)
     hit = hurt(path, random.Random(seed + 1000))
     before = path.read_bytes()
     report = repair(folder, Log(truth, is_readable=is_readable))
@@ -123,7 +123,7 @@ def test_the_whole_survives_and_the_lost_is_named(filled, folder, hurt, is_reada
 
 
 def test_a_sound_store_is_left_alone(filled, folder):
-    path, truth = copied(filled, folder, 0)
+    path, truth, _ = copied(filled, folder, 0)
     before = path.read_bytes()
     report = repair(folder, Log(truth))
     assert report.is_sound
@@ -135,11 +135,11 @@ def test_a_sound_store_is_left_alone(filled, folder):
 
 def test_pages_of_every_sort_are_lost_one_after_the_other(filled, folder):
     """Whatever one page was: inner page, schema, list of free pages, index, overflow."""
-    source, truth = filled(0)
-    where, size = places(source), source.stat().st_size // PAGE
+    source, truth, where = filled(0)
+    size = source.stat().st_size // PAGE
     dice = random.Random(7)
     for number in [1, 2, 3, *dice.sample(range(4, size + 1), 25)]:
-        path, _ = copied(filled, folder, 0)
+        path, *_ = copied(filled, folder, 0)
         with path.open("rb+") as file:
             file.seek((number - 1) * PAGE)
             file.write(dice.randbytes(PAGE))
@@ -287,7 +287,7 @@ def test_a_repair_that_was_cut_short_goes_on_where_it_was(folder, gone):
 
 
 def test_a_repair_that_fails_leaves_the_damaged_file_as_it_was(filled, folder, monkeypatch):
-    path, truth = copied(filled, folder, 0)
+    path, truth, _ = copied(filled, folder, 0)
     destroyed(0.01, "random")(path, random.Random(3))
     before = path.read_bytes()
     monkeypatch.setattr("mta.spool.salvage.judge.Judge.run", lambda *_: 1 / 0)
@@ -298,7 +298,7 @@ def test_a_repair_that_fails_leaves_the_damaged_file_as_it_was(filled, folder, m
 
 
 def test_ids_and_events_go_on_behind_what_was_given_out(filled, folder):
-    path, truth = copied(filled, folder, 1)
+    path, truth, _ = copied(filled, folder, 1)
     spool = Spool(SqliteBackend(path))
     last, seq, epoch = spool.last_id, spool.store._next_seq, spool.store._epoch
     spool.store.close()

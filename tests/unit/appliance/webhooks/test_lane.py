@@ -86,7 +86,7 @@ def test_more_go_at_once_while_they_are_taken_and_one_while_they_are_not(lane):
         items = started(lane)
         waves.append(len(items))
         for item in items:
-            lane.taken()
+            lane.taken(NOW)
             lane.settled(item)
     assert waves[0] == 2
     assert waves == sorted(waves)
@@ -160,7 +160,7 @@ def test_whatever_fails_when_each_message_keeps_its_order(lane, seed):
                 lane.failed(now + dice.randrange(100))
         else:
             seen.setdefault(item.key.message_id, []).append(item.key.seq)
-            lane.taken()
+            lane.taken(NOW)
             lane.settled(item)
     assert sum(map(len, seen.values())) == 199
     assert all(order == sorted(order) for order in seen.values())
