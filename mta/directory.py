@@ -132,11 +132,12 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KillSwitch:
-    """The global stop: who, when, why."""
+    """The global stop: who, when, why. The box's own mail goes on, unless `stops_own`."""
 
     by: str
     at: int
     reason: str
+    stops_own: bool = False
 
 
 class Suppressions(Protocol):
@@ -179,6 +180,11 @@ class Directory:
     def __post_init__(self) -> None:
         for pause in self.pauses:
             self._pauses_by.setdefault((pause.tenant_id, pause.domain), []).append(pause)
+
+    def stop_of(self, tenant_id: int) -> KillSwitch | None:
+        """The kill switch, if it stops this tenant's mail; tenant 0 is the box itself."""
+        stop = self.kill_switch
+        return None if stop is None or (tenant_id == 0 and not stop.stops_own) else stop
 
     def pauses_of(self, tenant_id: int, domain: str) -> list[Pause]:
         """The pauses that may concern mail of a tenant to a domain, however many others there are."""

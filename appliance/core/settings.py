@@ -211,6 +211,7 @@ class Web(_Section, frozen=True, kw_only=True):
     """The console, as browsers reach it."""
 
     public_url: Annotated[str, Meta(max_length=255, description="Its address, such as https://mail.example.org: links in letters lead there, passkeys are bound to its host name, an address is none; empty = http://localhost:<listeners.web.port>.")] = ""
+    proxies: Annotated[tuple[str, ...], Meta(description="Addresses or networks of reverse proxies before it, whose X-Forwarded-For says where a request comes from; each must add to that header.")] = ("127.0.0.1", "::1")
 
 
 class Provider(_Section, frozen=True, kw_only=True):
@@ -238,6 +239,16 @@ class Webhooks(_Section, frozen=True, kw_only=True):
     allow_networks: Annotated[tuple[str, ...], Meta(description="Networks of private addresses that endpoints may be in, such as 10.0.0.0/8; public addresses always may.")] = ()
     retry: Annotated[tuple[Seconds, ...], Meta(min_length=1, description="Seconds until the next attempt, after the first, second, ... failure; the last repeats.")] = (5, 30, 120, 300, 900, 1800, 3600)
     give_up_after: Annotated[Seconds, Meta(description="Seconds an event is tried; an endpoint that takes nothing for so long is disabled.")] = 86_400
+
+
+class Notifications(_Section, frozen=True, kw_only=True):
+    """Telling people what the box found."""
+
+    mail: Annotated[bool, Meta(description="Send them by mail too, to those who want that; they stand in the console in any case.")] = True
+    stop_with_sending: Annotated[bool, Meta(description="When an admin stops all sending, keep the box's own mail back as well.")] = False
+    bounce_percent: Annotated[float, Meta(gt=0, le=100, description="Bounces of a tenant's mail of a day, in percent, above which it is told.")] = 2.0
+    complaint_percent: Annotated[float, Meta(gt=0, le=100, description="Complaints, in percent of what was delivered, above which it is told.")] = 0.1
+    least_messages: Annotated[Positive, Meta(description="Recipients a day below which shares say nothing.")] = 100
 
 
 class Database(_Section, frozen=True, kw_only=True):
@@ -301,6 +312,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     web: Web = field(default_factory=Web)
     sign_in: SignIn = field(default_factory=SignIn)
     webhooks: Webhooks = field(default_factory=Webhooks)
+    notifications: Notifications = field(default_factory=Notifications)
     database: Database = field(default_factory=Database)
     backup: Backup = field(default_factory=Backup)
     retention: Retention = field(default_factory=Retention)

@@ -226,7 +226,12 @@ class DirectoryReader:
 
     async def _read_operations(self) -> Mapping[str, Any]:
         status = await self._operations.kill_status()
-        switch = KillSwitch(by=status.by, at=status.at, reason=status.reason)
+        switch = KillSwitch(
+            by=status.by,
+            at=status.at,
+            reason=status.reason,
+            stops_own=self._settings.notifications.stop_with_sending,
+        )
         return {
             "pauses": await self._operations.pauses(_SYSTEM),
             "kill_switch": switch if status.is_on else None,

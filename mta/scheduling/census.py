@@ -18,7 +18,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import clock, ids, tasks
-from appliance.core.errors import StoreError
+from appliance.core.errors import StoreError, UsageError
 from mta.spool.questions import Kind
 from mta.warmup.model import OTHER
 
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from mta.spool.store import SpoolStore
 
 MOST_ROWS: Final = 500
+_BEFORE_ALL: Final = ("", "", "", -1, -1, -1)
+"""Behind a tenant's id: before all its mail, in the order of the index of what waits."""
+
 _SAMPLES: Final = 50
 """Rows whose words are read at once."""
 
@@ -120,6 +123,9 @@ class Census:
         name_of = self._namer(by)
         async for tallies in self._slices(by):
             _add(heaps, tallies, name_of)
+        return await self._summary(heaps, by, limit)
+
+    async def _summary(self, heaps: _Heaps, by: By, limit: int) -> Summary:
         # In a thread, because choosing among a hundred thousand takes a while.
         order = await asyncio.to_thread(_fullest, heaps, min(limit, MOST_ROWS))
         counts, oldest = await asyncio.to_thread(_sums, heaps)
@@ -130,6 +136,22 @@ class Census:
             total=len(heaps),
             groups=tuple(await self._groups(order, by)),
         )
+
+    async def of_tenant(self, tenant_id: int, by: By, limit: int) -> Summary:
+        """Count one tenant's mail now; it costs what that tenant has, not what the queue has."""
+        if by is By.EGRESS:
+            raise UsageError(
+                "one tenant's mail is not counted by egress: count by domain, site or provider",
+                field="by",
+            )
+        heaps: _Heaps = {}
+        name_of = self._namer(by)
+        for kind in (Kind.WAITING, Kind.HELD):
+            after: Any = (tenant_id, *_BEFORE_ALL)
+            while after is not None and after[0] <= tenant_id:
+                tallies, after = await self._shard.call(partial(_tally, kind, after))
+                _add(heaps, [one for one in tallies if one[0] == tenant_id], name_of)
+        return await self._summary(heaps, by, limit)
 
     async def recent(self, by: By, limit: int) -> Summary:
         """For a person: counted now if that takes no longer than PATIENCE, else the last count."""

@@ -79,8 +79,8 @@ def next_expiry(directory: Directory, now: int) -> int:
 
 def key_stop(directory: Directory, key: QueueKey, now: int) -> Blocked | None:
     """What keeps everything under the key back; each stop has a place of its own."""
-    if directory.kill_switch is not None:
-        stop = directory.kill_switch
+    stop = directory.stop_of(key.tenant_id)
+    if stop is not None:
         why = f"sending is stopped for the whole box by {stop.by}: {stop.reason}"
         return Blocked((CLOSED, "all"), 0, why)
     tenant = directory.tenants.get(key.tenant_id)

@@ -86,6 +86,11 @@ class Lane:
         return len(self._queue) >= 2 * share or held >= self.flow.reach
 
     @property
+    def holds_own(self) -> bool:
+        """Whether mail of the box itself is in it, which a stop of all sending lets go."""
+        return any(self._queue.count(0, traffic_class) for traffic_class in TrafficClass)
+
+    @property
     def is_live(self) -> bool:
         """Whether any connection has been made and stands."""
         return any(hand.connection is not None for hand in self.hands)

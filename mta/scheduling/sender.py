@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from appliance.core import clock, ids, tasks
 from appliance.core.errors import StoreError
+from appliance.core.scope import BOX
 from mta.message import Attempt, Envelope, EnvelopeRecipient, ReturnPathMode
 from mta.outcome.record import plain, without_connection
 from mta.reply import Reply
@@ -108,7 +109,7 @@ class Sender:
         """There is work in the lane: wake a connection or open another; whether that was done."""
         if self._draining or lane.is_retired or not len(lane):
             return False
-        if self._directory().kill_switch is not None:
+        if self._is_stopped(lane):
             return False
         if self._at_once.waits(lane) or lane.wake_idle():
             return True
@@ -241,7 +242,7 @@ class Sender:
 
     def _next(self, lane: Lane, hand: Hand) -> bool:
         """Take the next parcel that may go in hand."""
-        while self._directory().kill_switch is None and not self._draining:
+        while not self._is_stopped(lane) and not self._draining:
             hand.parcel = parcel = lane.pop()
             if lane.keeps_back:
                 self._dispatcher.lane_drained(lane)
@@ -253,6 +254,13 @@ class Sender:
                 return True
             hand.parcel = None
         return False
+
+    def _is_stopped(self, lane: Lane) -> bool:
+        """Whether the kill switch leaves nothing to do here. Who goes on is asked for each parcel."""
+        directory = self._directory()
+        if directory.kill_switch is None:
+            return False
+        return directory.stop_of(BOX) is not None or not lane.holds_own
 
     def _may_go(self, lane: Lane, parcel: Parcel) -> bool:
         directory, now = self._directory(), clock.now_ms()

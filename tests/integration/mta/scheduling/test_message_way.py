@@ -11,8 +11,9 @@ from appliance.core import clock
 from appliance.core.errors import StoreFullError
 from appliance.lab.receiver import Receiver
 from appliance.lab.script import Action, Point, Script
+from appliance.run.handover import BOX_CREDENTIAL, BOX_TENANT
 from mta.directory import DkimKey, FromPolicy, KillSwitch, Pause, Tenant
-from mta.message import RecipientRequest, ReturnPathMode
+from mta.message import RecipientRequest, ReturnPathMode, Source
 from mta.policy.refusal import Refused
 from mta.reply import Reply
 from mta.scheduling.operations import Action as Do
@@ -117,6 +118,26 @@ async def test_the_kill_switch_lets_nothing_begin_and_its_end_lets_all_go(locati
         assert mx.count == 0
         way.change(kill_switch=None)
         await until(lambda: _is(way, message_id, "delivered"))
+
+
+@pytest.mark.parametrize("stops_own", [False, True])
+async def test_the_kill_switch_lets_the_boxs_own_mail_pass_the_others(location, stops_own):
+    stop = KillSwitch(by="ann", at=1, reason="blocklisted", stops_own=stops_own)
+    async with Receiver() as mx, open_way(location, mx.port) as way:
+        theirs = [await way.send() for _ in range(3)]
+        await until(lambda: mx.count == 3)
+        way.change(kill_switch=stop)
+        theirs += [await way.send() for _ in range(3)]
+        own = await way.send(
+            source=Source.NOTICE, tenant=BOX_TENANT, credential=BOX_CREDENTIAL, envelope_from=""
+        )
+        if stops_own:
+            await asyncio.sleep(0.3)
+        else:
+            await until(lambda: _is(way, own, "delivered"))
+        assert mx.count == (3 if stops_own else 4)
+        way.change(kill_switch=None)
+        await until(lambda: _all_are(way, [*theirs, own], "delivered"))
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,14 @@ def test_the_kill_switch_closes_every_key_and_names_who_and_why():
     assert "blocklisted" in words
 
 
+def test_the_kill_switch_lets_the_boxs_own_mail_go_unless_told_otherwise():
+    own = QueueKey(0, "transactional", "example.net")
+    stop = KillSwitch(by="ann", at=1, reason="blocklisted")
+    assert key_closed(directory(kill_switch=stop), own, NOW) == ""
+    every = KillSwitch(by="ann", at=1, reason="blocklisted", stops_own=True)
+    assert "ann" in key_closed(directory(kill_switch=every), own, NOW)
+
+
 def test_a_suspended_tenant_is_closed_and_others_are_not():
     suspended = Tenant(id=7, name="acme", suspended=True, suspended_reason="unpaid")
     found = directory(tenants={7: suspended, 8: Tenant(id=8, name="other")})
