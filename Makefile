@@ -9,6 +9,8 @@ SECONDS ?= 1800
 SEED ?= 1
 # Tests that run a whole box mostly wait for it.
 WORKERS ?= $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 2))
+# Kept bytecode spares each worker the rewriting of every test, also where the environment forbids it.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run test check lint fix fuzz torture bench bench-guard lock clean
 
@@ -16,7 +18,7 @@ run: $(STAMP)  ## the whole box on loopback, with a small world to send to
 	@exec $(BIN)/pillarbox --home $(LAB) lab
 
 test: $(STAMP)  ## every test
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not alone" && $(BIN)/python -m pytest -m alone
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not alone" && $(BIN)/python -m pytest -m alone tests/acceptance
 
 check: lint  ## format, lint, types, imports, fast tests: before each commit
 	@$(BIN)/python -m pytest -n auto tests/unit tests/architecture

@@ -14,6 +14,7 @@ from litestar.exceptions import NotAuthorizedException
 
 if TYPE_CHECKING:
     from litestar import Request
+    from litestar.connection import ASGIConnection
 
 _FORWARDED: Final = ("forwarded", "x-forwarded-for", "x-real-ip", "via")
 
@@ -30,6 +31,15 @@ def require_insider(request: Request[Any, Any, Any], token: str) -> None:
             "ask from this machine, or with the token of metrics.token",
             headers={"WWW-Authenticate": 'Bearer realm="pillarbox"'},
         )
+
+
+def address_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
+    """Where a request comes from, in one form; "" for what is no address (a header may say anything)."""
+    try:
+        address = ipaddress.ip_address(connection.client.host if connection.client else "")
+    except ValueError:
+        return ""
+    return str(getattr(address, "ipv4_mapped", None) or address)
 
 
 def _has_token(request: Request[Any, Any, Any], token: str) -> bool:

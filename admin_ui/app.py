@@ -9,7 +9,33 @@ from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 
-from admin_ui.api import keys, send
+from admin_ui.api import (
+    account,
+    audit,
+    blocklists,
+    credentials,
+    domains,
+    egress,
+    events,
+    jobs,
+    keys,
+    messages,
+    notifications,
+    pauses,
+    pools,
+    queue,
+    send,
+    sending_stop,
+    shaping,
+    sign_in,
+    statistics,
+    suppressions,
+    tenants,
+    users,
+    warmup,
+    webhooks,
+)
+from admin_ui.api.docs import docs
 from admin_ui.api.guard import add_rates, asker_of, guard
 from admin_ui.api.openapi import openapi
 from admin_ui.api.rates import Rates
@@ -36,12 +62,37 @@ def create_app(processes: Processes, rooms: Rooms, *, token: str = "") -> Litest
     """`token`: lets other machines than this one see inside; "" lets none."""
     api = Router(
         "/api/v1",
-        route_handlers=[*keys.HANDLERS, *send.HANDLERS],
+        route_handlers=[
+            *keys.HANDLERS,
+            *send.HANDLERS,
+            *messages.HANDLERS,
+            *events.HANDLERS,
+            *statistics.HANDLERS,
+            *webhooks.HANDLERS,
+            *users.HANDLERS,
+            *tenants.HANDLERS,
+            *domains.HANDLERS,
+            *credentials.HANDLERS,
+            *suppressions.HANDLERS,
+            *queue.HANDLERS,
+            *pauses.HANDLERS,
+            *sending_stop.HANDLERS,
+            *egress.HANDLERS,
+            *pools.HANDLERS,
+            *warmup.HANDLERS,
+            *shaping.HANDLERS,
+            *blocklists.HANDLERS,
+            *jobs.HANDLERS,
+            *audit.HANDLERS,
+            *notifications.HANDLERS,
+            sign_in.ROUTES,
+            account.ROUTES,
+        ],
         guards=[guard],
         dependencies={"asker": Provide(asker_of)},
     )
     return Litestar(
-        route_handlers=[health, metrics, openapi, api],
+        route_handlers=[health, metrics, openapi, docs, api],
         dependencies={
             "processes": Provide(lambda: processes, sync_to_thread=False),
             "rooms": Provide(lambda: rooms, sync_to_thread=False),

@@ -8,10 +8,25 @@ from typing import TypeAlias
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from admin_ui.desks import DnsDesk, EgressDesk, Files, ImportDesk, QueueDesk
+from appliance.blocklists import Blocklists
+from appliance.credentials import Credentials
+from appliance.domains import Domains
+from appliance.egress import Egresses, Pools
+from appliance.history import LogReader
+from appliance.jobs import Jobs
 from appliance.keys import KeyBook, Keys, Requests
-from appliance.people import Sessions
+from appliance.limits import Budgets
+from appliance.notifications import Notifications
+from appliance.operations import Operations
+from appliance.people import Desk, Sessions
 from appliance.sending import Sending
+from appliance.shaping import ThrottleStore
+from appliance.statistics import Statistics
+from appliance.suppressions import SuppressionList
 from appliance.tenancy import AuditLog, Tenants
+from appliance.warmup import Warmups
+from appliance.webhooks import Trials, Webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,12 +34,34 @@ class Rooms:
     """What a request may ask for."""
 
     audit: AuditLog
+    blocklists: Blocklists
     book: KeyBook
+    budgets: Budgets
+    credentials: Credentials
+    dns: DnsDesk
+    domains: Domains
+    egress_life: EgressDesk
+    egresses: Egresses
+    files: Files
+    imports: ImportDesk
+    jobs: Jobs
     keys: Keys
+    log: LogReader
+    notifications: Notifications
+    operations: Operations
+    people: Desk
+    pools: Pools
+    queue: QueueDesk
     requests: Requests
     sending: Sending
     sessions: Sessions
+    statistics: Statistics
+    suppressions: SuppressionList
     tenants: Tenants
+    throttles: ThrottleStore
+    warmups: Warmups
+    webhook_trials: Trials
+    webhooks: Webhooks
 
 
 Behind: TypeAlias = NamedDependency[SkipValidation[Rooms]]

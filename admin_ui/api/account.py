@@ -14,7 +14,6 @@ from admin_ui.api.own import OPT, Entry, Myself, entry_of, own_of, signed_in
 from admin_ui.api.sign_in import Asked, Password, Token
 from admin_ui.rooms import Behind
 from appliance.core import clock
-from appliance.core.scope import BOX, Scope
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -28,6 +27,8 @@ class Me(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     rights: list[str]
     tenant: str  # whose view it is; "" = the whole box
+    tenant_id: int  # the same; 0 = the whole box
+    tenant_ids: list[int]  # of which somebody is a member
     is_visiting: bool  # somebody of the box in a tenant's view
     csrf: str
     expires_at: str
@@ -50,7 +51,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
 class View(_Body, frozen=True, kw_only=True):
     """Whose rows are to be seen."""
 
-    tenant: Annotated[str, Meta(max_length=63)] = ""
+    tenant_id: Annotated[int, Meta(ge=0, description="0: the whole box.")] = 0
 
 
 class Change(_Body, frozen=True, kw_only=True):
@@ -121,6 +122,8 @@ async def me(own: Myself, rooms: Behind) -> Me:
         name=user.name,
         rights=sorted(seen.actor.rights),
         tenant=found[0].name if found else "",
+        tenant_id=seen.tenant_id,
+        tenant_ids=[one.tenant_id for one in user.memberships],
         is_visiting=seen.is_visiting,
         csrf=seen.csrf,
         expires_at=clock.iso(seen.expires_at),
@@ -133,10 +136,7 @@ async def me(own: Myself, rooms: Behind) -> Me:
 @post("/session/view", status_code=200)
 async def view(data: JSONBody[View], own: Myself, rooms: Behind) -> Response[Entry]:
     """See a tenant's rows, or the whole box's again. The cookie changes."""
-    # Which names there are is told to nobody: `enter` says the same of every one that is not theirs.
-    system = Scope.system(by=own.seen.actor.name)
-    tenant_id = (await rooms.tenants.get(system, data.tenant)).id if data.tenant else BOX
-    return entry_of(rooms, await rooms.people.sessions.enter(own.token, tenant_id))
+    return entry_of(rooms, await rooms.people.sessions.enter(own.token, data.tenant_id))
 
 
 @get("/sessions")
@@ -174,9 +174,7 @@ async def rename(data: JSONBody[Name], own: Myself, rooms: Behind) -> dict[str, 
 
 
 @post("/account/password", status_code=200)
-async def change_password(
-    data: JSONBody[Change], own: Myself, rooms: Behind
-) -> Response[Entry]:
+async def change_password(data: JSONBody[Change], own: Myself, rooms: Behind) -> Response[Entry]:
     """A new password; all other sessions end and the cookie changes."""
     opened = await rooms.people.account.change_password(
         own.seen, own.token, own.client, old=data.old, new=data.new
@@ -194,9 +192,7 @@ async def begin_second_factor(data: JSONBody[Again], own: Myself, rooms: Behind)
 
 
 @post("/account/second-factor/confirm", status_code=200)
-async def confirm_second_factor(
-    data: JSONBody[Confirmation], own: Myself, rooms: Behind
-) -> Codes:
+async def confirm_second_factor(data: JSONBody[Confirmation], own: Myself, rooms: Behind) -> Codes:
     """Its first code; from now on one is asked for."""
     found = await rooms.people.account.confirm_second_factor(own.seen, data.ticket, data.code)
     return Codes(recovery_codes=list(found))
@@ -234,9 +230,7 @@ async def passkeys(own: Myself, rooms: Behind) -> list[PasskeyRow]:
 @post("/account/passkeys/options", status_code=200)
 async def passkey_options(data: JSONBody[Again], own: Myself, rooms: Behind) -> Asked:
     """What navigator.credentials.create() needs."""
-    asked = await rooms.people.account.begin_passkey(
-        own.seen, own.client, password=data.password
-    )
+    asked = await rooms.people.account.begin_passkey(own.seen, own.client, password=data.password)
     return Asked(ticket=asked.ticket, options=dict(asked.options))
 
 
@@ -259,25 +253,26 @@ async def remove_passkey(
     )
 
 
+HANDLERS: Final[list[Any]] = [
+    me,
+    view,
+    sessions,
+    end_session,
+    end_others,
+    rename,
+    change_password,
+    begin_second_factor,
+    confirm_second_factor,
+    drop_second_factor,
+    recovery_codes,
+    passkeys,
+    passkey_options,
+    add_passkey,
+    remove_passkey,
+]
 ROUTES: Final = Router(
     "/",
-    route_handlers=[
-        me,
-        view,
-        sessions,
-        end_session,
-        end_others,
-        rename,
-        change_password,
-        begin_second_factor,
-        confirm_second_factor,
-        drop_second_factor,
-        recovery_codes,
-        passkeys,
-        passkey_options,
-        add_passkey,
-        remove_passkey,
-    ],
+    route_handlers=HANDLERS,
     opt=OPT,
     guards=[signed_in],
     dependencies={"own": Provide(own_of)},

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from admin_ui.api.shapes import Example
 
 EXAMPLE: Final = "example"
-BODY: Final = "body"  # opt: the component that describes the body, where a handler reads it itself
+BODY: Final = "body"  # opt: the type that describes the body, where a handler reads it itself
 PROBLEM: Final = {
     "type": "object",
     "description": "What is wrong (RFC 9457).",
@@ -39,6 +39,7 @@ PROBLEM: Final = {
         },
     },
 }
+_REFERENCE: Final = "#/components/schemas/{name}"
 SCHEMES: Final = {
     "key": {"type": "http", "scheme": "bearer", "description": "An API key: pbk_..."},
     "session": {"type": "apiKey", "in": "cookie", "name": "pillarbox"},
@@ -53,7 +54,10 @@ def document(app: Litestar) -> dict[str, Any]:
     components["securitySchemes"] = SCHEMES
     for handler, path in _operations(app):
         for method in handler.http_methods:
-            _complete(made["paths"][path][method.lower()], handler)
+            operation = made["paths"][path][method.lower()]
+            if BODY in handler.opt:
+                _describe_body(operation, components["schemas"], handler.opt[BODY])
+            _complete(operation, handler)
     return made
 
 
@@ -64,6 +68,14 @@ def _operations(app: Litestar) -> list[tuple[HTTPRouteHandler, str]]:
         for handler in getattr(route, "route_handlers", ())
         if EXAMPLE in handler.opt
     ]
+
+
+def _describe_body(operation: dict[str, Any], schemas: dict[str, Any], body: type) -> None:
+    (schema,), found = msgspec.json.schema_components([body], ref_template=_REFERENCE)
+    for name, one in found.items():
+        schemas.setdefault(name, one)
+    content = {"application/json": {"schema": schema}}
+    operation["requestBody"] = {"required": True, "content": content}
 
 
 def _complete(operation: dict[str, Any], handler: HTTPRouteHandler) -> None:

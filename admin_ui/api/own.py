@@ -19,6 +19,7 @@ from litestar.datastructures import Cookie
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from admin_ui.access import address_of
 from admin_ui.api.guard import COOKIE, CSRF_HEADER, PUBLIC, method_of
 from admin_ui.api.rates import Rate
 from admin_ui.rooms import Rooms
@@ -67,10 +68,12 @@ async def pages(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     """Raise ForbiddenError or TooManyError."""
     _same_site(connection)
     rates: Rates = connection.app.state.rates
-    client = connection.client.host if connection.client else ""
-    verdict = rates.take(f"client {network_of(client)}", handler.handler_name, ASKED)
+    client = network_of(address_of(connection))
+    verdict = rates.take(f"client {client}", handler.handler_name, ASKED)
     if not verdict.is_allowed:
-        raise TooManyError(f"asked too often: ask again in {verdict.reset} s", seconds=verdict.reset)
+        raise TooManyError(
+            f"asked too often: ask again in {verdict.reset} s", seconds=verdict.reset
+        )
 
 
 async def signed_in(
@@ -104,7 +107,7 @@ async def own_of(request: Request[Any, Any, Any]) -> Own:
 def client_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Client:
     """Where a request comes from, and the session it came with."""
     return Client(
-        address=connection.client.host if connection.client else "",
+        address=address_of(connection),
         agent=connection.headers.get("user-agent", ""),
         token=connection.cookies.get(COOKIE, ""),
     )

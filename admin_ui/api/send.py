@@ -15,8 +15,8 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from admin_ui.api.guard import RATE, RIGHT, SENDS, Asker, WhoAsks
-from admin_ui.api.openapi import EXAMPLE
-from admin_ui.api.shapes import Example, Refused
+from admin_ui.api.openapi import BODY, EXAMPLE
+from admin_ui.api.shapes import Example
 from admin_ui.errors import field_of, problem
 from admin_ui.rooms import Behind, Rooms
 from appliance.core import ids
@@ -43,19 +43,29 @@ class Accepted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Batch(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Letters, each with what it does not share with the others."""
+    """Letters as POST /send takes them, read one by one: one that is wrong fails alone."""
 
-    messages: Annotated[tuple[Letter, ...], Meta(min_length=1, max_length=MAX_BATCH)]
+    messages: Annotated[
+        list[msgspec.Raw],
+        Meta(
+            min_length=1,
+            max_length=MAX_BATCH,
+            description="Each a letter, without what it shares with the others.",
+        ),
+    ]
     shared: Annotated[
         dict[str, Any], Meta(description="Fields of a letter that count where a letter lacks them.")
     ] = msgspec.field(default_factory=dict)
 
 
-class Rows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A batch as it is read: a letter that is wrong fails alone."""
+class Result(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What became of one letter of a batch: an id, or why it was refused."""
 
-    messages: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=MAX_BATCH)]
-    shared: dict[str, Any] = msgspec.field(default_factory=dict)
+    id: Annotated[str, Meta(description="Of the message, if it was accepted.")] = ""
+    recipients: int = 0
+    status: Annotated[int, Meta(description="Why it was refused: 400, 422, 429, 503.")] = 0
+    detail: str = ""
+    field: Annotated[str, Meta(description="Which field is wrong.")] = ""
 
 
 class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +73,7 @@ class BatchResult(msgspec.Struct, frozen=True, kw_only=True):
 
     accepted: int
     refused: int
-    results: list[Accepted | Refused]
+    results: list[Result]
 
 
 @post(
@@ -102,6 +112,7 @@ async def send(
     opt={
         RIGHT: Right.MESSAGES_SEND,
         RATE: SENDS,
+        BODY: Batch,
         EXAMPLE: Example(
             {
                 "accepted": 1,
@@ -178,9 +189,9 @@ def _handed(asker: Asker, *, is_keyed: bool) -> Handed:
     )
 
 
-async def _rows(request: Request[Any, Any, Any]) -> Rows:
+async def _rows(request: Request[Any, Any, Any]) -> Batch:
     try:
-        return msgspec.json.decode(await request.body(), type=Rows)
+        return msgspec.json.decode(await request.body(), type=Batch)
     except msgspec.MsgspecError as error:
         field, words = field_of(str(error))
         raise UsageError(words, field=field) from error
@@ -200,9 +211,9 @@ def _read(row: msgspec.Raw, shared: dict[str, Any]) -> Letter | Refusal:
 def _batch_result(results: list[Taken | Refusal]) -> BatchResult:
     refused = sum(isinstance(result, Refusal) for result in results)
     told = [
-        _accepted(one)
+        Result(id=ids.to_text(one.id), recipients=one.recipients)
         if isinstance(one, Taken)
-        else Refused(
+        else Result(
             status=_status(one),
             detail=one.words,
             field=f"messages[{n}].{one.field}" if one.field else f"messages[{n}]",

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 
-import msgspec
 from litestar.params import QueryParameter
 
 from appliance.core import clock
@@ -44,11 +43,3 @@ def place_of(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdecimal() and len(cursor) < 19):
         raise UsageError("no such cursor: give back the one of the last page", field="cursor")
     return int(cursor)
-
-
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
-    """Why one of several was not taken."""
-
-    status: int
-    detail: str
-    field: str = ""

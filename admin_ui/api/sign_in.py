@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import msgspec
 from litestar import Request, Response, Router, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 from litestar.response import Redirect
 from msgspec import Meta
 
@@ -25,7 +25,6 @@ from appliance.people.rules import DEPARTURE_LIFE, MOST_PASSWORD
 Email = Annotated[str, Meta(max_length=320)]
 Password = Annotated[str, Meta(max_length=MOST_PASSWORD)]
 Token = Annotated[str, Meta(max_length=128)]
-Said = Annotated[str, QueryParameter(max_length=4096)]
 DEPARTURE: Final = "pillarbox_departure"
 _DEPARTURE_PATH: Final = "/api/v1/sign-in/oidc"
 
@@ -124,9 +123,7 @@ async def with_password(
     data: JSONBody[Known], rooms: Behind, request: Request[Any, Any, Any]
 ) -> Response[Entry]:
     """The first step."""
-    found = await rooms.people.sign_in.with_password(
-        data.email, data.password, client_of(request)
-    )
+    found = await rooms.people.sign_in.with_password(data.email, data.password, client_of(request))
     return entry_of(rooms, found)
 
 
@@ -172,22 +169,20 @@ async def depart(
 
 
 @get("/sign-in/oidc/{name:str}/callback", opt=OPT)
-async def arrive(
-    name: FromPath[str],
-    rooms: Behind,
-    request: Request[Any, Any, Any],
-    state: Said = "",
-    code: Said = "",
-) -> Redirect:
+async def arrive(name: FromPath[str], rooms: Behind, request: Request[Any, Any, Any]) -> Redirect:
     """The browser is back, from another site, which is why no guard of pages stands here.
 
     Whoever is refused finds out on the page they left from.
     """
     gone = cookie(rooms, DEPARTURE, "", max_age=0, path=_DEPARTURE_PATH)
-    ticket = request.cookies.get(DEPARTURE, "")
+    ticket, said = request.cookies.get(DEPARTURE, ""), request.query_params
     try:
         found = await rooms.people.single_sign_on.arrive(
-            name, client_of(request), ticket=ticket, state=state, code=code
+            name,
+            client_of(request),
+            ticket=ticket,
+            state=str(said.get("state", "")),  # no parameter: Litestar means something else by it
+            code=str(said.get("code", "")),
         )
     except UsageError as error:
         return Redirect(f"/sign-in#problem={quote(str(error))}", status_code=303, cookies=[gone])
@@ -257,22 +252,23 @@ async def welcome(
     return entry_of(rooms, opened)
 
 
+HANDLERS: Final[list[Any]] = [
+    ways,
+    with_password,
+    with_code,
+    passkey_options,
+    with_passkey,
+    depart,
+    arrive,
+    sign_out,
+    forgotten,
+    reset,
+    look,
+    accept,
+    welcome,
+]
 ROUTES: Final = Router(
     "/",
-    route_handlers=[
-        ways,
-        with_password,
-        with_code,
-        passkey_options,
-        with_passkey,
-        depart,
-        arrive,
-        sign_out,
-        forgotten,
-        reset,
-        look,
-        accept,
-        welcome,
-    ],
+    route_handlers=HANDLERS,
     include_in_schema=False,
 )

@@ -80,10 +80,12 @@ class Blocklists:
         async with transaction(self._engine) as connection:
             return bool((await connection.execute(statement)).rowcount)
 
-    async def listings(self, scope: Scope, *, open_only: bool = True) -> tuple[Listing, ...]:
-        """What is listed, oldest first; without `open_only` what was, too."""
+    async def listings(
+        self, scope: Scope, *, open_only: bool = True, after: int = 0, limit: int | None = None
+    ) -> tuple[Listing, ...]:
+        """What is listed, oldest first, behind the id `after`; without `open_only` what was, too."""
         _only_system(scope)
-        statement = select(listing).order_by(listing.c.id)
+        statement = select(listing).where(listing.c.id > after).order_by(listing.c.id).limit(limit)
         if open_only:
             statement = statement.where(listing.c.delisted_at == 0)
         async with reading(self._engine) as connection:

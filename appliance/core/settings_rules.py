@@ -80,6 +80,10 @@ def _networks(settings: Settings) -> Iterator[Problem]:
         words = wrong_network(network)
         if words is not None:
             yield ("submission", "proxy_networks", index), words
+    for index, network in enumerate(settings.web.proxies):
+        words = wrong_network(network)
+        if words is not None:
+            yield ("web", "proxies", index), words
     for index, network in enumerate(settings.webhooks.allow_networks):
         words = wrong_network(network)
         if words is not None:

@@ -133,6 +133,26 @@ class Credentials:
             [_record(row, logins.get(row["id"], ())) async for row in tasks.in_turns(rows)]
         )
 
+    async def page(
+        self, scope: Scope, *, after: int = 0, limit: int = 100, revoked_too: bool = False
+    ) -> tuple[CredentialRecord, ...]:
+        """SMTP logins that the scope sees with ids above `after`, in their order."""
+        statement = scoped(select(credential), credential, scope).where(
+            credential.c.id > after, credential.c.door == Door.SMTP
+        )
+        if not revoked_too:
+            statement = statement.where(credential.c.revoked_at == 0)
+        async with reading(self._engine) as connection:
+            wanted = statement.order_by(credential.c.id).limit(limit)
+            rows = (await connection.execute(wanted)).mappings().all()
+            names = select(login).where(login.c.credential_id.in_([row["id"] for row in rows]))
+            found: dict[int, list[Login]] = defaultdict(list)
+            for row in (
+                await connection.execute(names.order_by(login.c.created_at.desc()))
+            ).mappings():
+                found[row["credential_id"]].append(_login(row))
+        return tuple(_record(row, tuple(found[row["id"]])) for row in rows)
+
     async def get(self, scope: Scope, credential_id: int) -> CredentialRecord:
         """One credential. Raises NotFoundError."""
         async with reading(self._engine) as connection:

@@ -19,7 +19,7 @@ from sqlalchemy.exc import IntegrityError
 from appliance.core import clock
 from appliance.core.control import Change, Part, change, move
 from appliance.core.database import reading, transaction
-from appliance.core.errors import ConflictError, UsageError
+from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import BOX, Scope
 from appliance.domains import rules, store
 from appliance.domains.check import check_domain
@@ -107,6 +107,20 @@ class Domains:
         """The domains the scope sees, by name; the system sees the box's own too."""
         async with reading(self._engine) as connection:
             return await store.load(connection, scope)
+
+    async def page(
+        self, scope: Scope, *, after: int = 0, limit: int = 100
+    ) -> tuple[DomainRecord, ...]:
+        """Domains that the scope sees with ids above `after`, in their order."""
+        async with reading(self._engine) as connection:
+            return await store.page(connection, scope, after, limit)
+
+    async def by_id(self, scope: Scope, domain_id: int) -> DomainRecord:
+        """One domain by its id: of a name several tenants may have one. Raises NotFoundError."""
+        found = await self.page(scope, after=domain_id - 1, limit=1)
+        if not found or found[0].id != domain_id:
+            raise NotFoundError(f"no domain has the id {domain_id}")
+        return found[0]
 
     async def get(self, scope: Scope, name: str, *, tenant_id: int | None = None) -> DomainRecord:
         """One domain. Raises NotFoundError."""

@@ -51,6 +51,17 @@ async def load(
     return tuple([_to_record(row, keys.get(row["id"], ())) async for row in tasks.in_turns(rows)])
 
 
+async def page(
+    connection: AsyncConnection, scope: Scope, after: int, limit: int
+) -> tuple[DomainRecord, ...]:
+    """Those behind an id, in the order of ids."""
+    ids = scoped(select(domain.c.id), domain, scope).where(domain.c.id > after)
+    rows = await connection.execute(ids.order_by(domain.c.id).limit(limit))
+    wanted = select(domain).where(domain.c.id.in_([row.id for row in rows]))
+    found = await load(connection, scope, wanted)
+    return tuple(sorted(found, key=lambda one: one.id))
+
+
 async def get(connection: AsyncConnection, scope: Scope, name: str, tenant_id: int) -> DomainRecord:
     """The tenant's domain of that name. Raises NotFoundError."""
     wanted = select(domain).where(domain.c.name == name, domain.c.tenant_id == tenant_id)

@@ -138,7 +138,14 @@ def given_of(filters: Filters, scope: Scope) -> dict[str, Any]:
         given["tag"] = filters.tag[:TEXT]
     if scope.tenant_id is not None:
         given["tenant"] = scope.tenant_id
-    return given
+    return {name: storable(value) for name, value in given.items()}
+
+
+def storable(value: Any) -> Any:
+    """A text as a database may have it; no text of the log has a NUL or half a character."""
+    if not isinstance(value, str):
+        return value
+    return value.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
 
 
 def given_of_address(text: str) -> dict[str, Any]:

@@ -66,8 +66,9 @@ def read_one(shard: int, row: OutboxRow, today: int) -> LoggedEvent:
 
 
 def _check_place(shard: int, row: OutboxRow, today: int) -> None:
-    numbers = (row.seq, row.message_id, row.at)
-    if not all(0 <= number < _MAX_INT for number in numbers) or not -1 <= row.n < _MAX_N:
+    # Spelled out: as a loop it cost a tenth of all there is to do for an event.
+    is_sound = 0 <= row.seq < _MAX_INT and 0 <= row.message_id < _MAX_INT
+    if not (is_sound and 0 <= row.at < _MAX_INT and -1 <= row.n < _MAX_N):
         raise ValueError("a number is out of range")
     if shard_of(row.message_id) != shard:
         raise ValueError(f"its message belongs to shard {shard_of(row.message_id)}, not {shard}")
@@ -78,8 +79,8 @@ def _check_place(shard: int, row: OutboxRow, today: int) -> None:
 
 def _check_numbers(facts: Facts) -> None:
     # A trusted network has a negative credential id: it has no row (appliance/run/directory.py).
-    numbers = (facts.tenant, abs(facts.credential), facts.size, facts.attempt)
-    if not all(0 <= number < _MAX_INT for number in numbers) or facts.attempt >= _MAX_N:
+    is_sound = 0 <= facts.tenant < _MAX_INT and -_MAX_INT < facts.credential < _MAX_INT
+    if not (is_sound and 0 <= facts.size < _MAX_INT and 0 <= facts.attempt < _MAX_N):
         raise ValueError("a number in its data is out of range")
 
 

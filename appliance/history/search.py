@@ -46,6 +46,7 @@ MAX_SHOWN: Final = 10_000
 """Events and recipients of one message that `show` gives."""
 
 _END: Final = (1 << 63) - 1
+_MAX_N: Final = 1 << 31
 _SAME_HEADER: Final = 100
 
 
@@ -237,7 +238,7 @@ class LogReader:
 
 def cursor_at(ms: int) -> str:
     """The cursor before everything that the log took in from this time on."""
-    return str(max(0, (ms << POSITION_BITS) - 1))
+    return str(min(_END, max(0, (ms << POSITION_BITS) - 1)))
 
 
 def follow(
@@ -273,9 +274,12 @@ def _read_cursor(cursor: str) -> tuple[int, int]:
         return _END, 0
     message, _, n = cursor.partition(".")
     try:
-        return ids.from_text(message), int(n)
+        place = ids.from_text(message), int(n)
     except ValueError:
         raise _strange(cursor) from None
+    if not 0 <= place[1] < _MAX_N:
+        raise _strange(cursor)
+    return place
 
 
 def _read_position(cursor: str) -> int:
@@ -287,7 +291,8 @@ def _read_position(cursor: str) -> int:
 
 
 def _strange(cursor: str) -> UsageError:
-    return UsageError(f"{cursor!r} is no cursor: give back what the last page said, or none")
+    words = f"{cursor!r} is no cursor: give back what the last page said, or none"
+    return UsageError(words, field="cursor")
 
 
 def _match(rows: list[tuple[Any, ...]], address: str) -> Original | None:

@@ -24,6 +24,7 @@ from appliance.history.queries import (
     message_id_of,
     p,
     r,
+    storable,
 )
 from mta.status import FINAL, EventKind
 
@@ -57,6 +58,7 @@ def events(filters: EventFilters, scope: Scope, dialect: Dialect) -> Query:
         given["domain"] = filters.domain.lower()
     if scope.tenant_id is not None:
         given["tenant"] = scope.tenant_id
+    given = {name: storable(value) for name, value in given.items()}
     kinds = tuple(sorted(kind.value for kind in filters.kinds))
     sql, names, fixed = _events(frozenset(given), kinds, dialect)
     return Query(sql, names, {**fixed, **given})

@@ -99,6 +99,16 @@ class Notices:
             rows = await connection.execute(ordered.limit(min(limit, _MAX_PAGE)))
             return tuple(map(_to_notice, rows.mappings()))
 
+    async def raised_since(
+        self, scope: Scope, after: int, *, limit: int = 200
+    ) -> tuple[Notice, ...]:
+        """Notices with a higher id than `after`, oldest first, whether or not they stand."""
+        statement = scoped(select(notice), notice, scope).where(notice.c.id > after)
+        ordered = statement.order_by(notice.c.id).limit(min(limit, _MAX_PAGE))
+        async with reading(self._engine) as connection:
+            rows = await connection.execute(ordered)
+            return tuple(map(_to_notice, rows.mappings()))
+
     async def mark_seen(self, scope: Scope, notice_id: int) -> Notice:
         """A person took note of it; the first time counts. Raises NotFoundError."""
         first_time = case((notice.c.seen_at == 0, self._now()), else_=notice.c.seen_at)

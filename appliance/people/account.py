@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import update
 
-from appliance.core import clock
 from appliance.core.database import reading, transaction
 from appliance.core.errors import SignInError, UsageError
 from appliance.core.scope import BOX, Scope
@@ -28,25 +27,20 @@ from appliance.people.tokens import hash_of
 from appliance.tenancy import Act, record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from appliance.people.ceremonies import Ceremonies
-    from appliance.people.guessing import Guessing
+    from appliance.people.kit import Kit
     from appliance.people.model import (
         Client,
         Opened,
-        Options,
         PasskeyOptions,
         PasskeyRecord,
         Seen,
         User,
     )
     from appliance.people.passkeys import Passkeys
-    from appliance.people.passwords import Passwords
-    from appliance.people.second_factor import SecondFactor
-    from appliance.people.sessions import Sessions
 
 _SYSTEM = Scope.system(by="account")
 
@@ -54,24 +48,11 @@ _SYSTEM = Scope.system(by="account")
 class Account:
     """One's own account."""
 
-    def __init__(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
-        self,
-        engine: AsyncEngine,
-        *,
-        options: Options,
-        passwords: Passwords,
-        guessing: Guessing,
-        ceremonies: Ceremonies,
-        second_factor: SecondFactor,
-        passkeys: Passkeys,
-        sessions: Sessions,
-        send: letters.Deferred,
-        now: Callable[[], int] = clock.now_ms,
-    ) -> None:
-        self._engine, self._options, self._now = engine, options, now
-        self._passwords, self._guessing, self._ceremonies = passwords, guessing, ceremonies
-        self._second_factor, self._passkeys = second_factor, passkeys
-        self._sessions, self._send = sessions, send
+    def __init__(self, kit: Kit, passkeys: Passkeys) -> None:
+        self._engine, self._options, self._now = kit.engine, kit.options, kit.now
+        self._passwords, self._guessing = kit.passwords, kit.guessing
+        self._ceremonies, self._second_factor = kit.ceremonies, kit.second_factor
+        self._sessions, self._later, self._passkeys = kit.sessions, kit.later, passkeys
 
     async def user(self, seen: Seen) -> User:
         """Oneself."""
@@ -97,8 +78,8 @@ class Account:
             await connection.execute(statement)
             await end_all(connection, me.id, but=hash_of(token))
             opened = await self._sessions.renew(connection, token)
-            await self._audit(connection, me, "user.password")
-        self._send.later(me.email, *letters.changed_password(self._options))
+            await self._audit(connection, seen, me, "user.password")
+        self._later.later(me.email, *letters.changed_password(self._options))
         return opened
 
     async def begin_second_factor(
@@ -131,7 +112,7 @@ class Account:
             codes = await self._second_factor.set(connection, seen.person_id, secret, step)
             me = await records.user(connection, _SYSTEM, seen.person_id)
             await self._sessions.end_but(connection, seen)
-            await self._audit(connection, me, "user.second-factor-on")
+            await self._audit(connection, seen, me, "user.second-factor-on")
         return codes
 
     async def drop_second_factor(self, seen: Seen, client: Client, *, password: str) -> None:
@@ -139,7 +120,7 @@ class Account:
         me = await self._confirmed(seen, password, client)
         async with transaction(self._engine) as connection:
             await self._second_factor.drop(connection, me.id)
-            await self._audit(connection, me, "user.second-factor-off")
+            await self._audit(connection, seen, me, "user.second-factor-off")
 
     async def new_recovery_codes(
         self, seen: Seen, client: Client, *, password: str
@@ -150,7 +131,7 @@ class Account:
             raise UsageError("recovery codes come with a second factor: set one up first")
         async with transaction(self._engine) as connection:
             codes = await self._second_factor.new_codes(connection, me.id)
-            await self._audit(connection, me, "user.recovery-codes")
+            await self._audit(connection, seen, me, "user.recovery-codes")
         return codes
 
     async def recovery_codes_left(self, seen: Seen) -> int:
@@ -173,7 +154,7 @@ class Account:
                 connection, seen.person_id, ticket=ticket, answer=answer, name=called
             )
             me = await records.user(connection, _SYSTEM, seen.person_id)
-            await self._audit(connection, me, "user.passkey-add", f"passkey {made}")
+            await self._audit(connection, seen, me, "user.passkey-add", f"passkey {made}")
         return made
 
     async def passkeys(self, seen: Seen) -> tuple[PasskeyRecord, ...]:
@@ -187,7 +168,7 @@ class Account:
         me = await self._confirmed(seen, password, client)
         async with transaction(self._engine) as connection:
             await self._passkeys.remove(connection, me.id, passkey_id)
-            await self._audit(connection, me, "user.passkey-remove", f"passkey {passkey_id}")
+            await self._audit(connection, seen, me, "user.passkey-remove", f"passkey {passkey_id}")
 
     async def _confirmed(self, seen: Seen, password: str, client: Client) -> User:
         """Oneself, once the password was right. Raises SignInError or TooManyError."""
@@ -204,10 +185,11 @@ class Account:
         return me
 
     async def _audit(
-        self, connection: AsyncConnection, me: User, action: str, detail: str = ""
+        self, connection: AsyncConnection, seen: Seen, me: User, action: str, detail: str = ""
     ) -> None:
+        """In the log of the tenant whose member they are here; a visitor is the box's affair."""
         act = Act(
-            tenant_id=BOX,
+            tenant_id=BOX if seen.is_visiting else seen.tenant_id,
             at=self._now(),
             action=action,
             subject=f"user {me.id} ({me.email})",

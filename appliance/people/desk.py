@@ -17,14 +17,12 @@ from appliance.people.ceremonies import Ceremonies
 from appliance.people.first_admin import FirstAdmin
 from appliance.people.guessing import Guessing
 from appliance.people.invitations import Invitations
-from appliance.people.letters import Deferred
+from appliance.people.kit import kit_of
 from appliance.people.passkeys import Passkeys
 from appliance.people.password_links import PasswordLinks
-from appliance.people.passwords import Passwords
-from appliance.people.second_factor import SecondFactor
 from appliance.people.service import Users
 from appliance.people.sessions import Sessions
-from appliance.people.sign_in import Door, SignIn
+from appliance.people.sign_in import SignIn
 from appliance.people.single_sign_on import SingleSignOn
 
 if TYPE_CHECKING:
@@ -33,8 +31,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from appliance.core.secrets import MasterKeys
-    from appliance.people.letters import Letters
+    from appliance.people.letters import Deferred, Letters
     from appliance.people.model import Options
+    from appliance.people.passwords import Passwords
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +50,7 @@ class Desk:
     first_admin: FirstAdmin
     account: Account
     letters: Deferred
+    options: Options
 
 
 def open_desk(
@@ -58,70 +58,25 @@ def open_desk(
     keys: MasterKeys,
     options: Options,
     letters: Letters,
-    now: Callable[[], int] = clock.now_ms,
     *,
+    now: Callable[[], int] = clock.now_ms,
     passwords: Passwords | None = None,
 ) -> Desk:
     """The room of one process."""
-    hasher, guessing, later = passwords or Passwords(), Guessing(engine, now), Deferred(letters)
-    sessions, ceremonies = Sessions(engine, keys, options, now), Ceremonies(engine, now)
-    factor, door = SecondFactor(keys, now), Door(sessions, ceremonies, now)
-    invitations = Invitations(
-        engine,
-        options=options,
-        passwords=hasher,
-        guessing=guessing,
-        door=door,
-        deliver=letters,
-        now=now,
-    )
-    passkeys = Passkeys(
-        engine, keys=keys, options=options, ceremonies=ceremonies, door=door, now=now
-    )
+    kit = kit_of(engine, keys, options, letters, now=now, passwords=passwords)
+    invitations, passkeys = Invitations(kit), Passkeys(kit)
     return Desk(
         users=Users(engine, now),
         invitations=invitations,
-        sessions=sessions,
-        sign_in=SignIn(
-            engine,
-            passwords=hasher,
-            guessing=guessing,
-            ceremonies=ceremonies,
-            second_factor=factor,
-            door=door,
-        ),
-        single_sign_on=SingleSignOn(
-            engine,
-            options=options,
-            ceremonies=ceremonies,
-            invitations=invitations,
-            door=door,
-            now=now,
-        ),
+        sessions=kit.sessions,
+        sign_in=SignIn(kit),
+        single_sign_on=SingleSignOn(kit, invitations),
         passkeys=passkeys,
-        password_links=PasswordLinks(
-            engine,
-            options=options,
-            passwords=hasher,
-            guessing=guessing,
-            send=later,
-            deliver=letters,
-            now=now,
-        ),
-        first_admin=FirstAdmin(engine, passwords=hasher, door=door, now=now),
-        account=Account(
-            engine,
-            options=options,
-            passwords=hasher,
-            guessing=guessing,
-            ceremonies=ceremonies,
-            second_factor=factor,
-            passkeys=passkeys,
-            sessions=sessions,
-            send=later,
-            now=now,
-        ),
-        letters=later,
+        password_links=PasswordLinks(kit),
+        first_admin=FirstAdmin(kit),
+        account=Account(kit, passkeys),
+        letters=kit.later,
+        options=options,
     )
 
 

@@ -31,9 +31,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+    from appliance.people.kit import Kit
     from appliance.people.model import Client, Opened
-    from appliance.people.passwords import Passwords
-    from appliance.people.sign_in import Door
 
 _THERE_IS_ONE = "the box has an admin already: sign in, or ask them to invite you"
 
@@ -55,15 +54,9 @@ async def first_admin_link(
 class FirstAdmin:
     """Lets the first admin come in."""
 
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        *,
-        passwords: Passwords,
-        door: Door,
-        now: Callable[[], int] = clock.now_ms,
-    ) -> None:
-        self._engine, self._passwords, self._door, self._now = engine, passwords, door, now
+    def __init__(self, kit: Kit) -> None:
+        self._engine, self._now = kit.engine, kit.now
+        self._passwords, self._door = kit.passwords, kit.door
 
     async def look(self, token: str) -> None:
         """Raises NotFoundError when the link is worth nothing."""

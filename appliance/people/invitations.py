@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import delete, func, select
 
-from appliance.core import clock
 from appliance.core.database import reading, transaction
 from appliance.core.errors import ConflictError, NotFoundError
 from appliance.core.scope import BOX, Scope, scoped
@@ -30,15 +29,11 @@ from appliance.rights import Role
 from appliance.tenancy import Act, Tenants, record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlalchemy import RowMapping
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from appliance.people.guessing import Guessing
-    from appliance.people.model import Client, Opened, Options
-    from appliance.people.passwords import Passwords
-    from appliance.people.sign_in import Door
+    from appliance.people.kit import Kit
+    from appliance.people.model import Client, Opened
 
 MOST_OPEN: Final = 500  # of a tenant
 
@@ -46,24 +41,10 @@ MOST_OPEN: Final = 500  # of a tenant
 class Invitations:
     """Who was asked in."""
 
-    def __init__(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
-        self,
-        engine: AsyncEngine,
-        *,
-        options: Options,
-        passwords: Passwords,
-        guessing: Guessing,
-        door: Door,
-        deliver: letters.Letters,
-        now: Callable[[], int] = clock.now_ms,
-    ) -> None:
-        self._engine, self._options, self._now = engine, options, now
-        self._passwords, self._guessing, self._door, self._letters = (
-            passwords,
-            guessing,
-            door,
-            deliver,
-        )
+    def __init__(self, kit: Kit) -> None:
+        self._engine, self._options, self._now = kit.engine, kit.options, kit.now
+        self._passwords, self._guessing = kit.passwords, kit.guessing
+        self._door, self._letters = kit.door, kit.letters
 
     async def invite(
         self, scope: Scope, *, email: str, role: str, tenant_id: int = BOX

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from appliance.people.model import Invitation, Options
 
 MOST_WAITING: Final = 100
+SETTLE_SECONDS: Final = 3.0
 _log = logging.getLogger(__name__)
 
 
@@ -82,5 +83,6 @@ class Deferred:
         task.add_done_callback(self._waiting.discard)
 
     async def settle(self) -> None:
-        """Wait until all are sent (at the end of the process)."""
-        await asyncio.gather(*self._waiting, return_exceptions=True)
+        """Wait until all are sent, at the end of the process; not for ever."""
+        if self._waiting:
+            await asyncio.wait(self._waiting, timeout=SETTLE_SECONDS)

@@ -67,6 +67,7 @@ class Opened:
     token: str
     csrf: str  # what every request that changes something must bring along
     expires_at: int
+    tenant_id: int  # whose view it is in; 0 = the whole box
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

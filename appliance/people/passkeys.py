@@ -26,7 +26,6 @@ from webauthn.helpers.structs import (
     UserVerificationRequirement,
 )
 
-from appliance.core import clock
 from appliance.core.database import reading, transaction
 from appliance.core.errors import ConflictError, NotFoundError, SignInError, UsageError
 from appliance.people.ceremonies import CeremonyKind
@@ -34,17 +33,16 @@ from appliance.people.model import PasskeyOptions, PasskeyRecord
 from appliance.people.tables import passkey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sqlalchemy import RowMapping
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
     from webauthn.authentication.verify_authentication_response import VerifiedAuthentication
     from webauthn.registration.verify_registration_response import VerifiedRegistration
 
-    from appliance.core.secrets import MasterKeys
-    from appliance.people.ceremonies import Ceremonies, Ceremony
-    from appliance.people.model import Client, Opened, Options
-    from appliance.people.sign_in import Door
+    from appliance.people.ceremonies import Ceremony
+    from appliance.people.kit import Kit
+    from appliance.people.model import Client, Opened
 
 MOST_OF_ONE: Final = 20
 _WRONG: Final = "this passkey is not known here, or may not sign in"
@@ -54,20 +52,11 @@ _BAD: Final = "the browser's answer does not fit what was asked: begin anew"
 class Passkeys:
     """Makes passkeys known and lets people in with them."""
 
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        *,
-        keys: MasterKeys,
-        options: Options,
-        ceremonies: Ceremonies,
-        door: Door,
-        now: Callable[[], int] = clock.now_ms,
-    ) -> None:
-        self._engine, self._keys, self._now = engine, keys, now
-        self._ceremonies, self._door = ceremonies, door
-        self._box_name = options.box_name
-        place = urlsplit(options.public_url)
+    def __init__(self, kit: Kit) -> None:
+        self._engine, self._keys, self._now = kit.engine, kit.keys, kit.now
+        self._ceremonies, self._door = kit.ceremonies, kit.door
+        self._box_name = kit.options.box_name
+        place = urlsplit(kit.options.public_url)
         self._host, self._origin = place.hostname or "", f"{place.scheme}://{place.netloc}"
 
     async def begin_registration(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, update
 
-from appliance.core import clock
 from appliance.core.database import reading, transaction
 from appliance.core.scope import BOX, Scope
 from appliance.people import letters, links, records
@@ -24,13 +23,10 @@ from appliance.people.tables import link, person
 from appliance.tenancy import Act, record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-
-    from appliance.people.guessing import Guessing
-    from appliance.people.model import Client, Options, User
-    from appliance.people.passwords import Passwords
+    from appliance.people.kit import Kit
+    from appliance.people.model import Client, User
 
 _SYSTEM = Scope.system(by="sign-in")
 
@@ -38,25 +34,15 @@ _SYSTEM = Scope.system(by="sign-in")
 class PasswordLinks:
     """New passwords for those who forgot theirs."""
 
-    def __init__(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
-        self,
-        engine: AsyncEngine,
-        *,
-        options: Options,
-        passwords: Passwords,
-        guessing: Guessing,
-        send: letters.Deferred,
-        deliver: letters.Letters,
-        now: Callable[[], int] = clock.now_ms,
-    ) -> None:
-        self._engine, self._options, self._now = engine, options, now
-        self._passwords, self._guessing = passwords, guessing
-        self._send, self._deliver = send, deliver
+    def __init__(self, kit: Kit) -> None:
+        self._engine, self._options, self._now = kit.engine, kit.options, kit.now
+        self._passwords, self._guessing = kit.passwords, kit.guessing
+        self._later, self._letters = kit.later, kit.letters
 
     async def ask(self, email: str, client: Client) -> None:
         """Send a link, if anybody has this address. Raises TooManyError, and tells nothing else."""
         await self._guessing.count(mail_key(email), client)
-        self._send.do(lambda: self._write(folded_email(email)))
+        self._later.do(lambda: self._write(folded_email(email)))
 
     async def link_for(self, scope: Scope, person_id: int) -> str:
         """A link for an admin to hand over. For the box's admin. Raises NotFoundError."""
@@ -90,7 +76,7 @@ class PasswordLinks:
             url, expires_at = await self._make(connection, _SYSTEM, found)
         subject, text = letters.forgotten_password(self._options, url, expires_at)
         # To the address as it is stored, never as it was typed: two that look alike are not one.
-        await self._deliver.send(found.email, subject, text)
+        await self._letters.send(found.email, subject, text)
 
     async def _make(
         self, connection: AsyncConnection, scope: Scope, found: User

@@ -91,7 +91,7 @@ class Sessions:
             await connection.execute(_of_token(client.token))
         await connection.execute(insert(session).values(row))
         await _end_beyond(connection, person_id)
-        return self._opened(token, now + self._life)
+        return self._opened(token, now + self._life, tenant_id)
 
     async def list(self, token: str) -> tuple[SessionRecord, ...]:
         """One's own sessions, the latest used first. Raises SignInError."""
@@ -133,37 +133,32 @@ class Sessions:
         0 leads back to the whole box. The token changes. Raises NotFoundError.
         """
         mine = await self._mine(token)
-        fresh = new_token()
-        statement = (
-            update(session)
-            .where(session.c.token_hash == hash_of(token), *self._living())
-            .values(token_hash=hash_of(fresh), tenant_id=tenant_id, seen_at=self._now())
-        )
         exists = tenant_id == BOX or await self._exists(tenant_id)
         async with transaction(self._engine) as connection:
             is_of_box = await _is_of_box(connection, mine.person_id)
             may = is_of_box or await _is_member(connection, mine.person_id, tenant_id)
             if not exists or not may:
                 raise NotFoundError(f"there is no tenant {tenant_id}")
-            if not (await connection.execute(statement)).rowcount:
-                raise SignInError(_ENDED)  # somebody else has just done the same with it
             if is_of_box:
                 await self._audit_visit(connection, mine, tenant_id)
-        return self._opened(fresh, mine.expires_at)
+            return await self.renew(connection, token, tenant_id=tenant_id)
 
-    async def renew(self, connection: AsyncConnection, token: str) -> Opened:
-        """Another token for this session, in the transaction of what asks for it. Raises SignInError."""
+    async def renew(self, connection: AsyncConnection, token: str, **view: int) -> Opened:
+        """Another token for this session, in the transaction of what asks for it.
+
+        Raises SignInError when it has ended, or somebody else has just done the same with it.
+        """
         fresh = new_token()
         statement = (
             update(session)
             .where(session.c.token_hash == hash_of(token), *self._living())
-            .values(token_hash=hash_of(fresh))
-            .returning(session.c.expires_at)
+            .values(token_hash=hash_of(fresh), **view)
+            .returning(session.c.expires_at, session.c.tenant_id)
         )
-        expires_at = (await connection.execute(statement)).scalar()
-        if expires_at is None:
+        row = (await connection.execute(statement)).one_or_none()
+        if row is None:
             raise SignInError(_ENDED)
-        return self._opened(fresh, int(expires_at))
+        return self._opened(fresh, int(row[0]), int(row[1]))
 
     async def end_but(self, connection: AsyncConnection, mine: Seen) -> int:
         """End one's other sessions, in the transaction of what makes them end."""
@@ -238,8 +233,9 @@ class Sessions:
             expires_at=min(row["expires_at"], row["seen_at"] + self._idle),
         )
 
-    def _opened(self, token: str, expires_at: int) -> Opened:
-        return Opened(token=token, csrf=csrf_of(self._keys, hash_of(token)), expires_at=expires_at)
+    def _opened(self, token: str, expires_at: int, tenant_id: int) -> Opened:
+        csrf = csrf_of(self._keys, hash_of(token))
+        return Opened(token=token, csrf=csrf, expires_at=expires_at, tenant_id=tenant_id)
 
     async def _exists(self, tenant_id: int) -> bool:
         return bool(tenant_id > 0 and await Tenants(self._engine).list(Scope.tenant(tenant_id)))

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Final
 
 from authlib.oauth2.rfc7636 import create_s256_code_challenge
 
-from appliance.core import clock
 from appliance.core.database import transaction
 from appliance.core.errors import NotFoundError, SignInError, UsageError
 from appliance.people import records
@@ -25,16 +24,13 @@ from appliance.people.rules import DEPARTURE_LIFE, checked_email, checked_name
 from appliance.people.tokens import new_token
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlalchemy import RowMapping
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
-    from appliance.people.ceremonies import Ceremonies
     from appliance.people.invitations import Invitations
     from appliance.people.issuer import Identity
-    from appliance.people.model import Client, Options, SignedIn
-    from appliance.people.sign_in import Door
+    from appliance.people.kit import Kit
+    from appliance.people.model import Client, SignedIn
 
 PATH: Final = "/api/v1/sign-in/oidc/{name}/callback"
 """Where issuers send browsers back to; what an admin registers there."""
@@ -47,20 +43,10 @@ _log = logging.getLogger(__name__)
 class SingleSignOn:
     """Sign-in by others."""
 
-    def __init__(
-        self,
-        engine: AsyncEngine,
-        *,
-        options: Options,
-        ceremonies: Ceremonies,
-        invitations: Invitations,
-        door: Door,
-        now: Callable[[], int] = clock.now_ms,
-    ) -> None:
-        self._engine, self._ceremonies = engine, ceremonies
-        self._invitations, self._door = invitations, door
-        self._public_url = options.public_url
-        self._issuers = {one.name: Issuer(one, now) for one in options.providers}
+    def __init__(self, kit: Kit, invitations: Invitations) -> None:
+        self._engine, self._ceremonies, self._door = kit.engine, kit.ceremonies, kit.door
+        self._invitations, self._public_url = invitations, kit.options.public_url
+        self._issuers = {one.name: Issuer(one, kit.now) for one in kit.options.providers}
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from mta.shaping.moves import next_at, normal_at
 from mta.transport.base import RouteError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from appliance.run.current import Current
     from mta.egress import EgressEntry
@@ -53,6 +53,16 @@ def explainer(
         }
 
     return explain
+
+
+def together(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The answers of all processes as one: they share all but their connections."""
+    found = answers[0]
+    for other in answers[1:]:
+        for mine, theirs in zip(found["egresses"], other["egresses"], strict=False):
+            mine["connections"] += theirs["connections"]
+            mine["unreachable"] = mine["unreachable"] or theirs["unreachable"]
+    return found
 
 
 def _egress(

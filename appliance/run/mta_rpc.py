@@ -6,7 +6,7 @@ get their answer after its commit. Shapes are plain tables, so that `--json` can
     health, metrics                     beat and Prometheus text of this process
     shards                              the shards it owns
     overview                            what goes on this moment (appliance/run/overview.py)
-    queue_summary {by, limit}           what waits, counted by domain, site, provider, egress, tenant
+    queue_summary {by, limit, tenant_id}  what waits, counted by domain, site, provider, egress, tenant
     queue_list {filter, after, limit}   waiting and held recipients, keyset-paged
     queue_show {id}                     a message with its recipients, content headers and events
     queue_act {shard, action, filter, by, pool, after, upto}

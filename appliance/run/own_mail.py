@@ -39,9 +39,12 @@ class BoxMail:
         """`submit` hands a message to the queue; raises Refused or StoreError."""
         self._hostname, self._submit, self._now = hostname.lower(), submit, now
 
-    async def send(self, to: str, subject: str, text: str) -> None:
-        """Put one letter into the queue."""
+    async def send(self, to: str, subject: str, text: str, *, key: str = "") -> None:
+        """Put one letter into the queue; with `key` once, however often it is asked for within a day."""
         now = self._now()
+        head = b"X-Pillarbox-Class: transactional\r\n"
+        if key:
+            head += f"X-Pillarbox-Idempotency-Key: {key}\r\n".encode("ascii")
         letter = written(to, subject, text, hostname=self._hostname, now=now, id_=uuid.uuid4().hex)
         await self._submit(
             Submission(
@@ -51,7 +54,7 @@ class BoxMail:
                 client=Client(address="", port=0, helo="", tls="", protocol="LOCAL"),
                 envelope_from="",
                 recipients=(RecipientRequest(address=to),),
-                data=b"X-Pillarbox-Class: transactional\r\n" + letter,
+                data=head + letter,
                 received_at=now,
             )
         )

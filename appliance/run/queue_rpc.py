@@ -50,8 +50,15 @@ def delivery_of(mta: Mta, number: int) -> Delivery:
 def _queue_summary(mta: Mta) -> Handler:
     async def summary(payload: dict[str, Any]) -> dict[str, Any]:
         by, limit = By(payload.get("by", By.DOMAIN)), int(payload.get("limit", MOST_ROWS))
-        censuses = [delivery.operations.census for delivery in mta.deliveries]
-        return merged([summary_row(by, await census.recent(by, limit)) for census in censuses])
+        tenant_id = int(payload.get("tenant_id", 0))  # 0: of everybody
+        found = []
+        for delivery in mta.deliveries:
+            census = delivery.operations.census
+            asked = (
+                census.of_tenant(tenant_id, by, limit) if tenant_id else census.recent(by, limit)
+            )
+            found.append(summary_row(by, await asked))
+        return merged(found)
 
     return summary
 

@@ -7,6 +7,7 @@ again. Fails with NotRunningError while the owner does not answer: ask again lat
 from __future__ import annotations
 
 import asyncio
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core.errors import NotRunningError
@@ -32,6 +33,15 @@ class ShardOwners:
     async def call(self, shard: int, method: str, payload: Any, timeout: float) -> Any:
         """Ask the shard's owner."""
         return await (await self.client_of(shard)).call(method, payload, timeout)
+
+    async def everybody(self, method: str, payload: Any, timeout: float) -> list[Any]:
+        """Ask every process; a half of the queue must not look like the whole, so one silence fails."""
+        asked = (client.call(method, payload, timeout) for client in self._clients.values())
+        return list(await asyncio.gather(*asked))
+
+    async def shards(self) -> list[int]:
+        """Every shard there is, in order. Fails while one of the processes is silent."""
+        return sorted(chain.from_iterable(await self.everybody("shards", None, _ASK_SECONDS)))
 
     async def client_of(self, shard: int) -> RpcClient:
         """The connection to the shard's owner."""

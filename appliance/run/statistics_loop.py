@@ -14,6 +14,8 @@ from appliance.jobs import Order, Step
 from appliance.statistics import Counter, Rebuild, Store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from appliance.core.database import Location
     from appliance.core.settings import Retention
     from appliance.history import LogReader
@@ -33,12 +35,19 @@ def order() -> Order:
 class StatisticsLoop:
     """Steps of the worker."""
 
-    def __init__(self, location: Location, log: LogReader, retention: Retention) -> None:
-        self._store, self._retention = Store(location), retention
+    def __init__(
+        self,
+        location: Location,
+        log: LogReader,
+        retention: Retention,
+        now: Callable[[], int] = clock.now_ms,
+    ) -> None:
+        self._store, self._retention, self._now = Store(location, now), retention, now
         self._counter = Counter(self._store, log)
         self._rebuild = Rebuild(self._store, log)
         self._opening = asyncio.Lock()
         self._is_open = False
+        self._tidied_on = 0
 
     async def step(self) -> bool:
         """Count a page of the log; True when there is more."""
@@ -46,13 +55,17 @@ class StatisticsLoop:
         return await asyncio.to_thread(self._counter.step)
 
     async def tidy(self) -> None:
-        """Forget what is no longer kept."""
+        """Forget what is no longer kept: once a day, since every row is looked at for it."""
+        today = self._now() // clock.DAY
+        if today == self._tidied_on:
+            return
         await self._open()
         await asyncio.to_thread(
             self._store.tidy,
             hours_days=self._retention.statistics_hours_days,
             days_days=self._retention.statistics_days,
         )
+        self._tidied_on = today
 
     @property
     def rebuild(self) -> StatisticsRebuild:

@@ -29,7 +29,7 @@ from appliance.run.web_rooms import WebRooms
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from appliance.run.process import Context
@@ -105,6 +105,7 @@ async def main(context: Context) -> None:
                 context.sockets["web"],
                 context.stop,
                 drain_timeout=settings.processes.drain_timeout,
+                proxies=settings.web.proxies,
             )
         await context.stop.wait()
     finally:
@@ -119,6 +120,7 @@ async def serve(
     stop: asyncio.Event,
     *,
     drain_timeout: float,
+    proxies: Sequence[str] = (),
 ) -> None:
     """Serve HTTP on a listening socket until `stop` is set, and a little longer for what runs."""
     server = _Server(
@@ -128,7 +130,8 @@ async def serve(
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # admin_ui/access.py looks at them itself
+            proxy_headers=bool(proxies),  # the client is who a known proxy says; admin_ui/access.py
+            forwarded_allow_ips=list(proxies),  # lets nobody inside that came by one
             limit_concurrency=_MAX_REQUESTS,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=max(1, int(drain_timeout)),

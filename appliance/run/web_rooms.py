@@ -2,25 +2,51 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from typing import TYPE_CHECKING, Final
 
 from admin_ui.rooms import Rooms
-from appliance.core import clock
+from appliance.blocklists import Blocklists
+from appliance.core.database import open_engine
+from appliance.core.errors import StoreError
 from appliance.core.secrets import MasterKeys
 from appliance.credentials import Credentials
+from appliance.domains import Domains
+from appliance.egress import Egresses, Pools
+from appliance.history import LogReader
+from appliance.jobs import Jobs
 from appliance.keys import KeyBook, Keys, Requests
-from appliance.people import Options, Sessions
+from appliance.limits import Budgets
+from appliance.notices import Notices
+from appliance.notifications import Notifications
+from appliance.operations import Operations
+from appliance.people import open_desk
 from appliance.run.carrier import BoxCarrier
+from appliance.run.directory import box_names, queue_life_ms
+from appliance.run.egress_life import EgressLife
+from appliance.run.handover import Handover
+from appliance.run.own_mail import BoxMail
+from appliance.run.people import people_options
 from appliance.run.shard_owners import ShardOwners
+from appliance.run.web_desks import BoxDns, BoxFiles, BoxImports
+from appliance.run.web_queue import BoxQueue
+from appliance.run.webhook_sender import client_of, trials_of, webhooks_of
 from appliance.sending import Sending
+from appliance.shaping import ThrottleStore
+from appliance.statistics import Statistics, prepare
+from appliance.suppressions import SuppressionList
 from appliance.tenancy import AuditLog, Tenants
+from appliance.warmup import Warmups
+from mta.warmup.day import zone_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from appliance.core.settings import Settings
     from appliance.run.loops import Loops
     from appliance.run.process import Context
+
+_log = logging.getLogger(__name__)
 
 BOOK_SECONDS: Final = 0.2
 _NOTE_SECONDS: Final = 15.0
@@ -34,40 +60,87 @@ class WebRooms:
         keys = MasterKeys.load(context.home.keys_file)
         credentials = Credentials(engine, keys)
         api_keys = Keys(engine, keys, credentials)
+        settings, home = context.settings, context.home
+        names = box_names(settings)
+        tenants, jobs, throttles = Tenants(engine), Jobs(engine), ThrottleStore(engine)
+        egresses = Egresses(engine, hostname=names.hostname)
+        warmups = Warmups(engine, zone_of(settings.warmup.timezone))
+        self._counts = home.statistics_location(settings)
+        self._counts_engine = open_engine(self._counts)
         self._owners = ShardOwners(context.home, context.processes)
         self._carrier = BoxCarrier(context.home, context.processes, self._owners)
+        self._handover = Handover(context.home.socket("mta-0"))
+        self._webhook_client = client_of(settings)
+        people = open_desk(
+            engine,
+            keys,
+            people_options(context.settings, _port(context)),
+            BoxMail(context.settings.box.hostname, self._handover),
+        )
         self.rooms = Rooms(
             audit=AuditLog(engine),
+            blocklists=Blocklists(engine),
             book=KeyBook(engine, api_keys, keys),
+            budgets=Budgets(engine),
+            credentials=credentials,
+            dns=BoxDns(settings, engine, keys, egresses),
+            domains=Domains(engine, keys, names, queue_life=queue_life_ms(settings)),
+            egress_life=EgressLife(egresses, warmups, throttles),
+            egresses=egresses,
+            files=BoxFiles(settings, home),
+            imports=BoxImports(jobs),
+            jobs=jobs,
             keys=api_keys,
+            log=LogReader(settings.database.url or home.log_dir),
+            notifications=Notifications(engine, Notices(engine)),
+            operations=Operations(engine),
+            people=people,
+            pools=Pools(engine, tenants, credentials),
+            queue=BoxQueue(self._owners, jobs),
             requests=Requests(engine),
             sending=Sending(self._carrier),
-            sessions=Sessions(engine, keys, _options(context.settings)),
-            tenants=Tenants(engine),
+            sessions=people.sessions,
+            statistics=Statistics(self._counts_engine),
+            suppressions=SuppressionList(engine),
+            tenants=tenants,
+            throttles=throttles,
+            warmups=warmups,
+            webhook_trials=trials_of(settings, engine, keys, self._webhook_client),
+            webhooks=webhooks_of(settings, engine, keys),
         )
 
     async def start(self, loops: Loops) -> None:
         """Read what is kept in memory, and keep it current."""
         book = self.rooms.book
         await book.step()
+        await self._prepare_counts()
         loops.start("keys", book.step, pause=BOOK_SECONDS, limit=30)
         loops.start("key uses", book.note, pause=_NOTE_SECONDS, limit=300)
         loops.start("requests", self._forget, pause=_FORGET_SECONDS, limit=2 * _FORGET_SECONDS)
 
     async def close(self) -> None:
-        """Hang up."""
+        """Hang up, once the letters are sent that somebody was promised."""
+        await self.rooms.people.letters.settle()
+        await asyncio.to_thread(self.rooms.log.close)
+        await self._counts_engine.dispose()
+        self._webhook_client.close()
+        await self._handover.close()
         await self._carrier.close()
         await self._owners.close()
+
+    async def _prepare_counts(self) -> None:
+        """Statistics that cannot be read keep nothing else from the people."""
+        try:
+            await asyncio.to_thread(prepare, self._counts)
+        except StoreError as error:
+            _log.warning("statistics cannot be read: %s", error)
 
     async def _forget(self) -> bool:
         await self.rooms.requests.forget()
         return False
 
 
-def _options(settings: Settings) -> Options:
-    return Options(
-        public_url=f"http://localhost:{settings.listeners.web.port}",
-        box_name=settings.box.hostname,
-        session_idle=12 * clock.HOUR,
-        session_life=30 * clock.DAY,
-    )
+def _port(context: Context) -> int:
+    """Where the console listens, also when the system chose it."""
+    sock = context.sockets.get("web")
+    return int(sock.getsockname()[1]) if sock is not None else 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING, Final
 
+from appliance.core import clock
 from appliance.core.dns import Resolver
 from appliance.history import LogReader
 from appliance.webhooks import (
@@ -68,6 +69,7 @@ class WebhookSender:
         metrics: Metrics,
     ) -> None:
         self._store = SenderStore(engine, keys)
+        self._tidied_at = 0
         self.log = LogReader(settings.database.url or home.log_dir)
         post = Post(
             store=self._store,
@@ -85,8 +87,12 @@ class WebhookSender:
         return await self._sender.step()
 
     async def tidy(self) -> bool:
-        """Forget old deliveries."""
-        await self._store.tidy()
+        """Forget old deliveries: those of busy endpoints every minute, what is old every hour."""
+        await self._store.trim()
+        now = clock.now_ms()
+        if now - self._tidied_at >= clock.HOUR:
+            await self._store.tidy()
+            self._tidied_at = now
         return False
 
     async def close(self) -> None:

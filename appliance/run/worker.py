@@ -13,6 +13,7 @@ import logging
 import os
 from typing import TYPE_CHECKING, Final
 
+from appliance import people
 from appliance.blocklists import Blocklists
 from appliance.core import clock, tasks
 from appliance.core.database import open_engine
@@ -43,6 +44,10 @@ from appliance.run.egress_drainer import BoxDrainer
 from appliance.run.handover import Handover
 from appliance.run.job_runner import JobRunner
 from appliance.run.loops import Loops
+from appliance.run.notification_loops import NotificationLoops
+from appliance.run.people import people_options
+from appliance.run.queue_job import KIND as QUEUE_ACTION
+from appliance.run.queue_job import QueueAction
 from appliance.run.shard_owners import ShardOwners
 from appliance.run.statistics_loop import KIND as STATISTICS_REBUILD
 from appliance.run.statistics_loop import PAUSE as COUNT_PAUSE
@@ -52,14 +57,14 @@ from appliance.run.suppression_import import SuppressionImport
 from appliance.run.tls_reports import tls_reporter
 from appliance.run.usage import UsageConsumer
 from appliance.run.warmup_days import STEP_PAUSE, Deliveries, WarmupConsumer, WarmupDays
-from appliance.run.webhook_replay import KIND as WEBHOOK_REPLAY
-from appliance.run.webhook_replay import WebhookReplay
 from appliance.run.webhook_sender import WebhookSender, webhooks_of
 from appliance.shaping import ThrottleStore
 from appliance.shaping.file import ShapingFile, places
 from appliance.suppressions import SuppressionList
 from appliance.tenancy import Tenants
 from appliance.warmup import DayBook
+from appliance.webhooks import REPLAY as WEBHOOK_REPLAY
+from appliance.webhooks import WebhookReplay
 from mta.warmup.day import zone_of
 
 if TYPE_CHECKING:
@@ -130,12 +135,9 @@ class Worker:
             ],
         )
         counts = home.statistics_location(settings)
-        self._statistics = StatisticsLoop(
-            counts, LogReader(settings.database.url or home.log_dir), settings.retention
-        )
-        self._webhooks = WebhookSender(
-            settings, home, engine, self._keys, self._loops.metrics
-        )
+        self._statistics = StatisticsLoop(counts, reader, settings.retention)
+        self._notifications = NotificationLoops(context, engine, self._handover)
+        self._webhooks = WebhookSender(settings, home, engine, self._keys, self._loops.metrics)
         self._is_caught_up = False  # whether the log has all that happened while nobody shipped
 
     async def start(self) -> None:
@@ -155,6 +157,7 @@ class Worker:
         self._start_address_checks()
         self._start_warmup()
         self._start_reports()
+        self._notifications.start(self._loops)
 
     async def close(self) -> None:
         """Let everything go."""
@@ -163,6 +166,7 @@ class Worker:
         await self._owners.close()
         await self._handover.close()
         await self._statistics.close()
+        await self._notifications.close()
         async with self._writing:
             await asyncio.to_thread(self._writer.close)
 
@@ -188,6 +192,7 @@ class Worker:
         await Notices(self._engine).forget(_SYSTEM, now - NOTICES_KEPT)
         await Jobs(self._engine).forget(_SYSTEM, now - JOBS_KEPT)
         await Blocklists(self._engine).forget(_SYSTEM, now - NOTICES_KEPT)
+        await people.tidy(self._engine, self._keys, people_options(self._context.settings))
         return False
 
     async def _learn(self) -> bool:
@@ -207,6 +212,7 @@ class Worker:
         jobs = Jobs(self._engine)
         kinds: dict[str, Kind] = {
             SUPPRESSION_IMPORT: SuppressionImport(jobs, self._suppressions),
+            QUEUE_ACTION: QueueAction(self._owners),
             STATISTICS_REBUILD: self._statistics.rebuild,
             WEBHOOK_REPLAY: self._webhook_replay(),
         }

@@ -23,7 +23,7 @@ from appliance.statistics.model import (
 from appliance.statistics.opening import opened
 from appliance.statistics.rebuild import Rebuild
 from appliance.statistics.service import Statistics
-from appliance.statistics.store import Store
+from appliance.statistics.store import Store, prepare
 
 __all__ = [
     "OVERFLOW",
@@ -41,4 +41,5 @@ __all__ = [
     "Step",
     "Store",
     "opened",
+    "prepare",
 ]

@@ -192,11 +192,11 @@ def _profile(alike: tuple[Any, ...]) -> Profile:
     return Profile(
         tenant_id=tenant_id,
         hour=hour * clock.HOUR,
-        domain=_text(header_from.rpartition("@")[2].lower()),
-        provider=_text(provider),
-        egress=_text(egress),
-        traffic_class=_text(traffic_class),
-        tags=tuple(dict.fromkeys(map(_text, tags))) or ("",),
+        domain=kept_text(header_from.rpartition("@")[2].lower()),
+        provider=kept_text(provider),
+        egress=kept_text(egress),
+        traffic_class=kept_text(traffic_class),
+        tags=tuple(dict.fromkeys(map(kept_text, tags))) or ("",),
     )
 
 
@@ -205,8 +205,8 @@ def _grow(into: Grown, grown: Grown) -> None:
         into[column] = into.get(column, 0) + amount
 
 
-def _text(text: str) -> str:
-    # PostgreSQL's text holds no NUL.
+def kept_text(text: str) -> str:
+    """A value as it is kept: PostgreSQL's text holds no NUL, and a key of an index is bounded."""
     return text.replace("\0", "\ufffd")[:LONGEST]
 
 

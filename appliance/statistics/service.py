@@ -27,6 +27,7 @@ from appliance.statistics.model import (
     Standing,
     counts_of,
 )
+from appliance.statistics.rules import kept_text
 from appliance.statistics.tables import counts_of_step, generation
 
 if TYPE_CHECKING:
@@ -56,14 +57,14 @@ class Statistics:
         """Counts for each step of the period, in order; steps in which nothing happened too."""
         table = _table(period)
         wanted = _narrowed(_start_of(table), table, scope, period, of)
-        rows = await self._rows(wanted.where(table.c.value == of.value))
+        rows = await self._rows(wanted.where(table.c.value == kept_text(of.value)))
         return _points(period, {row[0]: row[1:] for row in rows})
 
     async def totals(self, scope: Scope, period: Period, of: Of = Of()) -> Counts:  # noqa: B008 - frozen
         """All of the period together."""
         table = _table(period)
         wanted = _narrowed(select(*_sums(table)), table, scope, period, of)
-        (row,) = await self._rows(wanted.where(table.c.value == of.value))
+        (row,) = await self._rows(wanted.where(table.c.value == kept_text(of.value)))
         return counts_of(tuple(int(value or 0) for value in row))
 
     async def top(

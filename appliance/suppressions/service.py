@@ -36,6 +36,7 @@ from appliance.tenancy import Act, record
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
+    from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from appliance.core.control import Change
@@ -72,15 +73,18 @@ class SuppressionList:
         tenant_id: int | None = None,
         reason: Reason = Reason.MANUAL,
         expires_at: int = 0,
-    ) -> None:
+    ) -> Entry:
         """Suppress an address or domain; adding it again replaces reason and expiry."""
         owner, wanted = _owner(scope, tenant_id), normal_target(target)
         if expires_at and expires_at <= self._now():
-            raise UsageError("the expiry is in the past")
+            raise UsageError("the expiry is in the past", field="expires_at")
         async with change(self._engine, Part.SUPPRESSIONS) as changed:
             row = self._row(owner, Row(wanted, reason, expires_at))
             await store.put(changed, [row], replace=True)
             await self._audit(changed, scope, owner, "suppression.add", f"{wanted}: {reason}")
+            same = (suppression.c.tenant_id == owner, suppression.c.target == wanted)
+            made = await changed.connection.execute(store.entries().where(*same))
+            return store.to_entry(made.mappings().one())
 
     async def remove(self, scope: Scope, target: str, *, tenant_id: int | None = None) -> Entry:
         """Let the address be written to again. Raises NotFoundError."""
@@ -95,14 +99,35 @@ class SuppressionList:
             await self._audit(changed, scope, owner, "suppression.remove", wanted)
         return removed[0]
 
+    async def get(self, scope: Scope, entry_id: int) -> Entry:
+        """One that stands. Raises NotFoundError."""
+        found = await self.list(scope, after=entry_id - 1, limit=1)
+        if not found or found[0].id != entry_id:
+            raise NotFoundError(f"no suppression has the id {entry_id}")
+        return found[0]
+
+    async def of(self, scope: Scope, address: str) -> tuple[Entry, ...]:
+        """What keeps an address from being written to: entries of itself and of its domain."""
+        wanted = normal_target(address)
+        targets = {wanted, wanted.rpartition("@")[2]}
+        statement = self._standing(scope).where(suppression.c.target.in_(targets))
+        async with reading(self._engine) as connection:
+            rows = await connection.execute(statement.order_by(suppression.c.id).limit(_PAGE))
+            return tuple(map(store.to_entry, rows.mappings()))
+
     async def list(
-        self, scope: Scope, *, after: int = 0, limit: int = 100, prefix: str = ""
+        self,
+        scope: Scope,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        prefix: str = "",
+        reason: Reason | None = None,
     ) -> tuple[Entry, ...]:
         """A page of what stands now, in the order of ids above `after`."""
-        live = or_(suppression.c.expires_at == 0, suppression.c.expires_at > self._now())
-        statement = scoped(store.entries(), suppression, scope).where(
-            suppression.c.id > after, live
-        )
+        statement = self._standing(scope).where(suppression.c.id > after)
+        if reason is not None:
+            statement = statement.where(suppression.c.reason == reason)
         if prefix:
             statement = statement.where(
                 suppression.c.target.startswith(prefix.lower(), autoescape=True)
@@ -242,6 +267,10 @@ class SuppressionList:
             await changed.connection.execute(
                 delete(soft_bounce).where(soft_bounce.c.last_at < now - EVENT_LIFE)
             )
+
+    def _standing(self, scope: Scope) -> Select[Any]:
+        live = or_(suppression.c.expires_at == 0, suppression.c.expires_at > self._now())
+        return scoped(store.entries(), suppression, scope).where(live)
 
     def _row(self, owner: int, row: Row) -> dict[str, Any]:
         return {

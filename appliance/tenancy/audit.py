@@ -8,10 +8,13 @@ from sqlalchemy import insert, select
 
 from appliance.core.database import reading
 from appliance.core.scope import scoped
-from appliance.tenancy.model import AuditEntry
+from appliance.tenancy.model import AuditEntry, AuditFilter
 from appliance.tenancy.tables import audit
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from appliance.core.scope import Scope
@@ -40,12 +43,31 @@ class AuditLog:
         self._engine = engine
 
     async def list(
-        self, scope: Scope, *, before: int = 0, limit: int = 100
+        self,
+        scope: Scope,
+        wanted: AuditFilter | None = None,
+        *,
+        before: int = 0,
+        limit: int = 100,
     ) -> tuple[AuditEntry, ...]:
         """A page of entries older than the entry `before` (0 = from the newest)."""
         statement = scoped(select(audit), audit, scope).order_by(audit.c.id.desc())
+        statement = statement.where(*_matching(wanted or AuditFilter()))
         if before:
             statement = statement.where(audit.c.id < before)
         async with reading(self._engine) as connection:
             rows = await connection.execute(statement.limit(min(limit, _MAX_PAGE)))
             return tuple(AuditEntry(**row) for row in rows.mappings())
+
+
+def _matching(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
+    if wanted.action:
+        yield audit.c.action.startswith(wanted.action, autoescape=True)
+    if wanted.by:
+        yield audit.c.by == wanted.by
+    if wanted.record:
+        yield audit.c.record == wanted.record
+    if wanted.since:
+        yield audit.c.at >= wanted.since
+    if wanted.until:
+        yield audit.c.at < wanted.until

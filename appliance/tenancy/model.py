@@ -49,3 +49,14 @@ class AuditEntry:
     action: str  # "credential.revoke"
     record: str  # "credential 12 (app)"
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditFilter:
+    """Which entries are meant; empty fields match everything."""
+
+    action: str = ""  # or how it begins: "domain."
+    by: str = ""
+    record: str = ""
+    since: int = 0
+    until: int = 0

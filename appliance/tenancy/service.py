@@ -65,6 +65,24 @@ class Tenants:
             rows = await connection.execute(scoped(statement, tenant, scope, column="id"))
             return tuple(TenantRecord(**row) for row in rows.mappings())
 
+    async def page(
+        self, scope: Scope, *, after: int = 0, limit: int = 100
+    ) -> tuple[TenantRecord, ...]:
+        """Tenants that the scope sees with ids above `after`, in their order."""
+        statement = select(tenant).where(tenant.c.id > max(after, BOX)).order_by(tenant.c.id)
+        wanted = scoped(statement, tenant, scope, column="id").limit(limit)
+        async with reading(self._engine) as connection:
+            return tuple(
+                TenantRecord(**row) for row in (await connection.execute(wanted)).mappings()
+            )
+
+    async def by_id(self, scope: Scope, tenant_id: int) -> TenantRecord:
+        """The tenant of that id. Raises NotFoundError."""
+        found = await self.page(scope, after=tenant_id - 1, limit=1)
+        if not found or found[0].id != tenant_id:
+            raise NotFoundError(f"no tenant has the id {tenant_id}")
+        return found[0]
+
     async def get(self, scope: Scope, name: str) -> TenantRecord:
         """The tenant of that name. Raises NotFoundError."""
         async with reading(self._engine) as connection:

@@ -24,6 +24,8 @@ from appliance.webhooks.model import (
 )
 from appliance.webhooks.payload import MessageData, Payload, TestData
 from appliance.webhooks.post import Post
+from appliance.webhooks.replay import KIND as REPLAY
+from appliance.webhooks.replay import WebhookReplay, replay_order
 from appliance.webhooks.sender import Sender
 from appliance.webhooks.service import Webhooks
 from appliance.webhooks.store import SenderStore
@@ -31,6 +33,7 @@ from appliance.webhooks.stream import Stream
 from appliance.webhooks.trial import Trials
 
 __all__ = [
+    "REPLAY",
     "TEST",
     "TYPES",
     "Allowed",
@@ -53,5 +56,7 @@ __all__ = [
     "Trials",
     "Waiting",
     "WebhookClient",
+    "WebhookReplay",
     "Webhooks",
+    "replay_order",
 ]

@@ -44,7 +44,8 @@ _READ: Final = 16 * 1024
 _ADDRESSES: Final = 2  # tried, of a name
 _IDLE_SECONDS: Final = 4.0  # many servers hang up after five
 _LIFE_SECONDS: Final = 60.0  # then a name is looked up again
-_KEPT: Final = 8  # idle connections to one place
+_KEPT_AT_ONE: Final = 64  # idle connections to one place: it may be many endpoints'
+_KEPT: Final = 512  # in all
 _FIXED: Final = (
     ("User-Agent", "Pillarbox-Webhooks/1"),
     ("Accept", "*/*"),
@@ -163,6 +164,7 @@ class WebhookClient:
         self._lookup, self._allowed, self._total = lookup, allowed, total_seconds
         self._context = context or ssl.create_default_context()
         self._kept: dict[tuple[str, str, int], deque[_Line]] = {}
+        self._idle = 0
 
     async def post(self, target: Target, headers: Sequence[tuple[str, str]], body: bytes) -> Answer:
         """Hand the body over; what came of it."""
@@ -213,23 +215,29 @@ class WebhookClient:
         while kept:
             line = kept.pop()
             if line.is_usable(now):
+                self._idle -= 1
                 return line
-            line.close()
+            self._close(line)
         return None
+
+    def _close(self, line: _Line) -> None:
+        self._idle -= 1
+        line.close()
 
     def _keep(self, target: Target, line: _Line) -> None:
         line.used = clock.monotonic()
         kept = self._kept.setdefault(_place(target), deque())
         kept.append(line)
-        if len(kept) > _KEPT:
-            kept.popleft().close()
+        self._idle += 1
+        if len(kept) > _KEPT_AT_ONE or self._idle > _KEPT:
+            self._close(kept.popleft())
 
     def tidy(self) -> None:
         """Close what has not been used for a while. To be called every second or so."""
         now = clock.monotonic()
         for place, lines in list(self._kept.items()):
             while lines and not lines[0].is_usable(now):
-                lines.popleft().close()
+                self._close(lines.popleft())
             if not lines:
                 del self._kept[place]
 
@@ -237,7 +245,7 @@ class WebhookClient:
         """Hang up everywhere."""
         for lines in self._kept.values():
             for line in lines:
-                line.close()
+                self._close(line)
         self._kept.clear()
 
     async def _connect(self, target: Target) -> _Line:

@@ -62,7 +62,10 @@ class Lane:
         self.items: dict[Key, Item] = {}
         self.in_flight = 0
         self.failures = 0  # of the receiver, in a row
+        self.failing_since = 0  # the first of them; 0 = none
         self.rest_until = 0
+        self.taken_at = 0
+        self.is_over = False  # the endpoint is disabled or gone: nothing more is sent
         self.at_once = _FIRST
         self._messages: dict[int, deque[Item]] = {}
         self._ready: deque[int] = deque()  # messages whose first event may go
@@ -99,6 +102,8 @@ class Lane:
             return
         item = Item(key=row.key, type=row.type, at=row.at, body=None, due_at=row.due_at)
         item.attempts, item.first_at, item.is_stored = row.attempts, row.first_at, True
+        if row.first_at:  # perhaps it has been well since: whoever gives up asks the store
+            self.failing_since = min(self.failing_since or row.first_at, row.first_at)
         self._add(item)
 
     def _hurry(self, item: Item, row: Waiting) -> None:
@@ -127,7 +132,7 @@ class Lane:
 
     def start(self, now: int) -> Item | None:
         """The event that goes next, if one may; it is then under way."""
-        if self.in_flight >= self.at_once or now < self.rest_until:
+        if self.is_over or self.in_flight >= self.at_once or now < self.rest_until:
             return None
         while self._due and self._due[0][0] <= now:
             self._ready.append(heapq.heappop(self._due)[1])
@@ -158,9 +163,9 @@ class Lane:
         else:
             del self._messages[item.key.message_id]
 
-    def taken(self) -> None:
+    def taken(self, now: int) -> None:
         """The receiver is well."""
-        self.failures, self.rest_until = 0, 0
+        self.failures, self.failing_since, self.rest_until, self.taken_at = 0, 0, 0, now
         self.at_once = min(self.at_once + 1, AT_ONCE)
 
     def put_off(self, item: Item, due_at: int) -> None:
@@ -170,9 +175,10 @@ class Lane:
         item.due_at, item.is_changed = due_at, True
         self._schedule(item)
 
-    def failed(self, rest_until: int) -> None:
+    def failed(self, now: int, rest_until: int) -> None:
         """The receiver is not well."""
         self.failures += 1
+        self.failing_since = self.failing_since or now
         self.at_once = 1
         self.rest_until = max(self.rest_until, rest_until)
 

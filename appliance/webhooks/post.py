@@ -64,20 +64,28 @@ class Post:
         self._store, self._client = store, client
         self._settings, self._metrics, self._roll = settings, metrics, roll
         self._work: set[asyncio.Task[None]] = set()
+        self._line: dict[Lane, None] = {}  # lanes that may have something to send, in turn
         self._is_closing = False
         self.changes = Changes()
 
     def go_on(self, lanes: Iterable[Lane]) -> None:
-        """Start what may go."""
+        """Start what may go, of each lane one after the other."""
         now = clock.now_ms()
-        for lane in lanes:
-            while len(self._work) < MAX_OPEN and not self._is_closing:
-                item = lane.start(now)
-                if item is None:
-                    break
-                task = tasks.spawn(self._tell(lane, item), name=f"webhook {lane.id}")
-                self._work.add(task)
-                task.add_done_callback(self._work.discard)
+        self._line |= dict.fromkeys(lanes)
+        while self._line and len(self._work) < MAX_OPEN and not self._is_closing:
+            lane = next(iter(self._line))
+            del self._line[lane]
+            item = lane.start(now)
+            if item is None:
+                continue
+            self._line[lane] = None  # behind the others
+            task = tasks.spawn(self._tell(lane, item), name=f"webhook {lane.id}")
+            self._work.add(task)
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._work.discard(task)
+        self.go_on(())
 
     async def close(self, grace: float) -> None:
         """Let what is under way end for a while."""
@@ -109,7 +117,7 @@ class Post:
         finally:
             if item.is_under_way:  # it crashed, or the box stops
                 lane.put_off(item, clock.now_ms() + _AFTER_CRASH)
-        self.go_on((lane,))
+            self._line.setdefault(lane)
 
     async def _attempt(self, lane: Lane, item: Item, body: bytes) -> None:
         signer, at = lane.signer, clock.now_ms()
@@ -121,14 +129,12 @@ class Post:
         item.first_at = item.first_at or at
         self._note(lane, item, outcome, answer)
         if outcome is Outcome.TAKEN:
-            lane.taken()
+            lane.taken(clock.now_ms())
             self._settle(lane, item)
         elif outcome is Outcome.GONE:
             lane.put_off(item, clock.now_ms())
             await self._disable(lane, "it answered 410 Gone")
-        elif clock.now_ms() - item.first_at >= self._settings.give_up_after * clock.SECOND:
-            await self._give_up(lane, item)
-        else:
+        elif not await self._has_ended(lane, item):
             self._try_later(lane, item, outcome, answer)
 
     def _note(self, lane: Lane, item: Item, outcome: Outcome, answer: Answer) -> None:
@@ -159,7 +165,7 @@ class Post:
         wait = rules.wait_ms(self._settings.retry, item.attempts, self._roll())
         lane.put_off(item, now + max(wait, asked))
         if outcome is Outcome.FAILED:
-            lane.failed(now + max(asked, self._rest(lane.failures + 1)))
+            lane.failed(now, now + max(asked, self._rest(lane.failures + 1)))
 
     def _rest(self, failures: int) -> int:
         """How long a receiver that fails is left alone."""
@@ -167,18 +173,28 @@ class Post:
             return 0
         return rules.wait_ms(self._settings.retry, failures - _PATIENCE + 1, self._roll())
 
-    async def _give_up(self, lane: Lane, item: Item) -> None:
-        """It was tried for as long as is tried: the event is at fault, or its receiver."""
-        if await self._store.was_taken_since(lane.id, item.first_at):
-            self.changes.add(lane.id, item, given_up_at=clock.now_ms())
-            lane.settled(item)
-            return
-        lane.put_off(item, clock.now_ms())
-        hours = self._settings.give_up_after / 3600
-        await self._disable(lane, f"it has taken nothing for {hours:g} hours")
+    async def _has_ended(self, lane: Lane, item: Item) -> bool:
+        """Give up what was tried for as long as is tried: the event, or its receiver."""
+        now = clock.now_ms()
+        too_long = now - int(self._settings.give_up_after * clock.SECOND)
+        since = min(item.first_at, lane.failing_since or item.first_at)
+        if since > too_long:
+            return False
+        if lane.taken_at < since and not await self._store.was_taken_since(lane.id, since):
+            lane.put_off(item, now)
+            hours = self._settings.give_up_after / 3600
+            await self._disable(lane, f"it has taken nothing for {hours:g} hours")
+            return True
+        if item.first_at > too_long:
+            lane.failing_since = 0  # it was well in between
+            return False
+        self.changes.add(lane.id, item, given_up_at=now)
+        lane.settled(item)
+        return True
 
     async def _disable(self, lane: Lane, reason: str) -> None:
-        lane.failed(clock.now_ms() + clock.HOUR)  # nothing more goes, whatever the store says now
+        now = clock.now_ms()
+        lane.failed(now, now + clock.HOUR)  # nothing more goes, whatever the store says now
         if await self._store.disable(lane.signer, reason):
             about = fields(webhook=lane.id, tenant=lane.signer.endpoint.tenant_id)
             _log.warning("webhook %d is disabled: %s", lane.id, reason, extra=about)

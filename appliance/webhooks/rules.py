@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -53,6 +54,7 @@ class Target:
         return f"{self.scheme}://{self.authority}{self.path}"
 
 
+@lru_cache(maxsize=4096)  # asked for every attempt
 def target_of(url: str) -> Target:
     """The parts of a URL. Raises UsageError naming what is wrong."""
     if len(url) > MAX_URL:

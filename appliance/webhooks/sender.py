@@ -80,13 +80,18 @@ class Sender:
         generation = await self._store.generation()
         if generation == self._generation:
             return
-        versions, stored = await self._store.versions(), await self._store.cursors()
+        # In this order: an endpoint that is made in between is seen the next time, with its place.
+        versions = await self._store.versions()
+        stored = await self._store.cursors()
         if self._generation < 0:
             await self._begin(stored)
         for deleted in self._versions.keys() - versions.keys():
             self._drop(deleted)
         changed = [one for one, version in versions.items() if self._versions.get(one) != version]
         for signer in await self._store.signers(changed):
+            if signer.endpoint.is_enabled and not signer.keys:
+                await self._store.disable(signer, "its secret cannot be read any more")
+                continue
             self._take_in(signer, stored.get(signer.endpoint.id, 0))
         await self._save()  # what retired lanes still had
         async for one, row in self._store.waiting([one for one in changed if one in self._lanes]):
@@ -101,7 +106,6 @@ class Sender:
         self._place = self._saved_place = stored.get(0, 0)
         if not self._place:
             self._place = await asyncio.to_thread(self._stream.end)
-        self._stored = {one: place for one, place in stored.items() if one}
 
     def _take_in(self, signer: Signer, stored: int) -> None:
         """An endpoint that is new or was changed; `stored` is its own place, 0 if it has none."""
@@ -142,9 +146,12 @@ class Sender:
         return stored or (0 if one.is_enabled else self._place)
 
     def _drop(self, webhook_id: int) -> None:
-        self._lanes.pop(webhook_id, None)
+        lane = self._lanes.pop(webhook_id, None)
+        if lane is not None:
+            lane.is_over = True
         self._busy.pop(webhook_id, None)
         self._own.pop(webhook_id, None)
+        self._stored.pop(webhook_id, None)
         if webhook_id in self._behind:
             self._behind.remove(webhook_id)
 

@@ -16,7 +16,7 @@ from sqlalchemy import delete, func, insert, select, update
 from appliance.core import clock
 from appliance.core.control import Part, change
 from appliance.core.database import reading, transaction, upsert
-from appliance.core.errors import ConflictError, NotFoundError, UsageError
+from appliance.core.errors import ConflictError, NotFoundError, SecretError, UsageError
 from appliance.core.scope import scoped
 from appliance.history import cursor_at
 from appliance.notices import Notices
@@ -52,6 +52,7 @@ MAX_WAITING: Final = 1000
 """Events that a replay lets wait for one endpoint at once."""
 
 _MAX_PAGE: Final = 1000
+_MAX_ID: Final = (1 << 63) - 1  # of a database
 _MAX_REASON: Final = 500
 
 
@@ -133,15 +134,10 @@ class Webhooks:
         async with change(self._engine, Part.WEBHOOKS) as changed:
             await _get(changed.connection, scope, webhook_id)
             old = select(webhook.c.secret).where(webhook.c.id == webhook_id)
-            before = self._keys.decrypt(
-                (await changed.connection.execute(old)).scalar_one(),
-                bound_to=bound_to(webhook_id, "secret"),
-            )
+            before = self._moved(webhook_id, (await changed.connection.execute(old)).scalar_one())
             values = self._sealed(webhook_id, secret) | {
-                "old_secret": self._keys.encrypt(
-                    before, bound_to=bound_to(webhook_id, "old_secret")
-                ),
-                "old_secret_until": self._now() + OVERLAP,
+                "old_secret": before,
+                "old_secret_until": self._now() + OVERLAP if before else 0,
             }
             done = await self._set(changed, scope, webhook_id, values)
             await self._audit(changed.connection, scope, done, "rotate")
@@ -287,9 +283,19 @@ class Webhooks:
         place = bound_to(webhook_id, "secret")
         return {"secret": self._keys.encrypt(secret.encode(), bound_to=place)}
 
+    def _moved(self, webhook_id: int, sealed: str) -> str:
+        """A secret in the place of the old one; "" when it cannot be read any more."""
+        try:
+            opened = self._keys.decrypt(sealed, bound_to=bound_to(webhook_id, "secret"))
+        except SecretError:
+            return ""
+        return self._keys.encrypt(opened, bound_to=bound_to(webhook_id, "old_secret"))
+
     async def _set(
         self, changed: Changed, scope: Scope, webhook_id: int, values: dict[str, Any]
     ) -> Endpoint:
+        if webhook_id > _MAX_ID:
+            raise _unknown(webhook_id)
         wanted = scoped(update(webhook), webhook, scope).where(webhook.c.id == webhook_id)
         values = values | {"generation": changed.generation}
         rows = await changed.connection.execute(wanted.values(values).returning(webhook))
@@ -321,6 +327,8 @@ class Webhooks:
 
 
 async def _get(connection: AsyncConnection, scope: Scope, webhook_id: int) -> Endpoint:
+    if webhook_id > _MAX_ID:
+        raise _unknown(webhook_id)
     statement = scoped(select(webhook), webhook, scope).where(webhook.c.id == webhook_id)
     row = (await connection.execute(statement)).mappings().one_or_none()
     if row is None:

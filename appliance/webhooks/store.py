@@ -7,14 +7,16 @@ receiver takes at once never becomes a row; a crash between two saves has it sen
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from appliance.core import clock
 from appliance.core.control import Part, change, generations
 from appliance.core.database import in_pages, reading, transaction, upsert
+from appliance.core.errors import SecretError
 from appliance.core.scope import Scope
 from appliance.notices import Finding, Notices
 from appliance.tenancy import Act, record
@@ -36,6 +38,7 @@ KEPT_DELIVERIES: Final = 500
 
 KEPT_DAYS: Final = 7
 NOTICE: Final = "webhook-disabled"
+_log = logging.getLogger(__name__)
 _BY: Final = Scope.system(by="webhooks")
 _ALL: Final = 0  # the lane of everybody who has none
 _w, _d = waiting.c, delivery.c
@@ -106,19 +109,22 @@ class SenderStore:
         return found
 
     def _signer(self, row: RowMapping) -> Signer:
-        names = ("secret", "old_secret")
-        secrets = [
-            self._opened(row[name], bound_to(row["id"], name)) for name in names if row[name]
-        ]
         return Signer(
             endpoint=endpoint_of(row),
-            keys=tuple(secrets),
+            keys=self._opened(row),
             old_key_until=row["old_secret_until"],
             generation=row["generation"],
         )
 
-    def _opened(self, text: str, place: str) -> bytes:
-        return key_of(self._keys.decrypt(text, bound_to=place).decode())
+    def _opened(self, row: RowMapping) -> tuple[bytes, ...]:
+        """The keys; none when they cannot be read: one endpoint of a lost key stops no other."""
+        found = [(row[name], bound_to(row["id"], name)) for name in ("secret", "old_secret")]
+        try:
+            texts = [self._keys.decrypt(text, bound_to=place) for text, place in found if text]
+        except SecretError as error:
+            _log.error("webhook %d: %s", row["id"], error)
+            return ()
+        return tuple(key_of(text.decode()) for text in texts)
 
     async def disable(self, signer: Signer, reason: str) -> bool:
         """Tell an endpoint nothing more; False when somebody else did it first."""
@@ -226,7 +232,6 @@ class SenderStore:
         old = clock.now_ms() - KEPT_DAYS * clock.DAY
         known = select(webhook.c.id)
         async with transaction(self._engine) as connection:
-            ids = (await connection.execute(known)).scalars().all()
             await connection.execute(delete(delivery).where(_d.at < old))
             await connection.execute(
                 delete(waiting).where(_w.given_up_at > 0, _w.given_up_at < old)
@@ -234,10 +239,12 @@ class SenderStore:
             for table in (delivery, waiting, lane):
                 column = table.c.webhook_id
                 await connection.execute(delete(table).where(column != _ALL, ~column.in_(known)))
-        await self.trim(ids)
 
-    async def trim(self, ids: Iterable[int]) -> None:
-        """Keep the newest deliveries of these endpoints."""
+    async def trim(self) -> None:
+        """Keep the newest deliveries of each endpoint."""
+        too_many = (
+            select(_d.webhook_id).group_by(_d.webhook_id).having(func.count() > KEPT_DELIVERIES)
+        )
         newest = (
             select(_d.id)
             .where(_d.webhook_id == bindparam("of"))
@@ -247,10 +254,11 @@ class SenderStore:
             .scalar_subquery()
         )
         rest = delete(delivery).where(_d.webhook_id == bindparam("of"), _d.id <= newest)
-        rows = [{"of": one} for one in ids]
-        if rows:
+        async with reading(self._engine) as connection:
+            ids = (await connection.execute(too_many)).scalars().all()
+        if ids:
             async with transaction(self._engine) as connection:
-                await connection.execute(rest, rows)
+                await connection.execute(rest, [{"of": one} for one in ids])
 
 
 def waiting_row(webhook_id: int, one: Waiting) -> dict[str, Any]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from appliance.history import EventRecord, LogReader
     from appliance.webhooks.model import Told
 
-_REMEMBERED: Final = 20_000
+_REMEMBERED: Final = 5000  # messages
 _SYSTEM: Final = Scope.system(by="webhooks")
 _NONE: Final = Origin()
 

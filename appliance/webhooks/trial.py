@@ -7,7 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from appliance.core import clock, ids
-from appliance.core.errors import NotFoundError, UsageError
+from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import Scope
 from appliance.webhooks import rules, signing
 from appliance.webhooks.model import TEST, Delivery, Outcome, Waiting
@@ -39,6 +39,8 @@ class Trials:
         """Send a `webhook.test` now, to a disabled endpoint too; what the receiver said."""
         endpoint = await self._webhooks.get(scope, webhook_id)
         signer = await self._store.signer(webhook_id)
+        if not signer.keys:
+            raise ConflictError("its secret cannot be read any more: rotate it")
         at = self._now()
         name = f"msg_test-{secrets.token_hex(8)}-{webhook_id}"
         body = test_body(webhook_id, at)

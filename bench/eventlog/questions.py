@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -19,7 +20,7 @@ from eventlog.traffic import START
 from mta.status import EventKind, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from appliance.core.database import Location
     from eventlog.traffic import Sample, Traffic
@@ -44,14 +45,37 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """How long it took, ms."""
+    """How long it took, ms; `cpu` is the median of what this process burnt."""
 
     name: str
     limit: float
     rows: int
     p50: float
     p95: float
+    cpu: float
     cold: float  # the median of a log that was in no memory
+
+
+class Times:
+    """Of one question, asked again and again."""
+
+    def __init__(self) -> None:
+        self._wall: list[float] = []
+        self._cpu: list[float] = []
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Asked once."""
+        began, burnt = time.perf_counter(), time.process_time()
+        yield
+        self._cpu.append((time.process_time() - burnt) * 1000)
+        self._wall.append((time.perf_counter() - began) * 1000)
+
+    def asked(self, name: str, limit: float, rows: int, cold: float) -> Asked:
+        """What came of it."""
+        wall, cpu = sorted(self._wall), sorted(self._cpu)
+        middle, high = len(wall) // 2, int(len(wall) * 0.95)
+        return Asked(name, limit, rows, wall[middle], wall[high], cpu[middle], cold)
 
 
 def questions(traffic: Traffic) -> list[Question]:
@@ -168,22 +192,12 @@ def ask_all(location: Location, traffic: Traffic, *, times: int, cold: int) -> l
     for question in questions(traffic):
         chilled = sorted(_of_cold(location, question, dice) for _ in range(cold))
         rows = question.ask(reader, dice)
-        warm = []
+        warm = Times()
         for _ in range(times):
-            began = time.perf_counter()
-            rows = max(rows, question.ask(reader, dice))
-            warm.append((time.perf_counter() - began) * 1000)
-        warm.sort()
-        found.append(
-            Asked(
-                question.name,
-                question.limit,
-                rows,
-                warm[len(warm) // 2],
-                warm[int(len(warm) * 0.95)],
-                chilled[len(chilled) // 2] if chilled else 0.0,
-            )
-        )
+            with warm.one():
+                rows = max(rows, question.ask(reader, dice))
+        cold_ms = chilled[len(chilled) // 2] if chilled else 0.0
+        found.append(warm.asked(question.name, question.limit, rows, cold_ms))
     reader.close()
     return found
 
@@ -234,13 +248,10 @@ async def _ask_statistics(location: Location, now: int, times: int) -> list[Aske
             "top domains of a tenant": lambda: s.top(LARGE, month, Dimension.DOMAIN),
         }
         for name, ask in asked.items():
-            rows, warm = 0, []
+            rows, warm = 0, Times()
             for _ in range(times):
-                began = time.perf_counter()
-                answer = await ask()
-                warm.append((time.perf_counter() - began) * 1000)
+                with warm.one():
+                    answer = await ask()
                 rows = len(answer) if isinstance(answer, tuple) else 1
-            warm.sort()
-            p50, p95 = warm[len(warm) // 2], warm[int(len(warm) * 0.95)]
-            found.append(Asked(name, COUNTS, rows, p50, p95, warm[-1]))
+            found.append(warm.asked(name, COUNTS, rows, 0.0))
     return found

@@ -25,7 +25,7 @@ async def test_no_transaction_begins_until_it_is_off_again(tmp_path):
             stop = asyncio.Event()
             load = asyncio.create_task(_submit(box.submission, stop))
             await until(lambda: mx.count > 50, seconds=20)
-            status = await box.cli("kill-switch", "on", "--reason", "leaked password")
+            status = await box.command("kill-switch", "on", "--reason", "leaked password")
             await asyncio.sleep(1)
             begun = mx.transactions().total()
             await asyncio.sleep(2)
@@ -40,7 +40,7 @@ async def test_no_transaction_begins_until_it_is_off_again(tmp_path):
         async with serving(*again) as box:
             await asyncio.sleep(1)
             assert mx.transactions().total() == begun
-            assert await box.cli("kill-switch", "status") == status
+            assert await box.command("kill-switch", "status") == status
             await box.cli("kill-switch", "off")
             await until(lambda: mx.count == sent, seconds=30)
             assert mx.transactions().total() == sent, "each was sent once"

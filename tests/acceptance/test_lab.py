@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -53,6 +54,7 @@ async def test_the_laboratory_shows_a_message_all_the_way_twice(tmp_path):
             assert words in text, text
         assert "pass rsa-sha256 d=shop.test, pass ed25519-sha256 d=shop.test" in text
         assert "Traceback" not in text
+        assert re.search(r"admin +http://localhost:\d+/welcome/\S{43}  \(works once\)", text), text
         print(f"start {attempt + 1}: {took:.1f} s to the first delivered message")
     with contextlib.suppress(FileNotFoundError):
         assert not (home / "run" / "listeners.json").exists()

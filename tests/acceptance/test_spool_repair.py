@@ -17,7 +17,7 @@ from tests.support.way import until
 
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
 NUMBER = re.compile(rb"\r\nX-Number: (\d+)\r\n")
-MESSAGES = 1500
+MESSAGES = 1000
 SEED = 20261121
 
 

@@ -31,9 +31,10 @@ from appliance.domains import Domains
 from appliance.lab.dns_server import LabDns
 from appliance.lab.world import add_records
 from appliance.run.directory import box_names, queue_life_ms
-from appliance.run.initialise import Made, initialise
 from appliance.tenancy import Tenants
 from tests.support.cli import Said, run
+from tests.support.homes import initialised
+from tests.support.nursery import Nursling, start
 
 SCOPE = Scope.system(by="test")
 TENANT, DOMAIN, HOSTNAME = "acme", "shop.test", "box.test"
@@ -46,7 +47,7 @@ class RunningBox:
     """A box that serves."""
 
     home: Home
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | Nursling
     login: IssuedLogin
     dns: LabDns
     tenant_id: int = 0
@@ -140,7 +141,7 @@ async def make_home(
     settings = box_settings(dns.address, remote_port, changes)
     home.create()
     home.config_file.write_text(to_toml(settings), encoding="utf-8")
-    made = await _initialised(home, settings)
+    made = await initialised(home, settings)
     engine = open_engine(home.control_location(settings))
     try:
         tenant = await Tenants(engine).create(SCOPE, name=TENANT)
@@ -156,24 +157,6 @@ async def make_home(
     finally:
         await engine.dispose()
     return home, login, tenant.id
-
-
-_FIRST: dict[str, bytes] = {}
-"""What `init` made for the first box of this process: keys and an empty control.db."""
-
-
-async def _initialised(home: Home, settings: Settings) -> Made:
-    """As `init` does it, from what it made for the first box, which saves half a second."""
-    is_usual = not settings.database.url and settings.box.hostname == HOSTNAME
-    files = [home.keys_file, home.control_db] if is_usual else []
-    for file in files:
-        if file.name in _FIRST:
-            file.touch(mode=0o600)
-            file.write_bytes(_FIRST[file.name])
-    made = await initialise(home, settings)
-    for file in files:
-        _FIRST.setdefault(file.name, file.read_bytes())
-    return made
 
 
 def box_settings(nameserver: str, remote_port: int, changes: dict[str, Any]) -> Settings:
@@ -218,19 +201,16 @@ async def serving(
     *,
     wrap: tuple[str, ...] = (),
 ) -> AsyncIterator[RunningBox]:
-    """`pillarbox serve` on a home that exists."""
-    with log.open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *wrap,
-            *PILLARBOX,
-            "--home",
-            str(home.path),
-            "serve",
-            cwd=ROOT,
-            stdout=output,
-            stderr=output,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-        )
+    """`pillarbox serve` on a home that exists; behind `wrap` as a program that starts from nothing."""
+    line = ["--home", str(home.path), "serve"]
+    process: asyncio.subprocess.Process | Nursling
+    if wrap:
+        with log.open("ab") as output:
+            process = await asyncio.create_subprocess_exec(
+                *wrap, *PILLARBOX, *line, cwd=ROOT, stdout=output, stderr=output
+            )
+    else:
+        process = await asyncio.to_thread(start, line, log)
     box = RunningBox(home, process, login, dns, tenant_id, log)
     try:
         await _until_healthy(box)

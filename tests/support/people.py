@@ -86,7 +86,12 @@ class People:
     def reopened(self) -> Desk:
         """The desk of another process."""
         return open_desk(
-            self.engine, self.keys, self.options, self.box, self.now, passwords=self.passwords
+            self.engine,
+            self.keys,
+            self.options,
+            self.box,
+            now=self.now,
+            passwords=self.passwords,
         )
 
     async def admin(self, email: str = "root@box.test") -> Opened:

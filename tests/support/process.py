@@ -17,8 +17,8 @@ from appliance.core.ids import IdMaker
 from appliance.core.metrics import Metrics, render
 from appliance.core.rpc import RpcServer
 from appliance.core.settings import Settings
-from appliance.run.initialise import initialise
 from appliance.run.process import Context
+from tests.support.homes import initialised
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -37,7 +37,7 @@ def loopback() -> socket.socket:
 async def new_home(path: Path, settings: Settings) -> Home:
     """What `pillarbox init` makes."""
     home = Home(path)
-    await initialise(home, settings)
+    await initialised(home, settings)
     return home
 
 

@@ -72,8 +72,8 @@ class Receiver:
             self.tasks.append(task)
         try:
             await self._talk(reader, writer)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            return  # asyncio complains about a handler that was cancelled
         finally:
             writer.close()
 

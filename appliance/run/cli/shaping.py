@@ -76,24 +76,15 @@ def _show_sound(session: Session, path: Path, book: ShapingBook) -> None:
 @pass_session
 def explain(session: Session, *, domain: str) -> None:
     """Tell how fast DOMAIN is written to, what is suspended now, why, and until when."""
-    answers = session.box.owners.explain(a_label(domain.rpartition("@")[2]))
-    found = _together(answers)
+    from appliance.run.explain import together
+
+    found = together(session.box.owners.explain(a_label(domain.rpartition("@")[2])))
     names = session.box.ask(_tenant_names)
     session.out.show(found, _explained(found, names, clock.now_ms()))
 
 
 async def _tenant_names(rooms: Rooms) -> dict[int, str]:
     return await rooms.tenant_names()
-
-
-def _together(answers: list[dict[str, Any]]) -> dict[str, Any]:
-    """The processes share all but their connections."""
-    found = answers[0]
-    for other in answers[1:]:
-        for mine, theirs in zip(found["egresses"], other["egresses"], strict=False):
-            mine["connections"] += theirs["connections"]
-            mine["unreachable"] = mine["unreachable"] or theirs["unreachable"]
-    return found
 
 
 def _explained(found: dict[str, Any], names: dict[int, str], now: int) -> Iterator[Part]:

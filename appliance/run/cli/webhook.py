@@ -197,10 +197,10 @@ def _replay_one(session: Session, webhook_id: int, event: str) -> None:
 
 def _replay_all(session: Session, webhook_id: int, since: int) -> None:
     async def work(rooms: Rooms) -> Any:
-        from appliance.run.webhook_replay import order
+        from appliance.webhooks import replay_order
 
         endpoint = await rooms.webhooks.get(rooms.scope, webhook_id)
-        return await rooms.jobs.order(rooms.scope, order(endpoint, since))
+        return await rooms.jobs.order(rooms.scope, replay_order(endpoint, since))
 
     job = session.box.ask(work)
     shown = {"job": job.id, "state": job.state}

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from appliance.core.clock import HOUR
+from appliance.core.errors import UsageError
 from appliance.core.scope import Scope
 from appliance.history import Filters, walk
 from appliance.history.days import day_of
@@ -109,3 +110,24 @@ def test_sqlite_goes_the_way_meant_and_sorts_nothing(
     assert any(words in step for step in plan), plan
     outer = next((i for i, step in enumerate(plan) if "SCAN page" in step), len(plan))
     assert not any("TEMP B-TREE" in step for step in plan[:outer]), plan
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        Filters(address="a\0b@example.net"),
+        Filters(address="user\0*"),
+        Filters(domain="half\ud800a-character"),
+        Filters(tag="\0"),
+        Filters(since=253_402_300_799_999),
+        Filters(until=253_402_300_799_999, tag="none"),
+    ],
+)
+def test_what_no_log_can_hold_is_not_found(reader, addresses, filters):
+    assert reader.search(BOX, filters).rows == ()
+
+
+@pytest.mark.parametrize("n", ["-1", "99999999999999999999999", "x", ""])
+def test_a_cursor_that_was_never_given_is_refused(reader, n):
+    with pytest.raises(UsageError, match="is no cursor"):
+        reader.search(BOX, Filters(), cursor=f"05jp19fyg0000.{n}")

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from sqlalchemy import text
 
 from appliance.core import clock
+from appliance.core.database import reading
 from appliance.core.errors import (
     ConflictError,
     ForbiddenError,
@@ -16,7 +18,7 @@ from appliance.core.errors import (
     UsageError,
 )
 from appliance.core.scope import Scope
-from appliance.people import Client, Opened, first_admin_link
+from appliance.people import Client, Opened, first_admin_link, tidy
 from appliance.people.invitations import MOST_OPEN
 from appliance.rights import Right, Role
 from tests.support.people import HERE, PASSWORD, SYSTEM, URL, people
@@ -407,3 +409,33 @@ async def test_no_secret_stands_in_the_store_or_in_the_audit_log(
         for secret in (opened.token, opened.csrf, token, PASSWORD):
             assert secret.encode() not in octets
         assert b"$argon2id$" in octets
+
+
+async def test_what_is_over_is_forgotten_and_the_rest_is_not(people, now):
+    await people.admin()
+    acme = await people.tenant("acme")
+    await people.desk.passkeys.begin_sign_in(HERE)
+    await people.desk.invitations.link(
+        SYSTEM, email="old@acme.example", role="viewer", tenant_id=acme.id
+    )
+    with pytest.raises(SignInError):
+        await people.sign_in("root@box.test", "wrong")
+    now.move(7 * clock.DAY)
+    fresh = await people.sign_in("root@box.test")
+    await people.desk.invitations.link(
+        SYSTEM, email="new@acme.example", role="viewer", tenant_id=acme.id
+    )
+    await tidy(people.engine, people.keys, people.options, now)
+    counts = {}
+    async with reading(people.engine) as connection:
+        for table in ("person_session", "person_link", "sign_in_ceremony", "sign_in_guess"):
+            found = await connection.execute(text(f"SELECT count(*) FROM {table}"))
+            counts[table] = found.scalar_one()
+    # Of the counters: the address's that asked, and the invited one's.
+    assert counts == {
+        "person_session": 1,
+        "person_link": 1,
+        "sign_in_ceremony": 0,
+        "sign_in_guess": 2,
+    }
+    assert await people.is_alive(fresh)

@@ -215,3 +215,20 @@ async def test_strangers_who_begin_and_never_end_fill_nothing(people):
     async with reading(people.engine) as connection:
         count = await connection.execute(text("SELECT count(*) FROM sign_in_ceremony"))
         assert count.scalar_one() == 50
+
+
+async def test_a_ticket_of_one_kind_is_none_of_another(people, now):
+    admin = await people.admin()
+    seen = await people.desk.sessions.seen(admin.token)
+    setting_up = await people.desk.account.begin_second_factor(seen, HERE, password=PASSWORD)
+    code = code_at(setting_up.secret, now.at)
+    asked = await people.desk.passkeys.begin_sign_in(HERE)
+    for attempt in (
+        people.desk.sign_in.with_code(setting_up.ticket, code, HERE),
+        people.desk.sign_in.with_code(asked.ticket, code, HERE),
+        people.desk.passkeys.sign_in(setting_up.ticket, {}, HERE),
+        people.desk.account.confirm_second_factor(seen, asked.ticket, code),
+    ):
+        with pytest.raises(SignInError, match="begin anew"):
+            await attempt
+    assert await people.desk.account.confirm_second_factor(seen, setting_up.ticket, code)

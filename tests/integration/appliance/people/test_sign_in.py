@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 from argon2 import PasswordHasher
+from sqlalchemy import text
 
 from appliance.core import clock
+from appliance.core.database import transaction
 from appliance.core.errors import ForbiddenError, NotFoundError, SignInError, TooManyError
 from appliance.core.scope import Scope
 from appliance.people import Client
@@ -232,9 +234,21 @@ async def test_an_admin_enters_a_tenants_view_marked_and_audited(people):
         await sessions.enter(outside.token, 999)
 
 
+async def test_a_token_that_is_changed_twice_at_once_leads_one_way(people):
+    admin = await people.admin()
+    tenants = [(await people.tenant(name)).id for name in ("one", "two", "three")]
+    ends = await asyncio.gather(
+        *(people.desk.sessions.enter(admin.token, number) for number in tenants),
+        return_exceptions=True,
+    )
+    assert sorted(type(end).__name__ for end in ends) == ["Opened", "SignInError", "SignInError"]
+    assert [one[2] for one in await people.audit()].count("tenant.enter") == 1
+
+
 async def test_a_member_enters_own_tenants_and_no_others(people):
     acme, other = await people.tenant("acme"), await people.tenant("other")
     ada = await people.member("ada@acme.example", "viewer", acme.id)
+    assert (acme.id, "ada@acme.example", "user.sign-in") in await people.audit()
     sessions = people.desk.sessions
     for tenant_id in (other.id, 0, 999, -1):
         with pytest.raises(NotFoundError):
@@ -270,3 +284,10 @@ async def test_what_is_asked_without_the_right_is_told_so(people):
     actor = await people.desk.sessions.actor_of(ada.token)
     with pytest.raises(ForbiddenError):
         actor.require(Right.PEOPLE_MANAGE)
+
+
+async def test_a_session_that_began_while_its_owner_was_disabled_is_none(people):
+    opened = await people.admin()
+    async with transaction(people.engine) as connection:
+        await connection.execute(text("UPDATE person SET disabled_at = 1"))
+    assert not await people.is_alive(opened)

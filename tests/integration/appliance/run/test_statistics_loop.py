@@ -91,8 +91,7 @@ async def test_tidying_forgets_days_as_the_settings_say(
 ):
     outbox.accept("ann@example.net")
     ship(writer, outbox)
-    loop = StatisticsLoop(statistics_location, reader, Retention(statistics_days=2))
-    loop._store._now = now
+    loop = StatisticsLoop(statistics_location, reader, Retention(statistics_days=2), now)
     while await loop.step():
         pass
     now.move(DAY)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
@@ -173,3 +173,24 @@ async def test_a_request_that_runs_is_finished_when_the_process_stops(
         assert (await request).json()["processes"]["worker"]["ok"] is True
         await until(task.done)
     await server.close()
+
+
+async def test_a_known_proxy_says_where_a_request_comes_from_and_nobody_else_does() -> None:
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        body = scope["client"][0].encode()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body})
+
+    async def seen(proxies: tuple[str, ...]) -> str:
+        sock, stop = loopback(), asyncio.Event()
+        url = f"http://127.0.0.1:{sock.getsockname()[1]}/"
+        serving = asyncio.create_task(web.serve(app, sock, stop, drain_timeout=1, proxies=proxies))
+        headers = {"X-Forwarded-For": "203.0.113.9, 198.51.100.7"}
+        answer = await get(url, **headers)
+        stop.set()
+        await serving
+        return answer.text
+
+    assert await seen(("127.0.0.0/8", "::1")) == "198.51.100.7"
+    assert await seen(("192.0.2.1",)) == "127.0.0.1"
+    assert await seen(()) == "127.0.0.1"

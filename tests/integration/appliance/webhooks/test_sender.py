@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
-from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks import Webhook
 
 from appliance.core import clock
 from appliance.core.metrics import Metrics, render
 from appliance.core.scope import Scope
 from appliance.core.settings import Webhooks as Settings
-from appliance.history import LogReader, LogWriter, write_partitions
+from appliance.history import LogWriter, write_partitions
 from appliance.notices import Notices
 from appliance.tenancy import Tenants
 from appliance.webhooks import TYPES, Outcome, SenderStore, Webhooks
@@ -105,9 +104,6 @@ async def test_an_event_arrives_signed_as_the_standard_has_it(engine, reader, we
     kinds = [one["type"] for one in told]
     assert kinds == ["message.accepted", "message.deferred", "message.delivered"]
     assert {(one["data"]["metadata"]["id"], *one["data"]["tags"]) for one in told} == {(5, "order")}
-    with pytest.raises(WebhookVerificationError):  # a recording, an hour later
-        late = shop.got[0].headers | {"webhook-timestamp": str(int(time.time()) - 3600)}
-        check.verify(shop.got[0].body, late)
     (last, *_) = await webhooks.deliveries(ADMIN, made.endpoint.id)
     assert (last.outcome, last.status, last.answer) == (Outcome.TAKEN, 200, "thanks")
 
@@ -121,13 +117,12 @@ async def test_what_was_not_chosen_and_what_is_anothers_is_not_sent(
         await webhooks.create(ADMIN, url=shop.url, types=chosen, tenant_id=acme)
         Post(writer, stranger).mail(3, ends=("bounced",))
         post.mail(3)
-        (mine,) = post.mail(ends=("bounced",), tags=["late"])
+        post.mail(ends=("bounced",), tags=["late"])
         await until(lambda: shop.got)
         await asyncio.sleep(0.05)
     (got,) = shop.got
     assert (got.json["type"], got.json["data"]["tags"]) == ("message.bounced", ["late"])
     assert list(seqs(shop.got)) == [got.json["data"]["message_id"]]
-    del mine
 
 
 async def test_each_message_keeps_its_order_while_the_receiver_stumbles(
@@ -162,7 +157,7 @@ async def test_dead_and_slow_receivers_hold_up_nobody(engine, reader, webhooks, 
         await asyncio.sleep(30)
         return OK
 
-    async with receiver(never) as hanging, receiver() as well, receiver() as gone:
+    async with receiver() as gone:
         dead = gone.url
     async with receiver(never) as hanging, receiver() as well, turning(sender(engine, reader)):
         for url in (hanging.url, dead, well.url):
@@ -210,6 +205,7 @@ async def test_after_a_crash_everything_arrives_and_in_order(engine, reader, web
             for task in list(one._post._work):
                 task.cancel()
             await asyncio.gather(*one._post._work, return_exceptions=True)
+            one._post._client.close()
         wanted = len(messages) * 3
         async with turning(sender(engine, reader)):
             await until(lambda: len({got.name for got in shop.got}) == wanted, seconds=30)
@@ -233,7 +229,7 @@ async def test_one_that_takes_nothing_for_long_is_disabled_with_a_notice(
     async with receiver(lambda _: answer(500, "broken")) as shop:
         made = await webhooks.create(ADMIN, url=shop.url, types=TYPES, tenant_id=acme)
         async with turning(sender(engine, reader, brief)):
-            post.mail(2)
+            post.mail(60)
             await until(lambda: _is_disabled(webhooks, made.endpoint.id))
             tried = len(shop.got)
             post.mail(2)
@@ -246,7 +242,7 @@ async def test_one_that_takes_nothing_for_long_is_disabled_with_a_notice(
             shop.answering = lambda _: OK
             shop.got.clear()
             await webhooks.enable(ADMIN, one.id)
-            await until(lambda: len({got.name for got in shop.got}) == 8)
+            await until(lambda: len({got.name for got in shop.got}) == 124, seconds=20)
 
 
 async def _is_disabled(webhooks: Webhooks, webhook_id: int) -> bool:
@@ -302,22 +298,46 @@ async def test_who_asks_for_patience_gets_it(engine, reader, webhooks, acme, pos
 
 
 async def test_what_people_change_is_taken_up_while_it_runs(engine, reader, webhooks, acme, post):
-    async with receiver() as first, receiver() as second, turning(sender(engine, reader)):
+    one = sender(engine, reader)
+    async with receiver() as first, receiver() as second, turning(one):
         made = await webhooks.create(ADMIN, url=first.url, types=TYPES, tenant_id=acme)
         await webhooks.create(ADMIN, url=second.url, types=TYPES, tenant_id=acme)
         post.mail(ends=())
         await until(lambda: len(first.got) == len(second.got) == 1)
         rotated = await webhooks.rotate(ADMIN, made.endpoint.id)
+        await until(lambda: len(one._lanes[made.endpoint.id].signer.keys) == 2)
         post.mail(ends=())
         await until(lambda: len(first.got) == len(second.got) == 2)
         both = first.got[-1]
         for secret in (made.secret, rotated.secret):
             Webhook(secret).verify(both.body, both.headers)
         await webhooks.delete(ADMIN, made.endpoint.id)
+        await until(lambda: made.endpoint.id not in one._lanes)
         post.mail(ends=())
         await until(lambda: len(second.got) == 3)
         await asyncio.sleep(0.05)
     assert len(first.got) == 2
+
+
+async def test_nothing_goes_to_one_that_was_disabled_whatever_was_in_hand(
+    engine, reader, webhooks, acme, post
+):
+    async def slow(_: Got) -> bytes:
+        await asyncio.sleep(0.05)
+        return OK
+
+    async with receiver(slow) as shop, turning(sender(engine, reader)) as one:
+        made = await webhooks.create(ADMIN, url=shop.url, types=TYPES, tenant_id=acme)
+        post.mail(100)
+        await until(lambda: len(shop.got) > 5)
+        await webhooks.disable(ADMIN, made.endpoint.id)
+        await until(lambda: not one._lanes)
+        sent = len(shop.got)
+        await asyncio.sleep(0.3)
+        assert len(shop.got) <= sent + 8  # those that were under way
+        shop.answering = lambda _: OK
+        await webhooks.enable(ADMIN, made.endpoint.id)
+        await until(lambda: len({got.name for got in shop.got}) == 200, seconds=20)
 
 
 async def test_a_disabled_one_keeps_its_place_over_a_restart(engine, reader, webhooks, acme, post):
@@ -387,8 +407,6 @@ async def test_it_is_counted(engine, reader, webhooks, acme, post):
         await webhooks.create(ADMIN, url=shop.url, types=TYPES, tenant_id=acme)
         post.mail()
         await until(lambda: len(shop.got) == 2)
-        await until(lambda: b'webhook_deliveries_total{outcome="taken"} 2.0' in render(metrics.registry))
-
-
-def test_a_reader_of_its_own_is_closed(log_location):
-    LogReader(log_location).close()
+        await until(
+            lambda: b'webhook_deliveries_total{outcome="taken"} 2.0' in render(metrics.registry)
+        )

@@ -80,7 +80,12 @@ def attempt(webhook_id: int, **changes) -> Delivery:
 async def test_an_endpoint_is_made_listed_changed_and_audited(webhooks, engine, acme):
     made = await webhooks.create(acme, url=URL, types=BOUNCES, description="for the shop")
     one = made.endpoint
-    assert (one.url, one.types, one.description, one.is_enabled) == (URL, BOUNCES, "for the shop", True)
+    assert (one.url, one.types, one.description, one.is_enabled) == (
+        URL,
+        BOUNCES,
+        "for the shop",
+        True,
+    )
     assert await webhooks.list(acme) == (one,)
     changed = await webhooks.change(acme, one.id, Change(types=TYPES))
     assert (changed.types, changed.url) == (TYPES, URL)
@@ -131,6 +136,20 @@ async def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(webhooks, sto
     both = (key_of(second.secret), key_of(first.secret))
     assert signer.keys_at(now() + OVERLAP - 1) == both
     assert signer.keys_at(now() + OVERLAP) == both[:1]
+
+
+async def test_a_secret_that_cannot_be_read_is_replaced_and_stops_nobody(engine, webhooks, acme):
+    one = (await webhooks.create(acme, url=URL, types=TYPES)).endpoint
+    two = (await webhooks.create(acme, url=URL, types=TYPES)).endpoint
+    async with engine.begin() as connection:
+        await connection.execute(text("UPDATE webhook SET secret = 'lost' WHERE id = 1"))
+    store = SenderStore(engine, KEYS)
+    keys = {
+        signer.endpoint.id: len(signer.keys) for signer in await store.signers([one.id, two.id])
+    }
+    assert keys == {one.id: 0, two.id: 1}
+    rotated = await webhooks.rotate(acme, one.id)
+    assert (await store.signer(one.id)).keys == (key_of(rotated.secret),)
 
 
 async def test_private_addresses_and_too_many_are_refused(webhooks, acme, engine):
@@ -192,7 +211,7 @@ async def test_deliveries_are_paged_and_the_newest_are_kept(webhooks, store, acm
     one = (await webhooks.create(acme, url=URL, types=TYPES)).endpoint
     made = [attempt(one.id, attempt=n) for n in range(KEPT_DELIVERIES + 5)]
     await store.save(Batch(progress=1, deliveries=made))
-    await store.tidy()
+    await store.trim()
     first = await webhooks.deliveries(acme, one.id, limit=2)
     assert [each.attempt for each in first] == [KEPT_DELIVERIES + 4, KEPT_DELIVERIES + 3]
     rest = await webhooks.deliveries(acme, one.id, before=first[-1].id, limit=1000)

@@ -10,7 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.core.settings import Database, Delivery, Settings, Smarthost
+from appliance.core.settings import (
+    Database,
+    Delivery,
+    Provider,
+    Settings,
+    SignIn,
+    Smarthost,
+)
 from appliance.core.settings_options import allowed, as_toml, options
 from appliance.core.settings_reference import reference_toml, to_toml
 
@@ -62,12 +69,24 @@ def test_secrets_are_not_shown() -> None:
     settings = Settings(
         delivery=Delivery(smarthost=Smarthost(username="u", password="hush-hush")),
         database=Database(url="postgresql://box:hush-hush@db.example/pillarbox"),
+        sign_in=SignIn(
+            providers=(
+                Provider(
+                    name="google",
+                    issuer="https://accounts.google.com",
+                    client_id="box",
+                    client_secret="hush-hush",
+                ),
+            )
+        ),
     )
     text = to_toml(settings)
     assert "hush" not in text
     assert 'password = "********"' in text
     assert 'url = "postgresql://box:********@db.example/pillarbox"' in text
     assert 'username = "u"' in text
+    assert 'client_id = "box", client_secret = "********"' in text
+    assert len(msgspec.convert(tomllib.loads(text), Settings).sign_in.providers) == 1
 
 
 @given(st.text())

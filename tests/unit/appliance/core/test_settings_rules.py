@@ -5,8 +5,18 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from appliance.core.settings import Settings, Smarthost, TrustedNetwork
+from appliance.core.settings import Provider, Settings, Smarthost, TrustedNetwork
 from appliance.core.settings_rules import nameserver, problems
+
+GOOGLE = Provider(
+    name="google", issuer="https://accounts.google.com", client_id="box", client_secret="hush"
+)
+
+
+def providers(*changes: dict[str, str]) -> dict[str, dict[str, object]]:
+    """Sign-in by a provider for each change."""
+    made = tuple(msgspec.structs.replace(GOOGLE, **change) for change in changes)
+    return {"sign_in": {"providers": made}}
 
 
 def changed(**sections: dict[str, object]) -> Settings:
@@ -45,6 +55,18 @@ def test_the_defaults_break_no_rule() -> None:
             "192.0.2.2 is never asked: it is not in dns.nameservers",
         ),
         ({"tls_reports": {"contact": "nobody"}}, "tls_reports.contact", "nobody"),
+        ({"web": {"public_url": "http://box.example"}}, "web.public_url", "https://"),
+        ({"web": {"public_url": "https://box.example/x"}}, "web.public_url", "https://"),
+        ({"web": {"public_url": "https://u:p@box.example"}}, "web.public_url", "https://"),
+        ({"web": {"public_url": "https://box.example:x"}}, "web.public_url", "https://"),
+        ({"web": {"public_url": "https://192.0.2.1"}}, "web.public_url", "passkeys"),
+        ({"sign_in": {"session_idle": 7200, "session_life": 3600}}, "sign_in.session_idle", "more"),
+        (providers({"issuer": "http://x.example"}), "sign_in.providers.0.issuer", "https://"),
+        (providers({"issuer": "http://[x"}), "sign_in.providers.0.issuer", "https://"),
+        (providers({}, {}), "sign_in.providers.1.name", "of its own"),
+        (providers({"name": "a/b"}), "sign_in.providers.0.name", "short name"),
+        (providers({"client_id": ""}), "sign_in.providers.0.client_id", "missing"),
+        (providers({"client_secret": ""}), "sign_in.providers.0.client_secret", "missing"),
         (
             {"submission": {"proxy_networks": ("10.0.0.1/8",)}},
             "submission.proxy_networks.0",
@@ -79,6 +101,12 @@ def test_a_broken_rule_is_named_with_its_option(
     assert ".".join(map(str, found)) == path
     assert words in text
     assert "hush" not in text
+
+
+def test_the_console_may_be_at_a_name_and_in_a_laboratory_at_localhost() -> None:
+    for url in ("https://mail.example.org", "https://mail.example.org:8443/", "http://localhost:1"):
+        assert problems(changed(web={"public_url": url})) == []
+    assert problems(changed(**providers({}))) == []
 
 
 def test_a_listener_takes_an_address_or_nothing() -> None:

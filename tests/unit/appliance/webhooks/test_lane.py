@@ -94,16 +94,22 @@ def test_more_go_at_once_while_they_are_taken_and_one_while_they_are_not(lane):
     (first, *rest) = started(lane)
     for item in (first, *rest):
         lane.put_off(item, NOW)
-    lane.failed(NOW + 5000)
+    lane.failed(NOW, NOW + 5000)
     assert started(lane, NOW + 4999) == []
     assert len(started(lane, NOW + 5000)) == 1
 
 
 def test_a_lane_that_rests_is_woken_by_a_person(lane):
     lane.take(told(1, 1))
-    lane.failed(NOW + 5000)
+    lane.failed(NOW, NOW + 5000)
     lane.wake()
     assert len(started(lane)) == 1
+
+
+def test_a_lane_that_is_over_sends_nothing(lane):
+    lane.take(told(1, 1))
+    lane.is_over = True
+    assert started(lane) == []
 
 
 def test_a_row_comes_back_and_is_hurried_by_a_later_one(lane):
@@ -157,7 +163,7 @@ def test_whatever_fails_when_each_message_keeps_its_order(lane, seed):
         if dice.random() < 0.4:
             lane.put_off(item, now + dice.randrange(500))
             if dice.random() < 0.3:
-                lane.failed(now + dice.randrange(100))
+                lane.failed(NOW, now + dice.randrange(100))
         else:
             seen.setdefault(item.key.message_id, []).append(item.key.seq)
             lane.taken(NOW)

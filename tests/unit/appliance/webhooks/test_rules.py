@@ -79,13 +79,16 @@ def test_a_url_that_is_no_endpoint_is_refused_by_name(url):
 
 
 def test_http_is_taken_where_it_is_allowed():
-    assert checked_url("http://hooks.example.com:80/x", allow_http=True).authority == "hooks.example.com"
+    assert (
+        checked_url("http://hooks.example.com:80/x", allow_http=True).authority
+        == "hooks.example.com"
+    )
 
 
 def test_full_width_digits_are_read_as_what_they_stand_for():
     """As browsers do: it is an address then, and judged as one, or it is refused."""
     with pytest.raises(UsageError):
-        checked_url("https://１２７.1/", allow_http=False)
+        checked_url("https://\uff11\uff12\uff17.1/", allow_http=False)
 
 
 def test_types_are_chosen_from_the_list_and_kept_in_its_order():

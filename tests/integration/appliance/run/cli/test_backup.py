@@ -13,6 +13,7 @@ from appliance.core.home import Home
 from appliance.core.ids import IdMaker
 from appliance.history import LogWriter, OutboxRow, write_partitions
 from appliance.history.read_outbox import read
+from appliance.statistics import Store
 from mta.spool.backend import SqliteBackend
 from mta.status import Status
 from tests.support.cli import Shell
@@ -178,6 +179,18 @@ def test_another_key_opens_nothing(shell, numbers, backups, key, tmp_path):
     assert "chmod 600" in shell.error(
         "backup", "verify", made["path"], "--key-file", key, expect=77
     )
+
+
+def test_statistics_go_along(shell, numbers, backups, key, tmp_path):
+    counts = Store(shell.home.path / "statistics.db")
+    counts.open()
+    counts.close()
+    made = shell.json("backup", str(backups), "--key-file", key)
+    new = new_shell(tmp_path)
+    new("restore", made["path"], "--key-file", key)
+    restored = Store(new.home.path / "statistics.db")
+    assert restored.live().number == 1
+    restored.close()
 
 
 def test_a_key_file_is_never_overwritten(shell, tmp_path):

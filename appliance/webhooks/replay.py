@@ -1,4 +1,4 @@
-"""Webhook replay as a job: everything that happened since a time is sent to an endpoint again.
+"""Replay as a job: everything that happened since a time is sent to an endpoint again.
 
 As many events a step as the endpoint has room for; a job whose endpoint takes nothing waits for it.
 """
@@ -11,20 +11,21 @@ from typing import TYPE_CHECKING, Final
 from appliance.core.scope import Scope
 from appliance.history import cursor_at
 from appliance.jobs import Order, Step
-from appliance.webhooks import Stream, Waiting
-from appliance.webhooks.stream import kinds_of
+from appliance.webhooks.model import Waiting
+from appliance.webhooks.stream import Stream, kinds_of
 
 if TYPE_CHECKING:
     from appliance.history import LogReader
     from appliance.jobs import Job
-    from appliance.webhooks import Endpoint, Webhooks
+    from appliance.webhooks.model import Endpoint
+    from appliance.webhooks.service import Webhooks
 
 KIND: Final = "webhook-replay"
 _PAGE: Final = 200
 _PATIENCE: Final = 1.0  # seconds, when there is no room
 
 
-def order(endpoint: Endpoint, since: int) -> Order:
+def replay_order(endpoint: Endpoint, since: int) -> Order:
     """Replay what happened since then, up to now."""
     asked = {"webhook": endpoint.id, "since": since}
     return Order(kind=KIND, tenant_id=endpoint.tenant_id, asked=asked)

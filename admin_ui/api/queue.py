@@ -1,0 +1,459 @@
+"""The queue: what waits, why and until when; and people's hands on it.
+
+A message that is named is acted on at once; all that matches a filter, as a job. Whoever is no admin sees
+and moves the own mail alone: the desk writes the tenant into every filter (appliance/run/web_queue.py).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from litestar import get, post
+from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
+from msgspec import Meta
+
+from admin_ui.api.guard import RATE, RIGHT, WhoAsks
+from admin_ui.api.jobs import IMPORT_JOB, JobShape, job_shape
+from admin_ui.api.nouns import MAX_ID, PLAIN, Ident, Short, Whose, in_field, view_of
+from admin_ui.api.openapi import EXAMPLE
+from admin_ui.api.rates import Rate
+from admin_ui.api.shapes import Cursor, Example, Limit, moment
+from admin_ui.desks import Place, Row
+from admin_ui.rooms import Behind, Rooms
+from appliance.core import ids
+from appliance.core.errors import NotFoundError, UsageError
+from appliance.core.scope import BOX, Scope
+from appliance.domains.rules import checked_name
+from appliance.rights import Right
+from mta.scheduling.census import By
+from mta.scheduling.changes import Action
+
+_COUNTING: Final = Rate(1, 20)
+"""Counting a million recipients takes seconds."""
+
+_START: Final = (-1, -1)
+_ID: Final = "05p3k8r2m0001"
+_GROUP: Final = {
+    "name": "example.net",
+    "provider": "other",
+    "state": "deferred",
+    "recipients": 120,
+    "oldest": "2026-11-20T09:00:00Z",
+    "next": "2026-11-20T10:05:00Z",
+    "reason": "451 4.7.1 try again later",
+}
+_RECIPIENT: Final = {
+    "id": _ID,
+    "n": 0,
+    "tenant_id": 3,
+    "class": "transactional",
+    "address": "ada@example.net",
+    "domain": "example.net",
+    "state": "deferred",
+    "reason": "451 4.7.1 try again later",
+    "next": "2026-11-20T10:05:00Z",
+    "expires": "2026-11-22T09:00:00Z",
+    "attempts": 2,
+    "host": "mx1.example.net",
+    "egress": "out-1",
+    "pool": "",
+}
+_MESSAGE: Final = {
+    "id": _ID,
+    "tenant_id": 3,
+    "credential_id": 5,
+    "class": "transactional",
+    "sender": "orders@shop.example",
+    "from": "orders@shop.example",
+    "message_id": "<1234@shop.example>",
+    "subject": "Your order 1234",
+    "size": 4096,
+    "accepted_at": "2026-11-20T09:00:00Z",
+    "tags": ["order"],
+    "recipients": [_RECIPIENT],
+    "events": [{"n": 0, "kind": "deferred", "at": "2026-11-20T09:00:02Z", "data": {"attempt": 1}}],
+}
+_COUNTS: Final = {"changed": 1, "being_sent": 0, "ready": 0}
+_JOB: Final = IMPORT_JOB | {
+    "kind": "queue-action",
+    "total": 0,
+    "asked": {
+        "action": "retry",
+        "filter": {"domain": "example.net", "tenant_id": 3},
+        "pool": "",
+    },
+}
+
+_Filter = Annotated[str, QueryParameter(max_length=320, pattern=PLAIN)]
+State = Literal["queued", "deferred", "held"]
+Message = Annotated[
+    str, PathParameter(min_length=13, max_length=13, description="A message, as `id` names it.")
+]
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits alike."""
+
+    name: Annotated[str, Meta(description="The domain, site, provider, egress or tenant.")]
+    provider: str
+    state: str
+    recipients: int
+    oldest: datetime | None
+    next: Annotated[datetime | None, Meta(description="When the first is tried next.")]
+    reason: Annotated[str, Meta(description="Why the oldest waits, in words.")]
+
+
+class Summary(msgspec.Struct, frozen=True, kw_only=True):
+    """What waits, counted; `groups` are the fullest."""
+
+    by: By
+    at: Annotated[datetime | None, Meta(description="When it was counted.")]
+    recipients: Annotated[dict[str, int], Meta(description="By state.")]
+    oldest: datetime | None
+    total: Annotated[int, Meta(description="Groups that there are.")]
+    groups: list[Group]
+
+
+class QueuedRecipient(msgspec.Struct, frozen=True, kw_only=True):
+    """A recipient that waits, why, and until when."""
+
+    id: Annotated[str, Meta(description="Of the message.")]
+    n: Annotated[int, Meta(description="Which recipient of the message, from 0.")]
+    tenant_id: int
+    traffic_class: str = msgspec.field(name="class")
+    address: str
+    domain: str
+    state: str
+    reason: str
+    next: datetime | None
+    expires: datetime | None
+    attempts: int
+    host: str
+    egress: str
+    pool: str
+
+
+class QueuePage(msgspec.Struct, frozen=True, kw_only=True):
+    """Recipients, oldest message first; `cursor` leads on, "" at the end."""
+
+    items: list[QueuedRecipient]
+    cursor: str
+
+
+class QueuedEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """What happened, as far as the log has not taken it over; n -1: to every recipient."""
+
+    n: int
+    kind: str
+    at: datetime | None
+    data: dict[str, Any]
+
+
+class QueuedMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """A message in the queue."""
+
+    id: str
+    tenant_id: int
+    credential_id: int
+    traffic_class: str = msgspec.field(name="class")
+    sender: str
+    header_from: str = msgspec.field(name="from")
+    message_id: str
+    subject: str
+    size: int
+    accepted_at: datetime | None
+    tags: list[str]
+    recipients: list[QueuedRecipient]
+    events: list[QueuedEvent]
+
+
+class Where(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which pool is to send it; only for reroute."""
+
+    pool: Annotated[Short, Meta(description="Empty: the pool that its tenant uses.")] = ""
+
+
+class Acted(msgspec.Struct, frozen=True, kw_only=True):
+    """How many recipients of the message it concerned."""
+
+    changed: int
+    being_sent: Annotated[int, Meta(description="Left alone: an attempt runs now.")]
+    ready: Annotated[int, Meta(description="Left alone: due already.")]
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is to be done to all that matches every field given."""
+
+    action: Action
+    domain: Short = ""
+    address: Annotated[str, Meta(max_length=320, pattern=PLAIN)] = ""
+    credential_id: Ident | None = None
+    site: Short = ""
+    provider: Short = ""
+    egress: Short = ""
+    tag: Short = ""
+    state: State | None = None
+    everything: Annotated[
+        bool, Meta(description="All that waits, where nothing narrows it down.")
+    ] = False
+    pool: Short = ""
+
+
+@get(
+    "/queue/summary",
+    opt={
+        RIGHT: Right.QUEUE_READ,
+        RATE: _COUNTING,
+        EXAMPLE: Example(
+            {
+                "by": "domain",
+                "at": "2026-11-20T10:00:00Z",
+                "recipients": {"deferred": 120},
+                "oldest": "2026-11-20T09:00:00Z",
+                "total": 1,
+                "groups": [_GROUP],
+            }
+        ),
+    },
+    tags=["queue"],
+    summary="Count what waits",
+)
+async def summary(
+    rooms: Behind,
+    asker: WhoAsks,
+    by: FromQuery[By] = By.DOMAIN,
+    tenant: Whose = "",
+    limit: Limit = 50,
+) -> Summary:
+    """By destination or by whom, each with why its oldest waits. By egress: of the whole box alone."""
+    scope = await view_of(rooms, asker, tenant)
+    if by is By.EGRESS and not scope.is_system:
+        raise UsageError("one tenant's mail is not counted by egress: choose another", field="by")
+    return _summary(await rooms.queue.summary(scope, by, limit))
+
+
+@get(
+    "/queue/recipients",
+    opt={RIGHT: Right.QUEUE_READ, EXAMPLE: Example({"items": [_RECIPIENT], "cursor": ""})},
+    tags=["queue"],
+    summary="List who waits",
+)
+async def list_queue(  # noqa: PLR0913 - a filter each
+    rooms: Behind,
+    asker: WhoAsks,
+    tenant: Whose = "",
+    domain: _Filter = "",
+    address: _Filter = "",
+    credential: Annotated[int, QueryParameter(ge=0, le=MAX_ID)] = 0,
+    site: _Filter = "",
+    provider: _Filter = "",
+    egress: _Filter = "",
+    tag: _Filter = "",
+    standing: Annotated[State | None, QueryParameter(name="state")] = None,
+    cursor: Cursor = "",
+    limit: Limit = 50,
+) -> QueuePage:
+    """Waiting and held recipients that match every filter, with the reason and the next try."""
+    scope = await view_of(rooms, asker, tenant)
+    wanted = {
+        "domain": _domain(domain),
+        "address": address,
+        "credential_id": credential,
+        "site": site.lower(),
+        "provider": provider.lower(),
+        "egress": egress,
+        "tag": tag,
+        "status": standing or "",
+    }
+    found = await rooms.queue.recipients(scope, _given(wanted), _place_of(cursor), limit + 1)
+    items = [_recipient(row) for row in found[:limit]]
+    last = f"{items[-1].id}-{items[-1].n}" if len(found) > limit else ""
+    return QueuePage(items=items, cursor=last)
+
+
+@get(
+    "/queue/messages/{message:str}",
+    opt={RIGHT: Right.QUEUE_READ, EXAMPLE: Example(_MESSAGE)},
+    tags=["queue"],
+    summary="Show a message in the queue",
+)
+async def show_queued(message: Message, rooms: Behind, asker: WhoAsks) -> QueuedMessage:
+    """With all its recipients; GET /messages/{id} tells what the log has."""
+    return _message(await rooms.queue.show(asker.actor.scope, _id_of(message)))
+
+
+@post(
+    "/queue/messages/{message:str}/{action:str}",
+    status_code=200,
+    opt={RIGHT: Right.QUEUE_OPERATE, EXAMPLE: Example(_COUNTS, {})},
+    tags=["queue"],
+    summary="Retry, hold, release, reroute or cancel a message",
+)
+async def act(
+    message: Message,
+    action: Annotated[Action, PathParameter()],
+    data: JSONBody[Where],
+    rooms: Behind,
+    asker: WhoAsks,
+) -> Acted:
+    """All its recipients that wait, at once."""
+    scope, number = asker.actor.scope, _id_of(message)
+    pool = data.pool.strip().lower()
+    await _check_pool(rooms, scope, action, pool)
+    counts = await rooms.queue.act(scope, number, action, pool)
+    return Acted(**counts)
+
+
+@post(
+    "/queue/actions",
+    status_code=202,
+    opt={
+        RIGHT: Right.QUEUE_OPERATE,
+        EXAMPLE: Example(_JOB, {"action": "retry", "domain": "example.net"}),
+    },
+    tags=["queue"],
+    summary="Act on all mail that matches",
+)
+async def act_on_all(
+    data: JSONBody[Order], rooms: Behind, asker: WhoAsks, tenant: Whose = ""
+) -> JobShape:
+    """Retry, hold, release, reroute or cancel, as a job: GET /jobs/{id} shows how far it is."""
+    scope = await view_of(rooms, asker, tenant)
+    wanted = {
+        "domain": _domain(data.domain),
+        "address": data.address,
+        "credential_id": data.credential_id or 0,
+        "site": data.site.lower(),
+        "provider": await known_provider(rooms, data.provider),
+        "egress": data.egress,
+        "tag": data.tag,
+        "status": data.state or "",
+    }
+    given = _given(wanted)
+    if not given and not data.everything:
+        raise UsageError("say which mail is meant: by a filter, or everything", field="everything")
+    if data.action is Action.RELEASE:
+        given["status"] = "held"
+    pool = data.pool.strip().lower()
+    await _check_pool(rooms, scope, data.action, pool)
+    return job_shape(await rooms.queue.order(scope, data.action, given, pool))
+
+
+async def known_provider(rooms: Rooms, name: str) -> str:
+    """A receiver of the shaping file: one that is misspelt would match nothing, in silence."""
+    wanted = name.strip().lower()
+    if wanted:
+        known = await rooms.files.providers()
+        if wanted not in known:
+            there = ", ".join(sorted(known))
+            raise UsageError(
+                f"no provider is named {wanted!r}: there are {there}", field="provider"
+            )
+    return wanted
+
+
+async def _check_pool(rooms: Rooms, scope: Scope, action: Action, pool: str) -> None:
+    if action is not Action.REROUTE:
+        if pool:
+            raise UsageError("only mail that is rerouted gets a pool", field="pool")
+    elif pool:
+        with in_field("pool"):
+            await rooms.pools.usable(scope, pool, scope.tenant_id or BOX)
+
+
+def _given(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in wanted.items() if value}
+
+
+def _domain(name: str) -> str:
+    with in_field("domain"):
+        return checked_name(name) if name else ""
+
+
+def _id_of(text: str) -> int:
+    try:
+        return ids.from_text(text)
+    except ValueError as error:
+        raise NotFoundError(str(error)) from error
+
+
+def _place_of(cursor: str) -> Place:
+    if not cursor:
+        return _START
+    text, _, n = cursor.partition("-")
+    try:
+        if not (n.isascii() and n.isdecimal() and len(n) < 10):
+            raise ValueError(cursor)
+        return ids.from_text(text), int(n)
+    except ValueError as error:
+        raise UsageError(
+            "no such cursor: give back the one of the last page", field="cursor"
+        ) from error
+
+
+def _summary(found: Row) -> Summary:
+    return Summary(
+        by=By(found["by"]),
+        at=moment(found["at"]),
+        recipients=found["counts"],
+        oldest=moment(found["oldest"]),
+        total=found["total"],
+        groups=[
+            Group(
+                name=one["name"],
+                provider=one["provider"],
+                state=one["status"],
+                recipients=one["count"],
+                oldest=moment(one["oldest"]),
+                next=moment(one["next"]),
+                reason=one["reason"],
+            )
+            for one in found["groups"]
+        ],
+    )
+
+
+def _recipient(row: Row) -> QueuedRecipient:
+    return QueuedRecipient(
+        id=row["id"],
+        n=row["n"],
+        tenant_id=row["tenant_id"],
+        traffic_class=row["class"],
+        address=row["address"],
+        domain=row["domain"],
+        state=row["status"],
+        reason=row["reason"],
+        next=moment(row["next"]),
+        expires=moment(row["expires"]),
+        attempts=row["attempts"],
+        host=row["host"],
+        egress=row["egress"],
+        pool=row["pool"],
+    )
+
+
+def _message(shown: Row) -> QueuedMessage:
+    one = shown["message"]
+    return QueuedMessage(
+        id=one["id"],
+        tenant_id=one["tenant_id"],
+        credential_id=one["credential_id"],
+        traffic_class=one["class"],
+        sender=one["sender"],
+        header_from=one["from"],
+        message_id=one["message_id"],
+        subject=one["subject"],
+        size=one["size"],
+        accepted_at=moment(one["accepted_at"]),
+        tags=list(one["tags"]),
+        recipients=[_recipient(row) for row in shown["recipients"]],
+        events=[
+            QueuedEvent(n=n, kind=kind, at=moment(at), data=data)
+            for _, n, kind, at, data in shown["events"]
+        ],
+    )
+
+
+HANDLERS: Final[list[Any]] = [summary, list_queue, show_queued, act, act_on_all]

@@ -1,0 +1,115 @@
+"""Desks: what the faces ask of the roof: of other processes, of files of this machine, of DNS.
+
+Rooms know none of these; the roof gives what does (appliance/run/web_queue.py, web_desks.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import tzinfo
+from typing import Any, Protocol
+
+from appliance.blocklists import Blocklist
+from appliance.core.scope import Scope
+from appliance.domains import DomainRecord
+from appliance.egress import AddressCheck, EgressRecord, EgressRequest
+from appliance.jobs import Job
+from mta.scheduling.census import By
+from mta.scheduling.changes import Action
+from mta.warmup.schedule import Schedule
+
+Row = dict[str, Any]
+Place = tuple[int, int]
+
+
+class QueueDesk(Protocol):
+    """The queue, in the processes that own it. A tenant's scope sees and moves its own mail alone.
+
+    Raises NotRunningError when one of them is silent: half a queue must not look like the whole.
+    """
+
+    async def summary(self, scope: Scope, by: By, limit: int) -> Row:
+        """What waits, counted (appliance/run/queue_summary.py)."""
+
+    async def recipients(
+        self, scope: Scope, wanted: Mapping[str, object], after: Place, limit: int
+    ) -> list[Row]:
+        """Waiting and held recipients that match, behind a place, oldest message first."""
+
+    async def show(self, scope: Scope, message_id: int) -> Row:
+        """A message in the queue with its recipients and events. Raises NotFoundError."""
+
+    async def act(
+        self, scope: Scope, message_id: int, action: Action, pool: str = ""
+    ) -> Mapping[str, int]:
+        """Do it to one message; how many recipients it changed. Raises NotFoundError."""
+
+    async def order(
+        self, scope: Scope, action: Action, wanted: Mapping[str, object], pool: str = ""
+    ) -> Job:
+        """Have it done to all that match."""
+
+    async def explain(self, domain: str) -> Row:
+        """How mail to a domain goes (appliance/run/explain.py)."""
+
+
+class DnsDesk(Protocol):
+    """Looks at DNS now, with nothing remembered from before, and writes down what it saw."""
+
+    async def check_domain(self, scope: Scope, found: DomainRecord) -> DomainRecord:
+        """The records of a sending domain; what is right takes effect."""
+
+    async def check_egress(
+        self, scope: Scope, name: str
+    ) -> tuple[EgressRecord, tuple[AddressCheck, ...]]:
+        """The names of an egress: how it stands, and what was seen. Raises NotFoundError."""
+
+
+class EgressDesk(Protocol):
+    """Addresses that come, change and go, with what receivers have learned of them."""
+
+    async def create(self, scope: Scope, wanted: EgressRequest) -> EgressRecord:
+        """A new egress."""
+
+    async def update(
+        self,
+        scope: Scope,
+        name: str,
+        *,
+        address: str | None = None,
+        address6: str | None = None,
+        helo: str | None = None,
+        ipv6_forced: bool | None = None,
+    ) -> EgressRecord:
+        """Change what is given."""
+
+    async def delete(self, scope: Scope, name: str, *, force: bool = False) -> EgressRecord:
+        """Forget it."""
+
+
+class Files(Protocol):
+    """What this machine's files say, read anew at each question."""
+
+    @property
+    def zone(self) -> tzinfo:
+        """Whose midnight begins a day of warmup."""
+
+    @property
+    def default_egress(self) -> str:
+        """The name of the one egress of a box that has configured none."""
+
+    async def schedules(self) -> Mapping[str, Schedule]:
+        """Warmup schedules by name."""
+
+    async def providers(self) -> frozenset[str]:
+        """Receivers that the shaping file names, and "other"."""
+
+    async def blocklists(self) -> tuple[Blocklist, ...]:
+        """The blocklists that are asked."""
+
+
+class ImportDesk(Protocol):
+    """Long work that reads what somebody sent."""
+
+    async def suppressions(self, scope: Scope, tenant_id: int, text: str) -> Job:
+        """Have a list of suppressions imported."""

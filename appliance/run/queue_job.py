@@ -1,0 +1,100 @@
+"""Queue action as a job: retry, hold, release, reroute or cancel all mail that matches, a second's turn a step.
+
+A turn that is done twice after a crash changes nothing the second time. While the owner of a shard does
+not answer, the job waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from appliance.core.errors import NotRunningError
+from appliance.core.scope import BOX
+from appliance.jobs import Order, Step
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from appliance.jobs import Job
+    from appliance.run.shard_owners import ShardOwners
+    from mta.scheduling.changes import Action
+
+KIND: Final = "queue-action"
+TIMEOUT: Final = 120.0
+"""Among a million recipients the first that match may be far away."""
+
+_PATIENCE: Final = 1.0  # seconds, while an owner is silent
+
+
+class _Place(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it goes on; `shards` is None at the beginning."""
+
+    shards: list[int] | None = None
+    after: list[int] | None = None
+    upto: int = 0
+    changed: int = 0
+    being_sent: int = 0
+    ready: int = 0
+
+
+def order(action: Action, wanted: Mapping[str, object], pool: str, tenant_id: int) -> Order:
+    """Do it to all that match; with a tenant, to its mail alone."""
+    asked = {"action": action.value, "filter": dict(wanted), "pool": pool}
+    return Order(kind=KIND, tenant_id=tenant_id, asked=asked)
+
+
+class QueueAction:
+    """How it is done (appliance.run.job_runner.Kind)."""
+
+    def __init__(self, owners: ShardOwners) -> None:
+        self._owners = owners
+
+    async def step(self, job: Job) -> Step:
+        """The next turn, on one shard."""
+        place = msgspec.convert(job.place, _Place)
+        try:
+            return _step(await self._turn(job, place))
+        except NotRunningError:
+            await asyncio.sleep(_PATIENCE)
+            return Step(place=job.place, done=job.done)
+
+    async def _turn(self, job: Job, place: _Place) -> _Place:
+        shards = await self._owners.shards() if place.shards is None else place.shards
+        if not shards:
+            return msgspec.structs.replace(place, shards=[])
+        done = await self._owners.call(
+            shards[0], "queue_act", _payload(job, place, shards), TIMEOUT
+        )
+        is_over = done["after"] is None
+        return _Place(
+            shards=shards[1:] if is_over else shards,
+            after=None if is_over else list(done["after"]),
+            upto=0 if is_over else done["upto"],
+            changed=place.changed + done["changed"],
+            being_sent=place.being_sent + done["being_sent"],
+            ready=place.ready + done["ready"],
+        )
+
+
+def _payload(job: Job, place: _Place, shards: list[int]) -> dict[str, Any]:
+    wanted = dict(job.asked["filter"])
+    if job.tenant_id != BOX:
+        wanted["tenant_id"] = job.tenant_id
+    return {
+        "shard": shards[0],
+        "action": job.asked["action"],
+        "filter": wanted,
+        "pool": job.asked["pool"],
+        "by": job.by,
+        "after": place.after,
+        "upto": place.upto,
+    }
+
+
+def _step(place: _Place) -> Step:
+    counts = {name: getattr(place, name) for name in ("changed", "being_sent", "ready")}
+    result = None if place.shards else counts
+    return Step(place=msgspec.to_builtins(place), done=place.changed, result=result)

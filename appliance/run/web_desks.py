@@ -1,0 +1,103 @@
+"""Desks of the web process: DNS asked now, this machine's files, imports (admin_ui.desks).
+
+Files are read in a thread at each question: they are small, and whoever has just changed one sees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from appliance.blocklists import file_of, load_lists
+from appliance.core.dns import Resolver
+from appliance.domains import Domains
+from appliance.egress import default_egress
+from appliance.run.directory import queue_life_ms, sending_names
+from appliance.run.suppression_import import order, parts
+from appliance.shaping.file import ShapingFile, places
+from mta.warmup.day import zone_of
+from mta.warmup.model import OTHER
+from mta.warmup.schedule import SHIPPED, load_schedules
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import tzinfo
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from appliance.blocklists import Blocklist
+    from appliance.core.home import Home
+    from appliance.core.scope import Scope
+    from appliance.core.secrets import MasterKeys
+    from appliance.core.settings import Settings
+    from appliance.domains import DomainRecord
+    from appliance.egress import AddressCheck, Egresses, EgressRecord
+    from appliance.jobs import Job, Jobs
+    from mta.warmup.schedule import Schedule
+
+
+class BoxDns:
+    """Looks at DNS now."""
+
+    def __init__(
+        self, settings: Settings, engine: AsyncEngine, keys: MasterKeys, egresses: Egresses
+    ) -> None:
+        self._settings, self._engine, self._keys = settings, engine, keys
+        self._egresses = egresses
+
+    async def check_domain(self, scope: Scope, found: DomainRecord) -> DomainRecord:
+        """The records of a sending domain; SPF must name every egress that there is at this moment."""
+        names = await sending_names(self._settings, self._engine)
+        life = queue_life_ms(self._settings)
+        domains = Domains(self._engine, self._keys, names, queue_life=life)
+        lookup = Resolver(self._settings.dns)
+        return await domains.check(scope, found.name, lookup, tenant_id=found.tenant_id)
+
+    async def check_egress(
+        self, scope: Scope, name: str
+    ) -> tuple[EgressRecord, tuple[AddressCheck, ...]]:
+        """The names of an egress."""
+        return await self._egresses.check(scope, name, Resolver(self._settings.dns))
+
+
+class BoxFiles:
+    """What this machine's files say."""
+
+    def __init__(self, settings: Settings, home: Home) -> None:
+        self._settings, self._home = settings, home
+
+    @property
+    def zone(self) -> tzinfo:
+        """Whose midnight begins a day of warmup."""
+        return zone_of(self._settings.warmup.timezone)
+
+    @property
+    def default_egress(self) -> str:
+        """The name of the one egress of a box that has configured none."""
+        return default_egress(self._settings).name
+
+    async def schedules(self) -> Mapping[str, Schedule]:
+        """Those that come with the box, and the home's own."""
+        return await asyncio.to_thread(load_schedules, [SHIPPED, self._home.path / "warmup"])
+
+    async def providers(self) -> frozenset[str]:
+        """Receivers that the shaping file names, and "other"."""
+        file = ShapingFile(places(self._settings, self._home))
+        book = await asyncio.to_thread(file.load_or_shipped)
+        return frozenset(name or OTHER for name in book.providers)
+
+    async def blocklists(self) -> tuple[Blocklist, ...]:
+        """The blocklists that are asked."""
+        path = file_of(self._settings.blocklists, self._home)
+        return await asyncio.to_thread(load_lists, path)
+
+
+class BoxImports:
+    """Orders jobs that read what somebody sent."""
+
+    def __init__(self, jobs: Jobs) -> None:
+        self._jobs = jobs
+
+    async def suppressions(self, scope: Scope, tenant_id: int, text: str) -> Job:
+        """Have a list of suppressions imported."""
+        return await self._jobs.order(scope, order(tenant_id), parts(text.splitlines()))

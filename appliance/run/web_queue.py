@@ -1,0 +1,106 @@
+"""BoxQueue: the queue as the web sees it (admin_ui.desks.QueueDesk), asked of its owners over their sockets.
+
+A tenant's scope is written into every filter here, in one place, so that no route can forget it; a
+message of somebody else is not found. What concerns much mail is a job (appliance/run/queue_job.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from appliance.core import ids
+from appliance.core.errors import NotFoundError
+from appliance.core.scope import BOX
+from appliance.run.explain import together
+from appliance.run.queue_job import TIMEOUT, order
+from appliance.run.queue_summary import merged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from appliance.core.scope import Scope
+    from appliance.jobs import Job, Jobs
+    from appliance.run.shard_owners import ShardOwners
+    from mta.scheduling.census import By
+    from mta.scheduling.changes import Action
+
+COUNTS: Final = ("changed", "being_sent", "ready")
+_NONE: Final = "no such message waits in the queue"
+
+Row = dict[str, Any]
+Place = tuple[int, int]
+
+
+class BoxQueue:
+    """All mta processes of the box, as if they were one."""
+
+    def __init__(self, owners: ShardOwners, jobs: Jobs) -> None:
+        self._owners, self._jobs = owners, jobs
+
+    async def summary(self, scope: Scope, by: By, limit: int) -> Row:
+        """What waits, counted, the fullest group first."""
+        asked = {"by": by.value, "limit": limit, "tenant_id": scope.tenant_id or BOX}
+        found = merged(await self._owners.everybody("queue_summary", asked, TIMEOUT))
+        return found | {"groups": found["groups"][:limit]}
+
+    async def recipients(
+        self, scope: Scope, wanted: Mapping[str, object], after: Place, limit: int
+    ) -> list[Row]:
+        """Waiting and held recipients that match, behind a place, oldest message first."""
+        asked = {"filter": narrowed(scope, wanted), "after": list(after), "limit": limit}
+        answers = await self._owners.everybody("queue_list", asked, TIMEOUT)
+        rows = [row for answer in answers for row in answer]
+        return sorted(rows, key=lambda row: (row["message_id"], row["n"]))[:limit]
+
+    async def show(self, scope: Scope, message_id: int) -> Row:
+        """A message in the queue with its recipients and events. Raises NotFoundError."""
+        shard = await self._shard_of(message_id)
+        shown: Row = await self._owners.call(shard, "queue_show", {"id": message_id}, TIMEOUT)
+        if not scope.is_system and shown["message"]["tenant_id"] != scope.tenant_id:
+            raise NotFoundError(_NONE)
+        return shown
+
+    async def act(
+        self, scope: Scope, message_id: int, action: Action, pool: str = ""
+    ) -> dict[str, int]:
+        """Do it to one message; how many recipients it changed. Raises NotFoundError."""
+        shown = await self.show(scope, message_id)
+        payload: Row = {
+            "shard": ids.shard_of(message_id),
+            "action": action.value,
+            "filter": {"message_id": message_id, "tenant_id": shown["message"]["tenant_id"]},
+            "by": scope.by,
+            "pool": pool,
+        }
+        counts = dict.fromkeys(COUNTS, 0)
+        while True:
+            done = await self._owners.call(payload["shard"], "queue_act", payload, TIMEOUT)
+            counts = {name: counts[name] + done[name] for name in COUNTS}
+            if done["after"] is None:
+                return counts
+            payload |= {"after": done["after"], "upto": done["upto"]}
+
+    async def order(
+        self, scope: Scope, action: Action, wanted: Mapping[str, object], pool: str = ""
+    ) -> Job:
+        """Have it done to all that match."""
+        asked = order(action, narrowed(scope, wanted), pool, scope.tenant_id or BOX)
+        return await self._jobs.order(scope, asked)
+
+    async def explain(self, domain: str) -> Row:
+        """How mail to a domain goes."""
+        asked = {"domain": domain}
+        return together(await self._owners.everybody("shaping_explain", asked, TIMEOUT))
+
+    async def _shard_of(self, message_id: int) -> int:
+        shard = ids.shard_of(message_id)
+        if shard not in await self._owners.shards():
+            raise NotFoundError(_NONE)
+        return shard
+
+
+def narrowed(scope: Scope, wanted: Mapping[str, object]) -> Row:
+    """The filter, and whoever is no admin means their own mail alone."""
+    if scope.tenant_id is None:
+        return dict(wanted)
+    return {**wanted, "tenant_id": scope.tenant_id}
