@@ -47,7 +47,6 @@ if TYPE_CHECKING:
 ADMIN = Scope.system(by="bench")
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 TICK = 0.1
-SETTLE = 10.0  # seconds that are given to what is under way at the end
 
 
 @dataclass(frozen=True)
@@ -59,6 +58,7 @@ class Plan:
     rate: int
     receivers: int
     dead: int
+    settle: float  # seconds that are given to what is under way at the end
 
     @property
     def settings(self) -> Settings:
@@ -219,7 +219,7 @@ def run(plan: Plan) -> dict[str, Any]:
     feeder = context.Process(target=feed, args=(plan, pipes[2][1]))
     feeder.start()
     written, living = pipes[2][0].recv()
-    time.sleep(SETTLE)
+    time.sleep(plan.settle)
     stop_sender.set()
     cost = pipes[1][0].recv()
     stop_receivers.set()
@@ -245,7 +245,7 @@ def _figures(
         "p99_ms": round(share[98]),
         "last_ms": round(ages[-1]) if ages else 0,
         "sender_cpu_us_per_event": round(cost["cpu"] / max(1, written) * 1e6),
-        "sender_cores": round(cost["cpu"] / (plan.seconds + SETTLE), 2),
+        "sender_cores": round(cost["cpu"] / (plan.seconds + plan.settle), 2),
         "sender_rss_mb": round(cost["rss_mb"]),
         "attempts": cost["attempts"],
     }
@@ -258,13 +258,14 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=1000)
     parser.add_argument("--receivers", type=int, default=100)
     parser.add_argument("--dead", type=int, default=10)
+    parser.add_argument("--settle", type=float, default=10)
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     runs = []
     for dead in sorted({0, given.dead}):
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder) / "home"
-            plan = Plan(home, given.seconds, given.rate, given.receivers, dead)
+            plan = Plan(home, given.seconds, given.rate, given.receivers, dead, given.settle)
             runs.append(run(plan))
     print(f"{os.cpu_count()} cores; {given.seconds:g} s of {given.rate} events/s")
     for name in runs[0]:

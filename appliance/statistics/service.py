@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from appliance.statistics.model import Period
 
 MAX_STEPS: Final = 1000
-MAX_RANKED: Final = 100
+MAX_RANKED: Final = 1000
 MAX_LINES: Final = 20
 
 _g = generation.c

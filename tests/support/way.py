@@ -96,7 +96,9 @@ def backend_at(location: Path | str, shard: int = 0) -> Backend:
     folder = location if location.suffix != ".db" else location.parent
     folder.mkdir(exist_ok=True)
     path = folder / f"spool-{shard}.db"
-    if not path.exists():
+    if path.exists():
+        _make(path)  # an old one is brought up to date
+    else:
         path.write_bytes(_empty_file())
     return SqliteBackend(path)
 

@@ -79,7 +79,7 @@ async def test_how_far_counting_is(statistics):
         (lambda s: s.top(ONE, DAYS, Dimension.TENANT), "by"),
         (lambda s: s.top(BOX, DAYS, Dimension.TENANT, tenant_id=1), "by"),
         (lambda s: s.top(BOX, DAYS, Dimension.TOTAL), "by"),
-        (lambda s: s.top(BOX, DAYS, Dimension.TAG, limit=101), "limit"),
+        (lambda s: s.top(BOX, DAYS, Dimension.TAG, limit=1001), "limit"),
         (lambda s: s.lines(BOX, DAYS, Dimension.TAG, []), "values"),
     ],
 )

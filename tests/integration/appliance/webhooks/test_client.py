@@ -122,6 +122,63 @@ async def test_what_is_no_answer_is_none(client, octets):
     server.close()
 
 
+@pytest.mark.parametrize(
+    ("pieces", "status", "text", "connections"),
+    [
+        ([b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"], 200, "ok", 1),
+        ([b"HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n"], 200, "", 1),
+        ([b"HTTP/1.1 204 No Content\r\n\r\n"], 204, "", 1),
+        ([b"HTTP/1.1 2", b"00 OK\r\nContent-Length: 2\r\n", b"\r\no", b"k"], 200, "ok", 1),
+        (
+            [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n", b"0\r\n\r\n"],
+            200,
+            "ok",
+            1,
+        ),
+        (
+            [b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 202 OK\r\nContent-Length: 0\r\n\r\n"],
+            202,
+            "",
+            1,
+        ),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"], 200, "ok", 2),
+        ([b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok"], 200, "ok", 2),
+        ([b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 500 No\r\n\r\n"], 200, "ok", 2),
+    ],
+    ids=[
+        *("plain", "no reason", "no content", "in pieces", "chunked", "continue"),
+        *("it hangs up", "an old one", "more than an answer"),
+    ],
+)
+async def test_an_answer_may_have_any_form_that_http_knows(
+    client, pieces, status, text, connections
+):
+    opened = 0
+
+    async def speak(reader, writer):
+        nonlocal opened
+        opened += 1
+        try:
+            while True:
+                await reader.readuntil(b"{}")
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+                    await asyncio.sleep(0.01)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    server = await asyncio.start_server(speak, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    for _ in range(2):
+        said = await post(client, url)
+        assert (said.status, said.text) == (status, text)
+    assert opened == connections
+    client.close()
+    await asyncio.sleep(0.05)
+    server.close()
+
+
 async def test_an_endless_answer_is_read_to_a_bound_and_what_is_kept_is_short(client):
     sent = 0
 

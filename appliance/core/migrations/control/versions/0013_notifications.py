@@ -22,7 +22,9 @@ def flag(name: str) -> sa.Column[Any]:
 
 
 def of_tenant(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(["tenant_id"], ["tenant.id"], name=f"fk_{table}_tenant_id_tenant")
+    return sa.ForeignKeyConstraint(
+        ["tenant_id"], ["tenant.id"], name=f"fk_{table}_tenant_id_tenant"
+    )
 
 
 def upgrade() -> None:
@@ -50,7 +52,9 @@ def upgrade() -> None:
         number("upto"),
         sa.PrimaryKeyConstraint("id", name="pk_notification_mailed"),
     )
-    op.execute("INSERT INTO notification_mailed (id, upto) SELECT 1, COALESCE(MAX(id), 0) FROM notice")
+    op.execute(
+        "INSERT INTO notification_mailed (id, upto) SELECT 1, COALESCE(MAX(id), 0) FROM notice"
+    )
 
 
 def downgrade() -> None:
