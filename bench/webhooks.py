@@ -1,6 +1,6 @@
 """Webhooks: events a second to a hundred receivers of which some are dead, processes apart, on loopback.
 
-    python bench/webhooks.py [--seconds 30] [--rate 1000] [--receivers 100] [--dead 10] [--json FILE]
+    python bench/webhooks.py [--seconds 30] [--rate 1000] [--receivers 100] [--dead 10] [--once] [--json FILE]
 
 A feeder writes events into the log as the worker does, a sender reads and posts them with its store in
 control.db, and a receiver's process answers for those that live. Of the dead, half refuse connections and
@@ -259,10 +259,11 @@ def main() -> None:
     parser.add_argument("--receivers", type=int, default=100)
     parser.add_argument("--dead", type=int, default=10)
     parser.add_argument("--settle", type=float, default=10)
+    parser.add_argument("--once", action="store_true", help="only with the dead")
     parser.add_argument("--json", type=Path)
     given = parser.parse_args()
     runs = []
-    for dead in sorted({0, given.dead}):
+    for dead in sorted({given.dead} if given.once else {0, given.dead}):
         with tempfile.TemporaryDirectory() as folder:
             home = Path(folder) / "home"
             plan = Plan(home, given.seconds, given.rate, given.receivers, dead, given.settle)

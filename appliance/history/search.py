@@ -10,9 +10,6 @@ Fails with UsageError (a cursor or filter that makes no sense), NotFoundError, S
 from __future__ import annotations
 
 from functools import partial
-from heapq import merge
-from itertools import islice
-from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import ids
@@ -21,8 +18,9 @@ from appliance.history import queries, stream_queries
 from appliance.history.days import bounds, day_of
 from appliance.history.files import DayFilesReader
 from appliance.history.found import acceptance_of, event_of, found_of, history_of, told_of
-from appliance.history.model import EventPage, Original, Page, ToldPage
+from appliance.history.model import EventFilters, EventPage, Original, Page, ToldPage
 from appliance.history.postgres import DayTablesReader
+from appliance.history.stream import Stream
 from appliance.history.walk import Search
 from appliance.history.writer import POSITION_BITS
 
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
     from appliance.core.database import Location
     from appliance.core.scope import Scope
     from appliance.history.model import (
-        EventFilters,
         EventRecord,
         Filters,
         Found,
@@ -64,7 +61,7 @@ class LogReader:
         self._recipients_of = queries.recipients_of(self._dialect)
         self._events_of = queries.events_of(self._dialect)
         self._original = queries.original(self._dialect)
-        self._last_position = stream_queries.last_position(self._dialect)
+        self._stream = Stream(self._partitions)
         self._told = stream_queries.told(self._dialect)
         self._acceptances = queries.acceptances(self._dialect)
 
@@ -188,52 +185,24 @@ class LogReader:
         """Events behind the cursor, in the order in which the log took them in; "" is its beginning.
 
         A cursor from before the oldest day that is kept goes on at that day: what was dropped is gone.
+        A page may be empty and have more behind it, where what is asked for is rare.
         """
         query = stream_queries.events(filters, scope, self._dialect)
-        rows, end, more = self._behind(cursor, query, _bounded(limit))
-        return EventPage(
-            events=tuple(event_of(row[1:], row[0]) for row in rows), cursor=end, more=more
+        place = self._stream.behind(
+            _read_position(cursor), query, _bounded(limit), is_all=_is_all(scope, filters)
         )
+        events = tuple(event_of(row[1:], row[0]) for row in place.rows)
+        return EventPage(events=events, cursor=str(place.end), more=place.more)
 
     def told(self, *, cursor: str = "", limit: int = 5000) -> ToldPage:
         """The same stream, of everybody, as those that count need it."""
-        rows, end, more = self._behind(cursor, self._told, limit)
-        return ToldPage(told=tuple(map(told_of, rows)), cursor=end, more=more)
-
-    def _behind(
-        self, cursor: str, query: Query, limit: int
-    ) -> tuple[list[tuple[Any, ...]], str, bool]:
-        """Rows of the journal behind the cursor, the cursor behind them, and whether more follow.
-
-        The end of the page is fixed before any day is read. Places rise in the order of commits,
-        so all up to there stand by then; what comes in meanwhile, to a day read early or late, is
-        the next page's. A day that fills the page says how far the later ones need to be read.
-        """
-        after = _read_position(cursor)
-        last = self._last_place()
-        if last <= after:
-            return [], str(after), False
-        upto, pages = last, []
-        for day, lo, hi in sorted(self._days(0, _END)):
-            values = query.values(lo=lo, hi=hi, after=after, upto=upto, limit=limit + 1)
-            pages.append(self._partitions.rows(day, query.sql, values))
-            if len(pages[-1]) > limit:
-                upto = pages[-1][-1][0]
-        rows = list(islice(merge(*pages, key=itemgetter(0)), limit + 1))
-        more = len(rows) > limit
-        return rows[:limit], str(rows[limit - 1][0] if more else last), more
+        place = self._stream.behind(_read_position(cursor), self._told, limit, is_all=True)
+        told = tuple(map(told_of, place.rows))
+        return ToldPage(told=told, cursor=str(place.end), more=place.more)
 
     def end(self) -> str:
         """The cursor behind everything the log holds now."""
-        return str(self._last_place())
-
-    def _last_place(self) -> int:
-        last = 0
-        for day, lo, hi in self._days(0, _END):
-            values = self._last_position.values(lo=lo, hi=hi)
-            for row in self._partitions.rows(day, self._last_position.sql, values):
-                last = max(last, row[0] or 0)
-        return last
+        return str(self._stream.last_place())
 
 
 def cursor_at(ms: int) -> str:
@@ -256,6 +225,10 @@ def follow(
         cursor = page.cursor
         if not page.more and not rest():
             return
+
+
+def _is_all(scope: Scope, filters: EventFilters) -> bool:
+    return scope.is_system and filters == EventFilters()
 
 
 def _bounded(limit: int) -> int:

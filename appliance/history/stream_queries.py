@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, case, exists, false, func, literal_column, or_, select, tuple_
+from sqlalchemy import Integer, and_, case, exists, false, func, literal_column, or_, select, tuple_
 
 from appliance.history import tables as t
 from appliance.history.model import FLAG_OF
@@ -45,6 +45,19 @@ def last_position(dialect: Dialect) -> Query:
     """The journal's last place in a day. Given at execution: lo, hi."""
     j = t.journal.c
     return compiled(select(func.max(j.position)).where(*in_day(j.message_id)), dialect)
+
+
+def far_on(dialect: Dialect) -> Query:
+    """The place so many further on. Given at execution: lo, hi, after, upto, skip."""
+    j = t.journal.c
+    wanted = (
+        select(j.position)
+        .where(j.position > p("after"), j.position <= p("upto"), *in_day(j.message_id))
+        .order_by(j.position)
+        .limit(literal_column("1"))
+        .offset(p("skip", type_=Integer))
+    )
+    return compiled(wanted, dialect)
 
 
 def events(filters: EventFilters, scope: Scope, dialect: Dialect) -> Query:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Final
 
 from appliance.core.database import open_engine
@@ -13,7 +14,7 @@ from appliance.people import Users
 from appliance.run.own_mail import BoxMail
 from appliance.run.people import public_url
 from appliance.run.watch_rates import RateWatch
-from appliance.statistics import Statistics
+from appliance.statistics import Statistics, prepare
 from appliance.tenancy import Tenants
 
 if TYPE_CHECKING:
@@ -37,7 +38,9 @@ class NotificationLoops:
     def __init__(self, context: Context, engine: AsyncEngine, handover: Handover) -> None:
         settings = context.settings
         self._options = settings.notifications
-        self._counts = open_engine(context.home.statistics_location(settings))
+        self._place = context.home.statistics_location(settings)
+        self._counts = open_engine(self._place)
+        self._is_prepared = False
         notices = Notices(engine)
         self._notices, self._operations = notices, Operations(engine)
         self._watch = RateWatch(
@@ -54,10 +57,16 @@ class NotificationLoops:
 
     def start(self, loops: Loops) -> None:
         """Turn them."""
-        loops.start("rate watch", self._watch.step, pause=_WATCH_PAUSE, limit=_LIMIT)
+        loops.start("rate watch", self._watch_rates, pause=_WATCH_PAUSE, limit=_LIMIT)
         loops.start("stop watch", self._watch_stop, pause=_MAIL_PAUSE, limit=_LIMIT)
         if self._options.mail:
             loops.start("notifications", self._mailer.step, pause=_MAIL_PAUSE, limit=_LIMIT)
+
+    async def _watch_rates(self) -> bool:
+        if not self._is_prepared:  # a new box has no counts yet
+            await asyncio.to_thread(prepare, self._place)
+            self._is_prepared = True
+        return await self._watch.step()
 
     async def _watch_stop(self) -> bool:
         """A stop of all sending stands as a notice, whoever flipped the switch and however."""

@@ -190,6 +190,8 @@ class Post:
             return False
         self.changes.add(lane.id, item, given_up_at=now)
         lane.settled(item)
+        name = signing.event_name(item.key, lane.id)
+        _log.warning("webhook %d never took %s: given up", lane.id, name)
         return True
 
     async def _disable(self, lane: Lane, reason: str) -> None:

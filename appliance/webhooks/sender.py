@@ -16,6 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock
+from appliance.history.writer import POSITION_BITS
 from appliance.webhooks.lane import WINDOW, Lane
 from appliance.webhooks.store import Batch
 from appliance.webhooks.stream import kinds_of
@@ -28,12 +29,12 @@ if TYPE_CHECKING:
     from appliance.webhooks.post import Post
     from appliance.webhooks.store import SenderStore
     from appliance.webhooks.stream import Page, Stream
+    from mta.status import EventKind
 
 PAGE: Final = 500
 _BEHIND_AT_ONCE: Final = 16  # lanes that are read for by themselves in one turn
 _SAVE_EVERY: Final = 500  # ms
 _KEPT_BODY: Final = 2000  # ms an event may wait before its body is left to the store
-_POSITION_BITS: Final = 20  # of a place in the journal, below its time in ms
 
 
 class Sender:
@@ -43,6 +44,7 @@ class Sender:
         self._store, self._stream, self._post, self._metrics = store, stream, post, metrics
         self._lanes: dict[int, Lane] = {}
         self._of_tenant: dict[int, list[Lane]] = {}
+        self._kinds: frozenset[EventKind] = frozenset()  # that anybody has chosen; none = all
         self._busy: dict[int, Lane] = {}  # those with events
         self._place = 0  # up to where all lanes but those in `_own` have been handed their events
         self._own: dict[int, int] = {}  # lanes that are elsewhere, and where; disabled ones too
@@ -101,6 +103,8 @@ class Sender:
         self._of_tenant = {}
         for lane in self._lanes.values():
             self._of_tenant.setdefault(lane.signer.endpoint.tenant_id, []).append(lane)
+        types = {one for lane in self._lanes.values() for one in lane.signer.endpoint.types}
+        self._kinds = kinds_of(types)
 
     async def _begin(self, stored: Mapping[int, int]) -> None:
         self._place = self._saved_place = stored.get(0, 0)
@@ -159,12 +163,11 @@ class Sender:
 
     async def _read_for_all(self) -> bool:
         behind = set(self._behind)
-        lanes = [lane for one, lane in self._lanes.items() if one not in behind]
-        if not lanes:
+        if len(behind) == len(self._lanes):
             return False
-        tenants = {lane.signer.endpoint.tenant_id for lane in lanes}
-        kinds = kinds_of({one for lane in lanes for one in lane.signer.endpoint.types})
-        page = await asyncio.to_thread(self._stream.everybody, self._place, PAGE, tenants, kinds)
+        page = await asyncio.to_thread(
+            self._stream.everybody, self._place, PAGE, self._of_tenant.keys(), self._kinds
+        )
         for told in page.events:
             self._hand_out(told, behind)
         self._place = page.place
@@ -266,7 +269,7 @@ class Sender:
     def _show(self) -> None:
         now = clock.now_ms()
         oldest = [lane.oldest_at for lane in self._busy.values() if lane.items]
-        oldest += [self._own[one] >> _POSITION_BITS for one in self._behind]
+        oldest += [self._own[one] >> POSITION_BITS for one in self._behind]
         lag = max(0, now - min(oldest, default=now)) / clock.SECOND
         self._metrics.webhook_lag.set(lag)
         waiting = sum(len(lane.items) for lane in self._busy.values())

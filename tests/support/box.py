@@ -225,7 +225,7 @@ async def serving(
             raise
 
 
-async def _until_healthy(box: RunningBox, seconds: float = 30) -> None:
+async def _until_healthy(box: RunningBox, seconds: float = 60) -> None:
     end = asyncio.get_running_loop().time() + seconds
     listeners = box.home.run_dir / "listeners.json"
     while asyncio.get_running_loop().time() < end:

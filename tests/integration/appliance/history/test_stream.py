@@ -10,6 +10,7 @@ from appliance.core.clock import DAY, HOUR
 from appliance.core.scope import Scope
 from appliance.history import EventFilters
 from appliance.history.read_outbox import read
+from mta.status import EventKind
 from tests.support.history import KEEP_DAYS
 
 BOX = Scope.system()
@@ -86,3 +87,20 @@ def test_a_cursor_from_before_the_days_that_are_kept_goes_on_at_the_oldest(
         page = reader.events(BOX, EventFilters(), cursor=cursor)
         assert [event.message_id for event in page.events] == [kept]
         assert page.cursor == reader.end()
+
+
+def test_a_page_of_what_is_rare_looks_at_so_many_events_and_says_that_there_is_more(
+    reader, happened, monkeypatch
+):
+    monkeypatch.setattr("appliance.history.stream.LOOKED_AT", 10)
+    filters = EventFilters(kinds=frozenset({EventKind.ACCEPTED}))
+    cursor, seen, pages, more = "", [], 0, True
+    while more:
+        page = reader.events(BOX, filters, cursor=cursor, limit=100)
+        assert len(page.events) <= 20
+        seen += [event.id for event in page.events]
+        cursor, more, pages = page.cursor, page.more, pages + 1
+    assert len(seen) == len(set(seen)) == 60
+    assert pages >= len(happened) // 20
+    nothing = reader.events(Scope.tenant(99), EventFilters(), limit=5)
+    assert (nothing.events, nothing.more) == ((), True)
