@@ -165,7 +165,7 @@ async def test_dead_and_slow_receivers_hold_up_nobody(engine, reader, webhooks, 
         for _ in range(4):
             post.mail(50)
         await until(lambda: len(well.got) == 400, seconds=30)
-        assert len(hanging.got) < 20  # none of them answered; a handful are tried
+        assert len(hanging.got) < 40  # none of them answered; a handful are tried
 
 
 async def test_a_receiver_that_was_dead_is_told_everything_once_it_lives(
@@ -285,7 +285,7 @@ async def test_one_that_says_gone_is_disabled_at_once(engine, reader, webhooks, 
 
 
 async def test_who_asks_for_patience_gets_it(engine, reader, webhooks, acme, post):
-    async with receiver(lambda _: answer(429, "", "Retry-After: 1")) as shop:
+    async with receiver(lambda _: answer(429, "", "Retry-After: 60")) as shop:
         one = sender(engine, reader)
         async with turning(one):
             await webhooks.create(ADMIN, url=shop.url, types=TYPES, tenant_id=acme)
@@ -293,7 +293,7 @@ async def test_who_asks_for_patience_gets_it(engine, reader, webhooks, acme, pos
             await until(lambda: shop.got)
             await until(lambda: all(not lane.in_flight for lane in one._lanes.values()))
             (lane,) = one._lanes.values()
-            assert lane.rest_until - clock.now_ms() > 500
+            assert lane.rest_until - clock.now_ms() > 30_000
             assert len(shop.got) <= 2
 
 
