@@ -137,6 +137,11 @@ def _too_deep(_request: Request[Any, Any, Any], _error: RecursionError) -> Respo
     return problem(400, "the JSON is nested too deeply")
 
 
+def _no_text(_request: Request[Any, Any, Any], error: UnicodeDecodeError) -> Response[Any]:
+    """What a client sends is the only text that is decoded while a request is served."""
+    return problem(400, f"the body is no UTF-8: octet {error.start} of a text in it is wrong")
+
+
 def problem(
     status: int,
     detail: str,
@@ -165,5 +170,6 @@ HANDLERS: Final[ExceptionHandlersMap] = {
     PillarboxError: _own,
     HTTPException: _http,
     RecursionError: _too_deep,
+    UnicodeDecodeError: _no_text,
     Exception: _crash,
 }

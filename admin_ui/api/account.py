@@ -7,9 +7,10 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Response, Router, delete, get, post
 from litestar.di import Provide
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 from msgspec import Meta
 
+from admin_ui.api.nouns import Id
 from admin_ui.api.own import OPT, Entry, Myself, entry_of, own_of, signed_in
 from admin_ui.api.sign_in import Asked, Password, Token
 from admin_ui.rooms import Behind
@@ -156,7 +157,7 @@ async def sessions(own: Myself, rooms: Behind) -> list[SessionRow]:
 
 
 @delete("/sessions/{session_id:int}", status_code=204)
-async def end_session(session_id: FromPath[int], own: Myself, rooms: Behind) -> None:
+async def end_session(session_id: Id, own: Myself, rooms: Behind) -> None:
     """End one of one's sessions."""
     await rooms.people.sessions.end(own.token, session_id)
 
@@ -244,9 +245,7 @@ async def add_passkey(data: JSONBody[NewPasskey], own: Myself, rooms: Behind) ->
 
 
 @post("/account/passkeys/{passkey_id:int}/remove", status_code=204)
-async def remove_passkey(
-    passkey_id: FromPath[int], data: JSONBody[Again], own: Myself, rooms: Behind
-) -> None:
+async def remove_passkey(passkey_id: Id, data: JSONBody[Again], own: Myself, rooms: Behind) -> None:
     """Forget one."""
     await rooms.people.account.remove_passkey(
         own.seen, own.client, passkey_id=passkey_id, password=data.password

@@ -15,6 +15,7 @@ from litestar import Request
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from admin_ui.access import address_of
 from admin_ui.api.rates import Rate, Rates, Verdict
 from admin_ui.rooms import Rooms
 from appliance.core.errors import ForbiddenError, SignInError, TooManyError
@@ -68,7 +69,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
 
 
 async def _asker(connection: ASGIConnection[Any, Any, Any, Any], rooms: Rooms) -> Asker:
-    address = connection.client.host if connection.client else ""
+    address = address_of(connection)
     scheme, _, token = connection.headers.get("authorization", "").partition(" ")
     if scheme:
         if scheme.lower() != "bearer":

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from admin_ui.api.guard import RIGHT, WhoAsks
+from admin_ui.api.nouns import Id
 from admin_ui.api.openapi import EXAMPLE
 from admin_ui.api.shapes import Cursor, Example, Limit, millis, moment, place_of
 from admin_ui.rooms import Behind
@@ -131,7 +132,7 @@ async def create_key(data: JSONBody[NewKey], rooms: Behind, asker: WhoAsks) -> M
     tags=["keys"],
     summary="Revoke an API key",
 )
-async def revoke_key(key_id: FromPath[int], rooms: Behind, asker: WhoAsks) -> Key:
+async def revoke_key(key_id: Id, rooms: Behind, asker: WhoAsks) -> Key:
     """Refused from now on, within a second everywhere; revoking twice is no error."""
     return _shown(await rooms.keys.revoke(asker.actor.scope, key_id))
 

@@ -203,7 +203,7 @@ def _read(row: msgspec.Raw, shared: dict[str, Any]) -> Letter | Refusal:
             return msgspec.json.decode(row, type=Letter)
         own = msgspec.json.decode(row, type=dict[str, Any])
         return msgspec.convert(shared | own, Letter)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         field, words = field_of(str(error))
         return Refusal(words=words, field=field)
 

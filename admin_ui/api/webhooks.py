@@ -7,11 +7,12 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import delete, get, patch, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import JSONBody
 from msgspec import Meta
 
 from admin_ui.api.guard import RIGHT, WhoAsks
 from admin_ui.api.messages import Whose, scope_of
+from admin_ui.api.nouns import Id
 from admin_ui.api.openapi import EXAMPLE
 from admin_ui.api.shapes import Cursor, Example, Limit, millis, moment, place_of
 from admin_ui.rooms import Behind
@@ -232,7 +233,7 @@ async def create_webhook(
     tags=["webhooks"],
     summary="Show an endpoint",
 )
-async def show_webhook(webhook_id: FromPath[int], rooms: Behind, asker: WhoAsks) -> EndpointShown:
+async def show_webhook(webhook_id: Id, rooms: Behind, asker: WhoAsks) -> EndpointShown:
     """With what waits for it, and what it said last."""
     scope = asker.actor.scope
     found = await rooms.webhooks.get(scope, webhook_id)
@@ -258,7 +259,7 @@ async def show_webhook(webhook_id: FromPath[int], rooms: Behind, asker: WhoAsks)
     summary="Change an endpoint",
 )
 async def change_webhook(
-    webhook_id: FromPath[int], data: JSONBody[EndpointChange], rooms: Behind, asker: WhoAsks
+    webhook_id: Id, data: JSONBody[EndpointChange], rooms: Behind, asker: WhoAsks
 ) -> Endpoint:
     """Its address, what it is told, or its description."""
     types = None if data.types is None else tuple(data.types)
@@ -273,7 +274,7 @@ async def change_webhook(
     tags=["webhooks"],
     summary="Delete an endpoint",
 )
-async def delete_webhook(webhook_id: FromPath[int], rooms: Behind, asker: WhoAsks) -> Endpoint:
+async def delete_webhook(webhook_id: Id, rooms: Behind, asker: WhoAsks) -> Endpoint:
     """With what waits for it and its deliveries."""
     return _shown(await rooms.webhooks.delete(asker.actor.scope, webhook_id))
 
@@ -284,7 +285,7 @@ async def delete_webhook(webhook_id: FromPath[int], rooms: Behind, asker: WhoAsk
     tags=["webhooks"],
     summary="Rotate the secret",
 )
-async def rotate_webhook(webhook_id: FromPath[int], rooms: Behind, asker: WhoAsks) -> MadeEndpoint:
+async def rotate_webhook(webhook_id: Id, rooms: Behind, asker: WhoAsks) -> MadeEndpoint:
     """For 24 hours what is sent is signed with the old one too."""
     made = await rooms.webhooks.rotate(asker.actor.scope, webhook_id)
     return MadeEndpoint(endpoint=_shown(made.endpoint), secret=made.secret)
@@ -301,7 +302,7 @@ async def rotate_webhook(webhook_id: FromPath[int], rooms: Behind, asker: WhoAsk
     summary="Disable an endpoint",
 )
 async def disable_webhook(
-    webhook_id: FromPath[int], data: JSONBody[Off], rooms: Behind, asker: WhoAsks
+    webhook_id: Id, data: JSONBody[Off], rooms: Behind, asker: WhoAsks
 ) -> Endpoint:
     """It is told nothing until it is enabled."""
     scope = asker.actor.scope
@@ -316,7 +317,7 @@ async def disable_webhook(
     summary="Enable an endpoint",
 )
 async def enable_webhook(
-    webhook_id: FromPath[int], data: JSONBody[On], rooms: Behind, asker: WhoAsks
+    webhook_id: Id, data: JSONBody[On], rooms: Behind, asker: WhoAsks
 ) -> Endpoint:
     """It goes on where it stopped, as far back as the log reaches."""
     return _shown(await rooms.webhooks.enable(asker.actor.scope, webhook_id, skip=data.skip))
@@ -334,7 +335,7 @@ async def enable_webhook(
     tags=["webhooks"],
     summary="Try an endpoint out",
 )
-async def test_webhook(webhook_id: FromPath[int], rooms: Behind, asker: WhoAsks) -> Delivery:
+async def test_webhook(webhook_id: Id, rooms: Behind, asker: WhoAsks) -> Delivery:
     """Sends a `webhook.test` now; the answer says what the receiver said."""
     return _attempt(await rooms.webhook_trials.test(asker.actor.scope, webhook_id))
 
@@ -346,7 +347,7 @@ async def test_webhook(webhook_id: FromPath[int], rooms: Behind, asker: WhoAsks)
     summary="List the deliveries",
 )
 async def list_deliveries(
-    webhook_id: FromPath[int],
+    webhook_id: Id,
     rooms: Behind,
     asker: WhoAsks,
     cursor: Cursor = "",
@@ -372,7 +373,7 @@ async def list_deliveries(
     summary="Send events again",
 )
 async def replay_webhook(
-    webhook_id: FromPath[int], data: JSONBody[Replay], rooms: Behind, asker: WhoAsks
+    webhook_id: Id, data: JSONBody[Replay], rooms: Behind, asker: WhoAsks
 ) -> Replayed:
     """One event, those that were given up, or all since a time; the last as a job."""
     scope, since = asker.actor.scope, millis(data.since)

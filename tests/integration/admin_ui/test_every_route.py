@@ -320,3 +320,39 @@ async def test_the_docs_page_shows_every_operation_and_loads_nothing(api):
         assert f"{method}</span> /api/v1{path}" in page
     assert "<script" not in page
     assert not re.search(r"<(img|link|iframe|object|embed)\b|url\(|@import|\bsrc=|\bstyle=", page)
+
+
+async def test_numbers_that_no_id_can_be_are_refused(api):
+    token = api.token()
+    for handler, method, path in routes(api):
+        for number in ("0", "-1", "9" * 19, "9" * 40) if "_id}" in path else ():
+            place = re.sub(r"\{\w+_id\}", number, path)
+            answer = await api.ask(method, place, token, _body(handler))
+            assert answer.status_code in (400, 404), (method, place, answer.text)
+
+
+NO_BODIES = (
+    b"",
+    b"null",
+    b"[]",
+    b"{",
+    b'"\xed\xa0\x80"',
+    b'{"name":"\xff"}',
+    b'{"name":"\\ud800"}',
+    b'{"a":' * 5000 + b"1" + b"}" * 5000,
+)
+
+
+async def test_bodies_that_are_no_request_are_refused(api):
+    tokens = [api.token(), api.token(GRANTS[Role.OWNER], "acme")]
+    for handler, method, path in routes(api):
+        api.app.state.rates = Rates()
+        for content in NO_BODIES if handler.opt[EXAMPLE].request is not None else ():
+            token = tokens[handler.opt[RIGHT] is Right.MESSAGES_SEND]
+            answer = await api.http.request(
+                method,
+                f"/api/v1{_nowhere(path)}",
+                headers={"Authorization": f"Bearer {token}", "Content-Type": "application/json"},
+                content=content,
+            )
+            assert answer.status_code == 400, (method, path, content[:30], answer.text)
