@@ -245,7 +245,7 @@ def _figures(
         "p99_ms": round(share[98]),
         "last_ms": round(ages[-1]) if ages else 0,
         "sender_cpu_us_per_event": round(cost["cpu"] / max(1, written) * 1e6),
-        "sender_cores": round(cost["cpu"] / (plan.seconds + plan.settle), 2),
+        "sender_cores": round(cost["cpu"] / plan.seconds, 2),
         "sender_rss_mb": round(cost["rss_mb"]),
         "attempts": cost["attempts"],
     }

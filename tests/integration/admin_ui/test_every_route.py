@@ -346,8 +346,8 @@ NO_BODIES = (
 async def test_bodies_that_are_no_request_are_refused(api):
     tokens = [api.token(), api.token(GRANTS[Role.OWNER], "acme")]
     for handler, method, path in routes(api):
-        api.app.state.rates = Rates()
         for content in NO_BODIES if handler.opt[EXAMPLE].request is not None else ():
+            api.app.state.rates = Rates()
             token = tokens[handler.opt[RIGHT] is Right.MESSAGES_SEND]
             answer = await api.http.request(
                 method,

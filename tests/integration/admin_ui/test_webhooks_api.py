@@ -158,7 +158,7 @@ async def test_what_is_wrong_is_named(asking):
         refused = await asking("POST", "/webhooks", json=wrong)
         assert refused.status_code == 400, wrong
         assert field in refused.text, wrong
-    assert (await asking("GET", f"/webhooks/{1 << 70}")).status_code == 404
+    assert (await asking("GET", f"/webhooks/{1 << 70}")).status_code == 400
 
 
 async def test_another_tenant_and_one_without_rights_get_nowhere(asking):

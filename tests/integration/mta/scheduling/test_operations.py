@@ -221,6 +221,27 @@ async def test_what_waits_is_counted_by_anything_with_its_reason(location):
         assert (await census.recent(By.DOMAIN, 1)).total == 2
 
 
+async def test_one_tenants_mail_is_counted_alone(location, monkeypatch):
+    monkeypatch.setattr("mta.spool.questions.SLICE", 1)  # over many slices
+    async with open_way(location, 1, shaping=SHAPING) as way:
+        other = Tenant(id=8, name="other")
+        way.change(kill_switch=STOP, tenants={7: Tenant(id=7, name="acme"), 8: other})
+        theirs = credential(id=5, tenant_id=8, from_policy=FromPolicy.ANY)
+        both = ("a@gmail.lab", "a@example.net", "b@gmail.lab")
+        await way.send(recipients=both)
+        await way.send(tenant=other, credential=theirs, recipients=both[2:])
+        census = way.operations.census
+        whole = await census.recent(By.DOMAIN, 10)
+        mine, its, nobody = [await census.of_tenant(n, By.DOMAIN, 10) for n in (7, 8, 9)]
+        assert whole.counts == {"queued": 4}
+        counted = {group.name: group.count for group in mine.groups}
+        assert counted == {"gmail.lab": 2, "example.net": 1}
+        assert [(group.name, group.count) for group in its.groups] == [("gmail.lab", 1)]
+        assert (nobody.groups, nobody.counts) == ((), {})
+        with pytest.raises(UsageError, match="by egress"):
+            await census.of_tenant(7, By.EGRESS, 10)
+
+
 async def test_who_asks_again_after_a_long_count_gets_the_last_one_at_once(tmp_path, monkeypatch):
     async with open_way(tmp_path, 1) as way:
         way.change(kill_switch=STOP)
