@@ -24,6 +24,7 @@ from admin_ui.api import (
     pauses,
     pools,
     queue,
+    queue_actions,
     send,
     sending_stop,
     shaping,
@@ -39,6 +40,7 @@ from admin_ui.api.docs import docs
 from admin_ui.api.guard import add_rates, asker_of, guard
 from admin_ui.api.openapi import openapi
 from admin_ui.api.rates import Rates
+from admin_ui.api.strangers import note_strangers
 from admin_ui.errors import HANDLERS
 from admin_ui.headers import add_headers
 from admin_ui.public.health import health
@@ -75,6 +77,7 @@ def create_app(processes: Processes, rooms: Rooms, *, token: str = "") -> Litest
             *credentials.HANDLERS,
             *suppressions.HANDLERS,
             *queue.HANDLERS,
+            *queue_actions.HANDLERS,
             *pauses.HANDLERS,
             *sending_stop.HANDLERS,
             *egress.HANDLERS,
@@ -99,7 +102,7 @@ def create_app(processes: Processes, rooms: Rooms, *, token: str = "") -> Litest
             "token": Provide(lambda: token, sync_to_thread=False),
         },
         exception_handlers=HANDLERS,
-        before_send=[add_headers, add_rates],
+        before_send=[add_headers, add_rates, note_strangers],
         openapi_config=DESCRIPTION,
         request_max_body_size=MAX_BODY,
         state=State({"rooms": rooms, "rates": Rates()}),

@@ -84,9 +84,23 @@ def page_of(described: dict[str, Any]) -> str:
     for path, operations in described["paths"].items():
         for method in _METHODS:
             if method in operations:
-                tag = operations[method].get("tags", ["other"])[0]
-                groups.setdefault(tag, []).append((method, path, operations[method]))
+                one = _with_choices(operations[method], described["components"]["schemas"])
+                tag = one.get("tags", ["other"])[0]
+                groups.setdefault(tag, []).append((method, path, one))
     return "".join(_html(groups))
+
+
+def _with_choices(one: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """With the parameters' own schemas in place of references to them."""
+    parameters = [
+        each
+        | {
+            "schema": schemas.get(each["schema"].get("$ref", "").rpartition("/")[2], {})
+            | each["schema"]
+        }
+        for each in one.get("parameters", [])
+    ]
+    return one | {"parameters": parameters}
 
 
 def _html(groups: dict[str, list[tuple[str, str, dict[str, Any]]]]) -> Iterator[str]:
@@ -116,7 +130,7 @@ def _operation(method: str, path: str, one: dict[str, Any]) -> Iterator[str]:
     right = one.get("x-right")
     yield f'<p class="muted">Right: <code>{escape(right)}</code></p>' if right else ""
     yield from _parameters(one.get("parameters", []))
-    yield f"<pre tabindex=0>{escape(_curl(method, path, request, answer))}</pre>"
+    yield f"<pre tabindex=0>{escape(_curl(method, path, one))}</pre>"
     if request is not None:
         yield f'<p class="muted">Request</p><pre tabindex=0>{escape(_pretty(request))}</pre>'
     if answer is not None:
@@ -150,26 +164,35 @@ def _bounds(schema: dict[str, Any]) -> str:
     return ", ".join(filter(None, words))
 
 
-def _curl(method: str, path: str, request: Any, answer: Any) -> str:
+def _curl(method: str, path: str, one: dict[str, Any]) -> str:
     """A line to copy."""
+    request = _example(one.get("requestBody"))
     words = ["curl"] if method == "get" else ["curl", "-X", method.upper()]
-    words += [f'"$BOX{_filled(path, answer)}"', '-H "Authorization: Bearer $KEY"']
+    words += [f'"$BOX{_filled(path, one)}"', '-H "Authorization: Bearer $KEY"']
     if request is not None:
         told = shlex.quote(json.dumps(request, ensure_ascii=False))
         words += ['-H "Content-Type: application/json"', "-d", told]
     return " ".join(words)
 
 
-def _filled(path: str, answer: Any) -> str:
-    """The path with the names of the example, where it has them."""
+def _filled(path: str, one: dict[str, Any]) -> str:
+    """The path with the names of the example, where it has them, and the query that it needs."""
+    answer, parameters = _answer(one), one.get("parameters", [])
     rows = answer.get("items", [answer]) if isinstance(answer, dict) else []
     row = rows[0] if rows and isinstance(rows[0], dict) else {}
+    words = {each["name"]: _word(each, row) for each in parameters}
+    needed = [each["name"] for each in parameters if each["in"] == "query" and each["required"]]
+    query = "&".join(f"{name}={words[name]}" for name in needed)
+    filled = _NAMED.sub(lambda found: words.get(found[1], found[1].upper()), path)
+    return f"{filled}?{query}" if query else filled
 
-    def value(found: re.Match[str]) -> str:
-        name = found[1]
-        return str(row.get(name, row.get("id" if name.endswith("id") else "name", name)))
 
-    return _NAMED.sub(value, path)
+def _word(parameter: dict[str, Any], row: dict[str, Any]) -> str:
+    name, choices = parameter["name"], parameter["schema"].get("enum")
+    known = [row.get(name), choices[0] if choices else None]
+    if parameter["in"] == "path":
+        known.append(row.get("id"))
+    return next((str(one) for one in known if isinstance(one, str | int)), name.upper())
 
 
 def _answer(one: dict[str, Any]) -> Any:

@@ -80,6 +80,19 @@ def in_field(name: str) -> Iterator[None]:
         raise
 
 
+async def known_provider(rooms: Rooms, name: str) -> str:
+    """A receiver of the shaping file: one that is misspelt would match nothing, in silence."""
+    wanted = name.strip().lower()
+    if wanted:
+        known = await rooms.files.providers()
+        if wanted not in known:
+            there = ", ".join(sorted(known))
+            raise UsageError(
+                f"no provider is named {wanted!r}: there are {there}", field="provider"
+            )
+    return wanted
+
+
 def cut(found: Sequence[T], limit: int, key: Callable[[T], object]) -> tuple[Sequence[T], str]:
     """A page of what was asked for with one row more, and the cursor behind it."""
     if len(found) <= limit:

@@ -11,9 +11,18 @@ from litestar.params import JSONBody
 from msgspec import Meta
 
 from admin_ui.api.guard import RIGHT, WhoAsks
-from admin_ui.api.nouns import Id, Ident, Short, Whose, Words, cut, in_field, view_of
+from admin_ui.api.nouns import (
+    Id,
+    Ident,
+    Short,
+    Whose,
+    Words,
+    cut,
+    in_field,
+    known_provider,
+    view_of,
+)
 from admin_ui.api.openapi import EXAMPLE
-from admin_ui.api.queue import known_provider
 from admin_ui.api.shapes import Cursor, Example, Limit, millis, moment, place_of
 from admin_ui.rooms import Behind, Rooms
 from appliance.core.errors import UsageError

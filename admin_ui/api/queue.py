@@ -1,7 +1,7 @@
-"""The queue: what waits, why and until when; and people's hands on it.
+"""The queue: what waits, why and until when. People's hands on it: queue_actions.py.
 
-A message that is named is acted on at once; all that matches a filter, as a job. Whoever is no admin sees
-and moves the own mail alone: the desk writes the tenant into every filter (appliance/run/web_queue.py).
+Whoever is no admin sees the own mail alone: the desk writes the tenant into every filter
+(appliance/run/web_queue.py).
 """
 
 from __future__ import annotations
@@ -10,28 +10,28 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-from litestar import get, post
-from litestar.params import FromQuery, JSONBody, PathParameter, QueryParameter
+from litestar import get
+from litestar.params import FromQuery, PathParameter, QueryParameter
 from msgspec import Meta
 
 from admin_ui.api.guard import RATE, RIGHT, WhoAsks
-from admin_ui.api.jobs import IMPORT_JOB, JobShape, job_shape
-from admin_ui.api.nouns import MAX_ID, PLAIN, Ident, Short, Whose, in_field, view_of
+from admin_ui.api.nouns import MAX_ID, PLAIN, Whose, in_field, view_of
 from admin_ui.api.openapi import EXAMPLE
 from admin_ui.api.rates import Rate
 from admin_ui.api.shapes import Cursor, Example, Limit, moment
 from admin_ui.desks import Place, Row
-from admin_ui.rooms import Behind, Rooms
+from admin_ui.rooms import Behind
 from appliance.core import ids
 from appliance.core.errors import NotFoundError, UsageError
-from appliance.core.scope import BOX, Scope
 from appliance.domains.rules import checked_name
 from appliance.rights import Right
 from mta.scheduling.census import By
-from mta.scheduling.changes import Action
 
 _COUNTING: Final = Rate(1, 20)
 """Counting a million recipients takes seconds."""
+
+_LOOKING: Final = Rate(5, 50)
+"""Finding a few among them may, too."""
 
 _START: Final = (-1, -1)
 _ID: Final = "05p3k8r2m0001"
@@ -75,17 +75,6 @@ _MESSAGE: Final = {
     "recipients": [_RECIPIENT],
     "events": [{"n": 0, "kind": "deferred", "at": "2026-11-20T09:00:02Z", "data": {"attempt": 1}}],
 }
-_COUNTS: Final = {"changed": 1, "being_sent": 0, "ready": 0}
-_JOB: Final = IMPORT_JOB | {
-    "kind": "queue-action",
-    "total": 0,
-    "asked": {
-        "action": "retry",
-        "filter": {"domain": "example.net", "tenant_id": 3},
-        "pool": "",
-    },
-}
-
 _Filter = Annotated[str, QueryParameter(max_length=320, pattern=PLAIN)]
 State = Literal["queued", "deferred", "held"]
 Message = Annotated[
@@ -169,38 +158,6 @@ class QueuedMessage(msgspec.Struct, frozen=True, kw_only=True):
     events: list[QueuedEvent]
 
 
-class Where(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which pool is to send it; only for reroute."""
-
-    pool: Annotated[Short, Meta(description="Empty: the pool that its tenant uses.")] = ""
-
-
-class Acted(msgspec.Struct, frozen=True, kw_only=True):
-    """How many recipients of the message it concerned."""
-
-    changed: int
-    being_sent: Annotated[int, Meta(description="Left alone: an attempt runs now.")]
-    ready: Annotated[int, Meta(description="Left alone: due already.")]
-
-
-class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is to be done to all that matches every field given."""
-
-    action: Action
-    domain: Short = ""
-    address: Annotated[str, Meta(max_length=320, pattern=PLAIN)] = ""
-    credential_id: Ident | None = None
-    site: Short = ""
-    provider: Short = ""
-    egress: Short = ""
-    tag: Short = ""
-    state: State | None = None
-    everything: Annotated[
-        bool, Meta(description="All that waits, where nothing narrows it down.")
-    ] = False
-    pool: Short = ""
-
-
 @get(
     "/queue/summary",
     opt={
@@ -236,7 +193,11 @@ async def summary(
 
 @get(
     "/queue/recipients",
-    opt={RIGHT: Right.QUEUE_READ, EXAMPLE: Example({"items": [_RECIPIENT], "cursor": ""})},
+    opt={
+        RIGHT: Right.QUEUE_READ,
+        RATE: _LOOKING,
+        EXAMPLE: Example({"items": [_RECIPIENT], "cursor": ""}),
+    },
     tags=["queue"],
     summary="List who waits",
 )
@@ -258,7 +219,7 @@ async def list_queue(  # noqa: PLR0913 - a filter each
     """Waiting and held recipients that match every filter, with the reason and the next try."""
     scope = await view_of(rooms, asker, tenant)
     wanted = {
-        "domain": _domain(domain),
+        "domain": domain_of(domain),
         "address": address,
         "credential_id": credential,
         "site": site.lower(),
@@ -267,7 +228,7 @@ async def list_queue(  # noqa: PLR0913 - a filter each
         "tag": tag,
         "status": standing or "",
     }
-    found = await rooms.queue.recipients(scope, _given(wanted), _place_of(cursor), limit + 1)
+    found = await rooms.queue.recipients(scope, given_of(wanted), _place_of(cursor), limit + 1)
     items = [_recipient(row) for row in found[:limit]]
     last = f"{items[-1].id}-{items[-1].n}" if len(found) > limit else ""
     return QueuePage(items=items, cursor=last)
@@ -281,98 +242,22 @@ async def list_queue(  # noqa: PLR0913 - a filter each
 )
 async def show_queued(message: Message, rooms: Behind, asker: WhoAsks) -> QueuedMessage:
     """With all its recipients; GET /messages/{id} tells what the log has."""
-    return _message(await rooms.queue.show(asker.actor.scope, _id_of(message)))
+    return _message(await rooms.queue.show(asker.actor.scope, id_of(message)))
 
 
-@post(
-    "/queue/messages/{message:str}/{action:str}",
-    status_code=200,
-    opt={RIGHT: Right.QUEUE_OPERATE, EXAMPLE: Example(_COUNTS, {})},
-    tags=["queue"],
-    summary="Retry, hold, release, reroute or cancel a message",
-)
-async def act(
-    message: Message,
-    action: Annotated[Action, PathParameter()],
-    data: JSONBody[Where],
-    rooms: Behind,
-    asker: WhoAsks,
-) -> Acted:
-    """All its recipients that wait, at once."""
-    scope, number = asker.actor.scope, _id_of(message)
-    pool = data.pool.strip().lower()
-    await _check_pool(rooms, scope, action, pool)
-    counts = await rooms.queue.act(scope, number, action, pool)
-    return Acted(**counts)
-
-
-@post(
-    "/queue/actions",
-    status_code=202,
-    opt={
-        RIGHT: Right.QUEUE_OPERATE,
-        EXAMPLE: Example(_JOB, {"action": "retry", "domain": "example.net"}),
-    },
-    tags=["queue"],
-    summary="Act on all mail that matches",
-)
-async def act_on_all(
-    data: JSONBody[Order], rooms: Behind, asker: WhoAsks, tenant: Whose = ""
-) -> JobShape:
-    """Retry, hold, release, reroute or cancel, as a job: GET /jobs/{id} shows how far it is."""
-    scope = await view_of(rooms, asker, tenant)
-    wanted = {
-        "domain": _domain(data.domain),
-        "address": data.address,
-        "credential_id": data.credential_id or 0,
-        "site": data.site.lower(),
-        "provider": await known_provider(rooms, data.provider),
-        "egress": data.egress,
-        "tag": data.tag,
-        "status": data.state or "",
-    }
-    given = _given(wanted)
-    if not given and not data.everything:
-        raise UsageError("say which mail is meant: by a filter, or everything", field="everything")
-    if data.action is Action.RELEASE:
-        given["status"] = "held"
-    pool = data.pool.strip().lower()
-    await _check_pool(rooms, scope, data.action, pool)
-    return job_shape(await rooms.queue.order(scope, data.action, given, pool))
-
-
-async def known_provider(rooms: Rooms, name: str) -> str:
-    """A receiver of the shaping file: one that is misspelt would match nothing, in silence."""
-    wanted = name.strip().lower()
-    if wanted:
-        known = await rooms.files.providers()
-        if wanted not in known:
-            there = ", ".join(sorted(known))
-            raise UsageError(
-                f"no provider is named {wanted!r}: there are {there}", field="provider"
-            )
-    return wanted
-
-
-async def _check_pool(rooms: Rooms, scope: Scope, action: Action, pool: str) -> None:
-    if action is not Action.REROUTE:
-        if pool:
-            raise UsageError("only mail that is rerouted gets a pool", field="pool")
-    elif pool:
-        with in_field("pool"):
-            await rooms.pools.usable(scope, pool, scope.tenant_id or BOX)
-
-
-def _given(wanted: dict[str, Any]) -> dict[str, Any]:
+def given_of(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Without what was left open."""
     return {name: value for name, value in wanted.items() if value}
 
 
-def _domain(name: str) -> str:
+def domain_of(name: str) -> str:
+    """A domain as the queue knows it."""
     with in_field("domain"):
         return checked_name(name) if name else ""
 
 
-def _id_of(text: str) -> int:
+def id_of(text: str) -> int:
+    """The message that a path names. Raises NotFoundError."""
     try:
         return ids.from_text(text)
     except ValueError as error:
@@ -456,4 +341,4 @@ def _message(shown: Row) -> QueuedMessage:
     )
 
 
-HANDLERS: Final[list[Any]] = [summary, list_queue, show_queued, act, act_on_all]
+HANDLERS: Final[list[Any]] = [summary, list_queue, show_queued]

@@ -14,9 +14,8 @@ from litestar.params import JSONBody, PathParameter, QueryParameter
 from msgspec import Meta
 
 from admin_ui.api.guard import RIGHT, WhoAsks
-from admin_ui.api.nouns import PLAIN, Name, Short, Words, page
+from admin_ui.api.nouns import PLAIN, Name, Short, Words, known_provider, page
 from admin_ui.api.openapi import EXAMPLE
-from admin_ui.api.queue import known_provider
 from admin_ui.api.shapes import Cursor, Example, Limit, millis, moment
 from admin_ui.rooms import Behind, Rooms
 from appliance.core import clock

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import insert, select
 
-from appliance.core.database import reading
+from appliance.core.database import reading, transaction
 from appliance.core.scope import scoped
 from appliance.tenancy.model import AuditEntry, AuditFilter
 from appliance.tenancy.tables import audit
@@ -37,10 +37,15 @@ async def record(connection: AsyncConnection, scope: Scope, act: Act) -> None:
 
 
 class AuditLog:
-    """Reads the log, newest first."""
+    """The log, newest first."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+
+    async def note(self, scope: Scope, act: Act) -> None:
+        """Add an entry of something that changed nothing."""
+        async with transaction(self._engine) as connection:
+            await record(connection, scope, act)
 
     async def list(
         self,

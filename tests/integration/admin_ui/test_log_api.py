@@ -18,7 +18,7 @@ from appliance.core.scope import Scope
 from appliance.history import LogReader, LogWriter, write_partitions
 from appliance.rights import Actor, ActorKind, Right
 from appliance.statistics import Counter, Store, opened
-from appliance.tenancy import Tenants
+from appliance.tenancy import AuditLog, Tenants
 from tests.support.history import KEEP_DAYS, Outbox
 from tests.support.statistics import ship
 
@@ -73,7 +73,7 @@ def mail(tmp_path, now, tenants):
 
 
 @pytest.fixture
-async def ask(tmp_path, mail, tenants, now):
+async def ask(tmp_path, engine, mail, tenants, now):
     folder, _ = mail
     room, found = tenants
     log, store = LogReader(folder), Store(tmp_path / "statistics.db", now)
@@ -82,7 +82,13 @@ async def ask(tmp_path, mail, tenants, now):
     store.close()
     async with opened(tmp_path / "statistics.db") as statistics:
         scopes = {name: Scope.tenant(one, by=name) for name, one in found.items()}
-        given = {"log": log, "statistics": statistics, "tenants": room, "book": Book(scopes)}
+        given = {
+            "audit": AuditLog(engine),
+            "log": log,
+            "statistics": statistics,
+            "tenants": room,
+            "book": Book(scopes),
+        }
         every: dict[str, Any] = {one.name: None for one in fields(Rooms)} | given
         app = create_app(cast("Any", None), Rooms(**every))
         transport = httpx.ASGITransport(cast("Any", app))

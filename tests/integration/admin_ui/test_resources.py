@@ -331,3 +331,17 @@ async def test_the_audit_log_is_filtered_and_each_tenants_own(api, owner, admin)
     assert await _fields(naive) == ["since"]
     beta = Scope.tenant(api.tenants["beta"])
     assert not [one for one in await api.rooms.audit.list(beta) if one.tenant_id != beta.tenant_id]
+
+
+async def test_asking_for_what_is_not_ones_own_is_audited_and_cannot_flood(api, owner, admin):
+    theirs = await api.rooms.suppressions.add(Scope.tenant(api.tenants["beta"]), "x@y.test")
+    before = len((await api.good("GET", "/audit", owner, action="access."))["items"])
+    for _ in range(30):
+        answer = await api.ask("GET", f"/suppressions/{theirs.id}", owner)
+        assert answer.status_code == 404
+    noted = (await api.good("GET", "/audit", owner, action="access."))["items"]
+    assert 1 <= len(noted) - before <= 11
+    assert noted[0]["record"] == f"/api/v1/suppressions/{theirs.id}"
+    assert noted[0]["detail"] == "GET from 192.0.2.7"
+    await api.ask("GET", f"/suppressions/{1 << 40}", admin)
+    assert not (await api.good("GET", "/audit", admin, action="access.", by="ann"))["items"]

@@ -17,7 +17,7 @@ from appliance.core.scope import Scope
 from appliance.history import EventFilters, LogReader, LogWriter, write_partitions
 from appliance.jobs import Jobs
 from appliance.rights import Actor, ActorKind, Right
-from appliance.tenancy import Tenants
+from appliance.tenancy import AuditLog, Tenants
 from appliance.webhooks import SenderStore, Trials, WebhookClient, Webhooks
 from mta.status import EventKind
 from tests.support.history import KEEP_DAYS, Outbox
@@ -75,6 +75,7 @@ async def asking(engine, tenants, log):
     webhooks = Webhooks(engine, KEYS, FAST, LOOPBACK)
     behind: dict[str, Any] = {field.name: None for field in fields(Rooms)}
     behind |= {
+        "audit": AuditLog(engine),
         "book": Book({name: Scope.tenant(one, by=name) for name, one in ids.items()}),
         "jobs": Jobs(engine),
         "log": log,
