@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import tzinfo
+from pathlib import Path
 from typing import Any, Protocol
 
 from appliance.blocklists import Blocklist
@@ -106,6 +107,19 @@ class Files(Protocol):
 
     async def blocklists(self) -> tuple[Blocklist, ...]:
         """The blocklists that are asked."""
+
+
+class ExportDesk(Protocol):
+    """Long work that writes a file, and the file."""
+
+    async def order(self, scope: Scope, tenant_id: int, what: str, filters: Row) -> Job:
+        """Have messages, suppressions or the audit log written out; of a tenant, or of the box (0)."""
+
+    async def recheck(self, scope: Scope, tenant_id: int) -> Job:
+        """Have the DNS records of all domains looked at."""
+
+    def file(self, job: Job) -> Path:
+        """What the job wrote. Raises NotFoundError before it is done, and when the file is gone."""
 
 
 class ImportDesk(Protocol):

@@ -8,7 +8,7 @@ from typing import TypeAlias
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from admin_ui.desks import DnsDesk, EgressDesk, Files, ImportDesk, QueueDesk
+from admin_ui.desks import DnsDesk, EgressDesk, ExportDesk, Files, ImportDesk, QueueDesk
 from appliance.blocklists import Blocklists
 from appliance.credentials import Credentials
 from appliance.domains import Domains
@@ -42,6 +42,7 @@ class Rooms:
     domains: Domains
     egress_life: EgressDesk
     egresses: Egresses
+    exports: ExportDesk
     files: Files
     imports: ImportDesk
     jobs: Jobs

@@ -6,6 +6,7 @@ they come and go with their keys.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -224,7 +225,7 @@ async def set_policy(
     credential_id: Id, data: JSONBody[PolicyShape], rooms: Behind, asker: WhoAsks
 ) -> Credential:
     """Replaces the whole policy: send what GET shows, with what is to change."""
-    found = await _find(rooms, asker, credential_id)
+    found = await _find_to_change(rooms, asker, credential_id)
     policy = await _policy(rooms, asker, data, found.tenant_id, found.policy)
     return _shown(await rooms.credentials.set_policy(asker.actor.scope, found.id, policy))
 
@@ -244,7 +245,7 @@ async def rotate_credential(
 ) -> Issued:
     """A new user name and password; the old ones work on for a while, so that nothing stops."""
     scope = asker.actor.scope
-    found = await _find(rooms, asker, credential_id)
+    found = await _find_to_change(rooms, asker, credential_id)
     owner = await rooms.tenants.by_id(scope, found.tenant_id)
     overlap = int(data.overlap_hours * clock.HOUR)
     return _issued(await rooms.credentials.rotate(scope, owner, found.id, overlap=overlap))
@@ -262,7 +263,7 @@ async def rotate_credential(
 )
 async def revoke_credential(credential_id: Id, rooms: Behind, asker: WhoAsks) -> Credential:
     """Refused within a second, open sessions too; revoking twice is no error."""
-    found = await _find(rooms, asker, credential_id)
+    found = await _find_to_change(rooms, asker, credential_id)
     return _shown(await rooms.credentials.revoke(asker.actor.scope, found.id))
 
 
@@ -270,6 +271,14 @@ async def _find(rooms: Rooms, asker: Asker, credential_id: int) -> CredentialRec
     found = await rooms.credentials.get(asker.actor.scope, credential_id)
     if found.door is not Door.SMTP:
         raise NotFoundError(f"no SMTP credential has the id {credential_id}")
+    return found
+
+
+async def _find_to_change(rooms: Rooms, asker: Asker, credential_id: int) -> CredentialRecord:
+    """Whoever tries things out neither sends for real by a detour nor stops what does."""
+    found = await _find(rooms, asker, credential_id)
+    if asker.actor.is_sandboxed and not found.policy.sandbox:
+        raise ForbiddenError("a sandboxed key changes credentials of the sandbox alone")
     return found
 
 
@@ -285,7 +294,8 @@ async def _policy(
     if wanted.pool and wanted.pool != standing.pool:
         with in_field("policy.pool"):
             await rooms.pools.usable(scope, wanted.pool, tenant_id)
-    return msgspec.convert(msgspec.to_builtins(wanted), Policy)
+    policy = msgspec.convert(msgspec.to_builtins(wanted), Policy)
+    return replace(policy, sandbox=policy.sandbox or asker.actor.is_sandboxed)
 
 
 def _issued(issued: IssuedLogin) -> Issued:

@@ -114,7 +114,7 @@ async def create_key(data: JSONBody[NewKey], rooms: Behind, asker: WhoAsks) -> M
         name=data.name,
         rights=data.rights,
         expires_at=millis(data.expires_at),
-        sandboxed=data.sandboxed,
+        sandboxed=data.sandboxed or asker.actor.is_sandboxed,
     )
     issued = await rooms.keys.create(
         scope, wish, held=asker.actor.rights, tenant_id=tenant.id if tenant else None

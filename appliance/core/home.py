@@ -4,6 +4,7 @@
     HOME/secrets/master.key        master keys             HOME/tls/                 self-made certificate
     HOME/control.db                tenants, credentials, suppressions, jobs
     HOME/spool/spool-N.db          one queue shard each    HOME/spool/corrupt/       unreadable, never deleted
+    HOME/exports/                  CSV files, a week   HOME/statistics.db        counts
     HOME/log/                      event history           HOME/inbound/{new,done,unreadable,postmaster}/
     HOME/statistics.db             its counts
 
@@ -87,6 +88,11 @@ class Home:
         return self.inbound_dir / folder
 
     @property
+    def exports_dir(self) -> Path:
+        """What people had written out, for a week."""
+        return self.path / "exports"
+
+    @property
     def run_dir(self) -> Path:
         """The control sockets of the running processes."""
         return self.path / "run"
@@ -110,6 +116,7 @@ class Home:
             self.log_dir,
             self.inbound_dir,
             *(self.inbound(folder) for folder in INBOUND_FOLDERS),
+            self.exports_dir,
             self.run_dir,
             self.tls_dir,
         )

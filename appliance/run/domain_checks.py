@@ -12,7 +12,7 @@ from appliance.domains import CheckState
 from appliance.run import domain_notices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from appliance.core.settings import Dns
     from appliance.domains import Check, DomainRecord, Domains
@@ -39,11 +39,15 @@ class DomainChecker:
             for found in await self._domains.list(_SYSTEM)
             if found.checked_at + CHECK_EVERY <= self._now()
         ]
-        lookup = Resolver(self._dns)  # a fresh one remembers nothing from before
-        for found in due[:_CHECKS_A_TURN]:
-            await tasks.guard(self._check(found, lookup), name=f"check of domain {found.name}")
+        await self.check(due[:_CHECKS_A_TURN])
         await domain_notices.tidy(self._notices, await self._domains.list(_SYSTEM))
         return len(due) > _CHECKS_A_TURN
+
+    async def check(self, some: Sequence[DomainRecord]) -> None:
+        """Look at these now; one that crashes the look stops no other."""
+        lookup = Resolver(self._dns)  # a fresh one remembers nothing from before
+        for found in some:
+            await tasks.guard(self._check(found, lookup), name=f"check of domain {found.name}")
 
     async def _check(self, before: DomainRecord, lookup: Resolver) -> None:
         owner = before.tenant_id

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 from appliance.blocklists import file_of, load_lists
 from appliance.core.dns import Resolver
+from appliance.core.errors import NotFoundError
 from appliance.domains import Domains
 from appliance.egress import default_egress
+from appliance.jobs import JobState
+from appliance.run import domain_recheck, exports
 from appliance.run.directory import queue_life_ms, sending_names
 from appliance.run.suppression_import import order, parts
 from appliance.shaping.file import ShapingFile, places
@@ -22,6 +25,7 @@ from mta.warmup.schedule import SHIPPED, load_schedules
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
+    from pathlib import Path
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -90,6 +94,32 @@ class BoxFiles:
         """The blocklists that are asked."""
         path = file_of(self._settings.blocklists, self._home)
         return await asyncio.to_thread(load_lists, path)
+
+
+class BoxExports:
+    """Orders jobs that write a file, and finds it."""
+
+    def __init__(self, home: Home, jobs: Jobs) -> None:
+        self._home, self._jobs = home, jobs
+
+    async def order(
+        self, scope: Scope, tenant_id: int, what: str, filters: Mapping[str, object]
+    ) -> Job:
+        """Have it written out."""
+        return await self._jobs.order(scope, exports.order(what, filters, tenant_id))
+
+    async def recheck(self, scope: Scope, tenant_id: int) -> Job:
+        """Have the DNS records of all domains looked at."""
+        return await self._jobs.order(scope, domain_recheck.order(tenant_id))
+
+    def file(self, job: Job) -> Path:
+        """What the job wrote."""
+        path = exports.file_of(self._home, job)
+        if job.kind != exports.KIND or job.state is not JobState.DONE or not path.exists():
+            raise NotFoundError(
+                f"job {job.id} has no file: it is not done, it writes none, or a week has passed"
+            )
+        return path
 
 
 class BoxImports:

@@ -29,7 +29,7 @@ from appliance.run.handover import Handover
 from appliance.run.own_mail import BoxMail
 from appliance.run.people import people_options
 from appliance.run.shard_owners import ShardOwners
-from appliance.run.web_desks import BoxDns, BoxFiles, BoxImports
+from appliance.run.web_desks import BoxDns, BoxExports, BoxFiles, BoxImports
 from appliance.run.web_queue import BoxQueue
 from appliance.run.webhook_sender import client_of, trials_of, webhooks_of
 from appliance.sending import Sending
@@ -87,6 +87,7 @@ class WebRooms:
             domains=Domains(engine, keys, names, queue_life=queue_life_ms(settings)),
             egress_life=EgressLife(egresses, warmups, throttles),
             egresses=egresses,
+            exports=BoxExports(home, jobs),
             files=BoxFiles(settings, home),
             imports=BoxImports(jobs),
             jobs=jobs,

@@ -39,8 +39,13 @@ from appliance.run.backup.schedule import BackupSchedule
 from appliance.run.blocklist_checks import box_checks
 from appliance.run.directory import box_names, queue_life_ms, sending_names
 from appliance.run.domain_checks import DomainChecker
+from appliance.run.domain_recheck import KIND as DOMAIN_RECHECK
+from appliance.run.domain_recheck import DomainRecheck
 from appliance.run.egress_checks import EgressChecks
 from appliance.run.egress_drainer import BoxDrainer
+from appliance.run.exports import KIND as EXPORT
+from appliance.run.exports import Export
+from appliance.run.exports import tidy as tidy_exports
 from appliance.run.handover import Handover
 from appliance.run.job_runner import JobRunner
 from appliance.run.loops import Loops
@@ -61,15 +66,18 @@ from appliance.run.webhook_sender import WebhookSender, webhooks_of
 from appliance.shaping import ThrottleStore
 from appliance.shaping.file import ShapingFile, places
 from appliance.suppressions import SuppressionList
-from appliance.tenancy import Tenants
+from appliance.tenancy import AuditLog, Tenants
 from appliance.warmup import DayBook
 from appliance.webhooks import REPLAY as WEBHOOK_REPLAY
 from appliance.webhooks import WebhookReplay
 from mta.warmup.day import zone_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from appliance.domains import DomainRecord
     from appliance.history import OutboxRow
     from appliance.run.job_runner import Kind
     from appliance.run.process import Context
@@ -124,7 +132,7 @@ class Worker:
         self._credentials = Credentials(engine, self._keys)
         self._zone = zone_of(settings.warmup.timezone)
         self._days = DayBook(engine)
-        reader = LogReader(settings.database.url or home.log_dir)
+        self._log = reader = LogReader(settings.database.url or home.log_dir)
         self._shipper = Shipper(
             [OwnersOutbox(self._owners, shard) for shard in context.shards],
             self._writer,
@@ -184,6 +192,7 @@ class Worker:
         if gone:
             log.info("days of the event log that are no longer kept: %s", ", ".join(gone))
         await self._suppressions.tidy()
+        await asyncio.to_thread(tidy_exports, self._context.home, now)
         await self._statistics.tidy()
         await Budgets(self._engine).forget(now - BUDGETS_KEPT)
         await LoginFailures(self._engine).forget()
@@ -201,11 +210,14 @@ class Worker:
         return False
 
     async def _check_domains(self) -> bool:
+        return await (await self._domain_checker()).step()
+
+    async def _domain_checker(self) -> DomainChecker:
         settings = self._context.settings
         life = queue_life_ms(settings)
         names = await sending_names(settings, self._engine)
         domains = Domains(self._engine, self._keys, names, queue_life=life)
-        return await DomainChecker(domains, settings.dns, Notices(self._engine)).step()
+        return DomainChecker(domains, settings.dns, Notices(self._engine))
 
     def _job_runner(self) -> JobRunner:
         """What people asked for and do not wait for."""
@@ -215,8 +227,23 @@ class Worker:
             QUEUE_ACTION: QueueAction(self._owners),
             STATISTICS_REBUILD: self._statistics.rebuild,
             WEBHOOK_REPLAY: self._webhook_replay(),
+            EXPORT: Export(
+                self._context.home, self._log, self._suppressions, AuditLog(self._engine)
+            ),
+            DOMAIN_RECHECK: self._domain_recheck(),
         }
         return JobRunner(jobs, kinds, self._context.name)
+
+    def _domain_recheck(self) -> DomainRecheck:
+        """All domains now, because somebody asked."""
+
+        async def check(some: Sequence[DomainRecord]) -> None:
+            await (await self._domain_checker()).check(some)
+
+        life = queue_life_ms(self._context.settings)
+        names = box_names(self._context.settings)
+        domains = Domains(self._engine, self._keys, names, queue_life=life)
+        return DomainRecheck(domains, check)
 
     def _webhook_replay(self) -> WebhookReplay:
         webhooks = webhooks_of(self._context.settings, self._engine, self._keys)

@@ -93,5 +93,5 @@ class Fuzzer:
 
         try:
             ask()
-        except Exception as error:
+        except (Exception, BaseExceptionGroup) as error:
             raise AssertionError(f"{name} ({mode.value})") from error

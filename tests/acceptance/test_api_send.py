@@ -295,3 +295,29 @@ async def test_the_examples_for_curl_run_as_they_stand(world):
         out, _ = await process.communicate()
         told = json.loads(out)
         assert told.get("id") or told["refused"] == 0, (example, told)
+
+
+async def test_what_was_sent_is_written_out_by_a_job(world):
+    box, _, http = world
+    rights = ("messages.send", "messages.read", "jobs.read")
+    options = [word for right in rights for word in ("--right", right)]
+    made = await box.cli("key", "create", "reports", "--tenant", TENANT, *options)
+    headers = {"Authorization": f"Bearer {made['token']}"}
+    number = (await http.post("/send", json=_letter(tags=["written-out"]))).json()["id"]
+    asked = {"what": "messages", "tag": "written-out"}
+
+    async def fetched():
+        """The log knows a message some moments after it was accepted."""
+        ordered = await http.post("/exports", json=asked, headers=headers)
+        if ordered.status_code != 202:
+            return ""
+        place = f"/exports/{ordered.json()['id']}/file"
+        async with asyncio.timeout(15):
+            while (answer := await http.get(place, headers=headers)).status_code == 404:
+                await asyncio.sleep(0.1)
+        assert answer.headers["content-disposition"].startswith("attachment")
+        return answer.text if number in answer.text else ""
+
+    await until(fetched, seconds=30)
+    refused = await http.post("/exports", json={"what": "audit"}, headers=headers)
+    assert refused.status_code == 403

@@ -51,7 +51,9 @@ class Book:
             raise SignInError("this API key is not valid")
         return self.actors[token], None
 
-    def token(self, rights: Iterable[Right], tenant_id: int = 0) -> str:
+    def token(
+        self, rights: Iterable[Right], tenant_id: int = 0, *, is_sandboxed: bool = False
+    ) -> str:
         """Somebody new."""
         number = len(self.actors) + 1
         scope = Scope.tenant(tenant_id, by=f"key {number}") if tenant_id else Scope.system(by="ann")
@@ -61,6 +63,7 @@ class Book:
             name=scope.by,
             scope=scope,
             rights=frozenset(rights),
+            is_sandboxed=is_sandboxed,
         )
         return f"token-{number}"
 

@@ -345,3 +345,21 @@ async def test_asking_for_what_is_not_ones_own_is_audited_and_cannot_flood(api, 
     assert noted[0]["detail"] == "GET from 192.0.2.7"
     await api.ask("GET", f"/suppressions/{1 << 40}", admin)
     assert not (await api.good("GET", "/audit", admin, action="access.", by="ann"))["items"]
+
+
+async def test_a_sandboxed_key_makes_and_changes_what_is_in_the_sandbox_alone(api, owner):
+    live = await api.good("POST", "/credentials", owner, {"name": "live"})
+    token = api.book.token(GRANTS[Role.OWNER], api.tenants["acme"], is_sandboxed=True)
+    place = f"/credentials/{live['credential']['id']}"
+    for method, path, body in (
+        ("POST", f"{place}/rotate", {}),
+        ("PUT", f"{place}/policy", {}),
+        ("DELETE", place, None),
+    ):
+        assert (await api.ask(method, path, token, body)).status_code == 403
+    tried = await api.good("POST", "/credentials", token, {"name": "tried"})
+    assert tried["credential"]["policy"]["sandbox"]
+    place = f"/credentials/{tried['credential']['id']}"
+    assert (await api.good("PUT", f"{place}/policy", token, {}))["policy"]["sandbox"]
+    made = await api.good("POST", "/keys", token, {"name": "x", "rights": ["keys.read"]})
+    assert made["key"]["sandboxed"]
