@@ -312,9 +312,12 @@ async def test_what_was_sent_is_written_out_by_a_job(world):
         if ordered.status_code != 202:
             return ""
         place = f"/exports/{ordered.json()['id']}/file"
-        async with asyncio.timeout(15):
-            while (answer := await http.get(place, headers=headers)).status_code == 404:
-                await asyncio.sleep(0.1)
+
+        async def is_there():
+            return (await http.get(place, headers=headers)).status_code == 200
+
+        await until(is_there, seconds=15)
+        answer = await http.get(place, headers=headers)
         assert answer.headers["content-disposition"].startswith("attachment")
         return answer.text if number in answer.text else ""
 

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 from litestar import Response
+from litestar.response import File
 
 from admin_ui.api.guard import PUBLIC, RIGHT
 from admin_ui.api.openapi import BODY, EXAMPLE, document
@@ -206,7 +207,7 @@ async def test_another_tenants_ids_are_not_found(api, betas):
         is_shown = (
             method == "GET" and _names(path) - NOBODYS and handler.opt[RIGHT] in GRANTS[Role.OWNER]
         )
-        if is_shown and not path.startswith(("/messages", "/users")):
+        if is_shown and not path.startswith(("/messages", "/users", "/exports")):
             answer = await api.ask(method, _filled(path, betas), own)
             assert answer.status_code == 200, (method, path, answer.text)
 
@@ -239,6 +240,8 @@ async def test_every_example_is_what_the_route_takes_and_gives(api):
         if wanted is not None:
             msgspec.json.decode(msgspec.json.encode(example.request), type=wanted)
         shape = handler.parsed_return_field
+        if shape.is_subclass_of(File):  # no JSON
+            continue
         given = shape.inner_types[0].annotation if shape.is_subclass_of(Response) else None
         given = given or shape.annotation
         told = msgspec.json.decode(msgspec.json.encode(example.answer))
@@ -302,7 +305,8 @@ async def test_the_description_has_every_route_with_an_example(api):
         assert operation["tags"], path
         good = [one for status, one in operation["responses"].items() if status.startswith("2")]
         if handler.opt[EXAMPLE].answer is not None:
-            assert good[0]["content"]["application/json"]["example"] is not None, path
+            (content,) = good[0]["content"].values()
+            assert content["example"] is not None, path
         if handler.opt[EXAMPLE].request is not None:
             (body,) = operation["requestBody"]["content"].values()
             assert body["example"] == handler.opt[EXAMPLE].request
