@@ -66,7 +66,6 @@ def create_app(processes: Processes, rooms: Rooms, *, token: str = "") -> Litest
     api = Router(
         "/api/v1",
         route_handlers=[
-            *keys.HANDLERS,
             *send.HANDLERS,
             *messages.HANDLERS,
             *events.HANDLERS,
@@ -76,6 +75,7 @@ def create_app(processes: Processes, rooms: Rooms, *, token: str = "") -> Litest
             *tenants.HANDLERS,
             *domains.HANDLERS,
             *credentials.HANDLERS,
+            *keys.HANDLERS,
             *suppressions.HANDLERS,
             *queue.HANDLERS,
             *queue_actions.HANDLERS,

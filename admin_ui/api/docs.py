@@ -47,7 +47,7 @@ font:13px/1.5 ui-monospace,monospace;margin:.25rem 0 1rem}
 .scroll{overflow:auto}table{border-collapse:collapse;font-size:14px;margin-bottom:1rem}
 th,td{text-align:left;vertical-align:top;padding:.35rem 1rem .35rem 0;border-bottom:1px solid var(--line)}
 code{font:13px/1.5 ui-monospace,monospace}
-@media (max-width:50rem){.page{display:block}nav{position:static;max-height:none;border:0;
+@media (max-width:50rem){.page{display:block}nav{position:static;max-height:45vh;border:0;
 border-bottom:1px solid var(--line)}main{padding:1rem}nav li a{padding:.65rem 0}}
 """
 _HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
@@ -144,7 +144,7 @@ def _parameters(parameters: list[dict[str, Any]]) -> Iterator[str]:
     yield '<div class="scroll"><table><thead><tr><th>Parameter</th><th>In</th><th>What</th></tr>'
     yield "</thead><tbody>"
     for one in parameters:
-        words = "; ".join(filter(None, (one.get("description", ""), _bounds(one["schema"]))))
+        words = "; ".join(filter(None, (one.get("description", "").rstrip("."), _bounds(one["schema"]))))
         needed = " (needed)" if one.get("required") else ""
         yield f"<tr><td><code>{escape(one['name'])}</code>{needed}</td>"
         yield f"<td>{escape(one['in'])}</td><td>{escape(words)}</td></tr>"
