@@ -20,7 +20,7 @@ ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 48 MB of its own; needs root."""
+    """A file system of 96 MB of its own; needs root."""
     if os.geteuid() != 0:
         words = (
             "a small tmpfs can only be mounted by root: run the tests as root to see a full disk"
@@ -28,7 +28,7 @@ def small_disk(tmp_path):
         pytest.fail(words) if os.environ.get("CI") else pytest.skip(words)
     place = tmp_path / "disk"
     place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48m", "tmpfs", str(place)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "tmpfs", str(place)], check=True)
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
 
