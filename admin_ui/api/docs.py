@@ -144,7 +144,9 @@ def _parameters(parameters: list[dict[str, Any]]) -> Iterator[str]:
     yield '<div class="scroll"><table><thead><tr><th>Parameter</th><th>In</th><th>What</th></tr>'
     yield "</thead><tbody>"
     for one in parameters:
-        words = "; ".join(filter(None, (one.get("description", "").rstrip("."), _bounds(one["schema"]))))
+        words = "; ".join(
+            filter(None, (one.get("description", "").rstrip("."), _bounds(one["schema"])))
+        )
         needed = " (needed)" if one.get("required") else ""
         yield f"<tr><td><code>{escape(one['name'])}</code>{needed}</td>"
         yield f"<td>{escape(one['in'])}</td><td>{escape(words)}</td></tr>"
