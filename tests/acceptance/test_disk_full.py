@@ -70,10 +70,10 @@ async def test_a_full_disk_answers_452_and_goes_on_when_there_is_space(small_dis
 
 
 def _fill(place):
-    with (place / "ballast").open("wb") as ballast:
+    # Unbuffered: a buffer that could not be written would be tried once more at the end.
+    with (place / "ballast").open("wb", buffering=0) as ballast:
         try:
             while True:
                 ballast.write(b"x" * 65536)
-                ballast.flush()
         except OSError:
             return
