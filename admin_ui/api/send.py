@@ -7,6 +7,7 @@ the keys that the letters carry.
 
 from __future__ import annotations
 
+import hashlib
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -24,6 +25,7 @@ from appliance.core.errors import ForbiddenError, UsageError
 from appliance.rights import Right
 from appliance.sending import MAX_BATCH, Handed, Letter, Refusal, Taken
 
+_LATER: Final = (429, 503)
 IDEMPOTENCY: Final = "idempotency-key"
 _LETTER: Final = {
     "from": {"email": "orders@shop.example", "name": "The Shop"},
@@ -96,12 +98,12 @@ async def send(
     rooms: Rooms = request.app.state.rooms
     asker: Asker = request.state.asker
 
-    async def work(handed: Handed, key: str) -> tuple[int, bytes]:
+    async def work(handed: Handed, key: str) -> tuple[int, bytes, bool]:
         (result,) = await rooms.sending.send(handed, [data], key=key)
         if isinstance(result, Taken):
-            return 202, msgspec.json.encode(_accepted(result))
+            return 202, msgspec.json.encode(_accepted(result)), False
         answer = _problem(result)
-        return answer.status_code or 500, msgspec.json.encode(answer.content)
+        return _status(result), msgspec.json.encode(answer.content), _passes(result)
 
     return await _once(request, rooms, asker, work)
 
@@ -142,10 +144,11 @@ async def send_batch(
     """Accept many messages at once. One that is wrong is refused alone, at its place in `results`."""
     rows = await _rows(request)
 
-    async def work(handed: Handed, key: str) -> tuple[int, bytes]:
+    async def work(handed: Handed, key: str) -> tuple[int, bytes, bool]:
         letters = [_read(row, rows.shared) for row in rows.messages]
         results = await rooms.sending.send(handed, letters, key=key)
-        return 200, msgspec.json.encode(_batch_result(results))
+        is_passing = any(isinstance(one, Refusal) and _passes(one) for one in results)
+        return 200, msgspec.json.encode(_batch_result(results)), is_passing
 
     return await _once(request, rooms, asker, work)
 
@@ -157,16 +160,22 @@ async def _once(
     key = request.headers.get(IDEMPOTENCY, "")
     handed = _handed(asker, is_keyed=bool(key))
     if not key:
-        return _response(*await work(handed, ""))
-    claim = await rooms.requests.claim(asker.actor.scope, key, await _told(request))
+        status, answer, _ = await work(handed, "")
+        return _response(status, answer)
+    told = await _told(request)
+    claim = await rooms.requests.claim(asker.actor.scope, key, told)
     if claim.status:
         return _response(claim.status, claim.answer, is_again=True)
     try:
-        status, answer = await work(handed, key)
+        # With what was asked in the key of each message, another request never finds this one's.
+        digest = hashlib.sha256(told).hexdigest()[:16]
+        status, answer, is_passing = await work(handed, f"{key}.{digest}")
     except BaseException:
         await rooms.requests.give_up(claim)
         raise
-    if status in (429, 503):  # of now and not of the request
+    if (
+        is_passing
+    ):  # of now and not of the request: asked again, what was stored is found by its key
         await rooms.requests.give_up(claim)
     else:
         await rooms.requests.finish(claim, status, answer)
@@ -241,10 +250,14 @@ def _status(refusal: Refusal) -> int:
     return 503 if refusal.code < 500 else 422
 
 
+def _passes(refusal: Refusal) -> bool:
+    return _status(refusal) in _LATER
+
+
 def _response(status: int, answer: bytes, *, is_again: bool = False) -> Response[Any]:
     media = "application/json" if status < 400 else "application/problem+json"
     headers = {"Idempotent-Replayed": "true"} if is_again else {}
-    if status in (429, 503):
+    if status in _LATER:
         headers["Retry-After"] = "30"
     return Response(answer, status_code=status, media_type=media, headers=headers)
 

@@ -324,3 +324,33 @@ async def test_what_was_sent_is_written_out_by_a_job(world):
     await until(fetched, seconds=30)
     refused = await http.post("/exports", json={"what": "audit"}, headers=headers)
     assert refused.status_code == 403
+
+
+async def test_a_batch_that_was_over_quota_goes_on_under_its_key(world):
+    """What is refused for now is no answer for a day: asked again, it is done, and done once."""
+    box, mx, http = world
+    rows = [{"to": [f"q{n}@good.test"], "text": "x"} for n in range(3)]
+    body = {"shared": {"from": "orders@shop.test", "subject": "in part"}, "messages": rows}
+    key = {"Idempotency-Key": "over-quota"}
+    await box.cli("tenant", "limits", TENANT, "--recipients-per-day", "1")
+
+    async def is_used_up():
+        return (await http.post("/send", json=_letter())).status_code == 429
+
+    await until(is_used_up, seconds=10)
+    first = (await http.post("/send/batch", json=body, headers=key)).json()
+    assert {one["status"] for one in first["results"]} == {429}
+    await box.cli("tenant", "limits", TENANT, "--recipients-per-day", "0")
+
+    async def is_whole():
+        return (await http.post("/send/batch", json=body, headers=key)).json()["refused"] == 0
+
+    await until(is_whole, seconds=10)
+    again = await http.post("/send/batch", json=body, headers=key)
+    assert again.headers["idempotent-replayed"] == "true"
+    await until(lambda: len(_to_q(mx)) >= 3, seconds=20)
+    assert sorted(_to_q(mx)) == [f"q{n}@good.test" for n in range(3)]
+
+
+def _to_q(mx):
+    return [m.recipients[0] for m in mx.messages if m.recipients[0].startswith("q")]
