@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+ASSETS := admin_ui/assets/built/manifest.json
 LAB ?= .run/lab
 SECONDS_EACH ?= 300
 SECONDS ?= 1800
@@ -14,41 +15,42 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: run test check lint fix fuzz torture bench bench-guard lock clean
 
-run: $(STAMP)  ## the whole box on loopback, with a small world to send to
+run: $(STAMP) $(ASSETS)  ## the whole box on loopback, with a small world to send to
 	@exec $(BIN)/pillarbox --home $(LAB) lab
 
-test: $(STAMP)  ## every test
+test: $(STAMP) $(ASSETS)  ## every test
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "not alone" && $(BIN)/python -m pytest -m alone tests/acceptance
 
 check: lint  ## format, lint, types, imports, fast tests: before each commit
 	@$(BIN)/python -m pytest -n auto tests/unit tests/architecture
 
-lint: $(STAMP)  ## format, lint, types, imports
+lint: $(STAMP) $(ASSETS)  ## format, lint, types (also TypeScript's), imports
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python admin_ui/assets/build.py --check
 
 fix: $(STAMP)  ## let the formatter and linter mend what they can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
 
-bench: $(STAMP)  ## the relay job beside Postfix + OpenDKIM (as root, with Debian's packages)
+bench: $(STAMP) $(ASSETS)  ## the relay job beside Postfix + OpenDKIM (as root, with Debian's packages)
 	@$(BIN)/python bench/relay_job.py
 
-bench-guard: $(STAMP)  ## what a message costs in calls, statements and flushes, beside its bounds
+bench-guard: $(STAMP) $(ASSETS)  ## what a message costs in calls, statements and flushes, beside its bounds
 	@$(BIN)/python bench/bench_guard.py
 
-fuzz: $(STAMP)  ## every fuzzing target for SECONDS_EACH, with new inputs
+fuzz: $(STAMP) $(ASSETS)  ## every fuzzing target for SECONDS_EACH, with new inputs
 	@$(BIN)/python -m pytest -n auto tests/fuzz --fuzz-seconds $(SECONDS_EACH)
 
-torture: $(STAMP)  ## a box under faults of every kind for SECONDS, in an order of SEED; prints its ledger
+torture: $(STAMP) $(ASSETS)  ## a box under faults of every kind for SECONDS, in an order of SEED; prints its ledger
 	@$(BIN)/python -m pytest tests/acceptance/torture --torture-seconds $(SECONDS) --torture-seed $(SEED) --torture-report torture-$(SEED).json
 
 lock: $(STAMP)  ## choose the newest versions that the ranges allow
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 --extra dev --extra postgres -o requirements.lock pyproject.toml
 
 clean:
-	@rm -rf $(VENV) .run .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf admin_ui/assets/node_modules admin_ui/assets/built $(VENV) .run .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: apt-get install python3 (Debian 12 or newer), or make PYTHON=python3.12 ..."; exit 1; }
@@ -58,3 +60,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $(STAMP)
+
+# The pages' style, script, fonts and icons. npm's packages come by the hashes of package-lock.json.
+$(ASSETS): $(shell find admin_ui/assets/css admin_ui/assets/ts -type f) $(wildcard admin_ui/assets/*.json admin_ui/assets/*.mjs admin_ui/assets/*.txt) admin_ui/assets/build.py | $(STAMP)
+	@echo "building the console's assets"
+	@$(BIN)/python admin_ui/assets/build.py

@@ -26,6 +26,7 @@ from admin_ui.api import (
     pools,
     queue,
     queue_actions,
+    resend,
     send,
     sending_stop,
     shaping,
@@ -42,6 +43,11 @@ from admin_ui.api.guard import add_rates, asker_of, guard
 from admin_ui.api.openapi import openapi
 from admin_ui.api.rates import Rates
 from admin_ui.api.strangers import note_strangers
+from admin_ui.assets import Assets, assets
+from admin_ui.console.errors import EVERYWHERE
+from admin_ui.console.live import Lines, live
+from admin_ui.console.routes import PAGES_FOR_GUESTS, PAGES_FOR_MEMBERS
+from admin_ui.console.stage import Stage
 from admin_ui.errors import HANDLERS
 from admin_ui.headers import add_headers
 from admin_ui.public.health import health
@@ -61,12 +67,15 @@ DESCRIPTION: Final = OpenAPIConfig(
 )
 
 
-def create_app(processes: Processes, rooms: Rooms, *, token: str = "") -> Litestar:
+def create_app(
+    processes: Processes, rooms: Rooms, *, token: str = "", rates: Rates | None = None
+) -> Litestar:
     """`token`: lets other machines than this one see inside; "" lets none."""
     api = Router(
         "/api/v1",
         route_handlers=[
             *send.HANDLERS,
+            *resend.HANDLERS,
             *messages.HANDLERS,
             *events.HANDLERS,
             *statistics.HANDLERS,
@@ -95,18 +104,38 @@ def create_app(processes: Processes, rooms: Rooms, *, token: str = "") -> Litest
         ],
         guards=[guard],
         dependencies={"asker": Provide(asker_of)},
+        exception_handlers=HANDLERS,
     )
+    built = Assets.load()
     return Litestar(
-        route_handlers=[health, metrics, openapi, docs, api],
+        route_handlers=[
+            health,
+            metrics,
+            openapi,
+            docs,
+            assets,
+            live,
+            api,
+            PAGES_FOR_GUESTS,
+            PAGES_FOR_MEMBERS,
+        ],
         dependencies={
             "processes": Provide(lambda: processes, sync_to_thread=False),
             "rooms": Provide(lambda: rooms, sync_to_thread=False),
+            "assets": Provide(lambda: built, sync_to_thread=False),
             "token": Provide(lambda: token, sync_to_thread=False),
         },
-        exception_handlers=HANDLERS,
+        exception_handlers=EVERYWHERE,
         before_send=[add_headers, add_rates, note_strangers],
         openapi_config=DESCRIPTION,
         request_max_body_size=MAX_BODY,
-        state=State({"rooms": rooms, "rates": Rates()}),
+        state=State(
+            {
+                "rooms": rooms,
+                "rates": rates or Rates(),
+                "lines": Lines(),
+                "stage": Stage(built, rooms.files.zone),
+            }
+        ),
         logging_config=None,  # appliance.core.log has set logging up
     )

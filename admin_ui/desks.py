@@ -6,7 +6,9 @@ Rooms know none of these; the roof gives what does (appliance/run/web_queue.py, 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import tzinfo
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +19,7 @@ from appliance.egress import AddressCheck, EgressRecord, EgressRequest
 from appliance.jobs import Job
 from mta.scheduling.census import By
 from mta.scheduling.changes import Action
+from mta.scheduling.why import Why
 from mta.warmup.schedule import Schedule
 
 Row = dict[str, Any]
@@ -29,8 +32,20 @@ class QueueDesk(Protocol):
     Raises NotRunningError when one of them is silent: half a queue must not look like the whole.
     """
 
-    async def summary(self, scope: Scope, by: By, limit: int) -> Row:
-        """What waits, counted (appliance/run/queue_summary.py)."""
+    async def summary(self, scope: Scope, by: By, limit: int, kind: Why | None = None) -> Row:
+        """What waits, counted (appliance/run/queue_summary.py).
+
+        `kind`: only the groups whose oldest recipient waits for that; the sums are of all the same.
+        """
+
+    async def live(self, scope: Scope) -> Row:
+        """{accepted_per_s, leaving_per_s, connections, due_next_hour}; of the box None for a tenant."""
+
+    async def traffic(self) -> list[Row]:
+        """The box's last two hours: {at, accepted, delivered, deferred, bounced} a second, by the minute.
+
+        Oldest first. Begins with the first minute that every process of the box remembers.
+        """
 
     async def recipients(
         self, scope: Scope, wanted: Mapping[str, object], after: Place, limit: int
@@ -127,3 +142,61 @@ class ImportDesk(Protocol):
 
     async def suppressions(self, scope: Scope, tenant_id: int, text: str) -> Job:
         """Have a list of suppressions imported."""
+
+
+class Topic(StrEnum):
+    """What a page may show, as far as a change of it is told. Statistics follow messages."""
+
+    MESSAGES = "messages"
+    QUEUE = "queue"
+    BOUNCES = "bounces"  # and complaints
+    SUPPRESSIONS = "suppressions"
+    DOMAINS = "domains"
+    CREDENTIALS = "credentials"
+    KEYS = "keys"
+    WEBHOOKS = "webhooks"  # endpoints and deliveries
+    JOBS = "jobs"
+    NOTIFICATIONS = "notifications"
+    SENDING = "sending"  # the stop of all sending
+    TENANTS = "tenants"
+    PEOPLE = "people"
+    AUDIT = "audit"
+    EGRESS = "egress"  # addresses and pools
+    WARMUP = "warmup"
+    SHAPING = "shaping"
+    BLOCKLISTS = "blocklists"
+    SERVICES = "services"  # the box's processes
+
+
+OF_THE_BOX = frozenset(
+    {Topic.EGRESS, Topic.WARMUP, Topic.SHAPING, Topic.BLOCKLISTS, Topic.SERVICES}
+)
+"""What no tenant hears of."""
+
+
+class Watch(Protocol):
+    """What changed for one scope, since it was last asked: topics and nothing else."""
+
+    @property
+    def mark(self) -> str:
+        """Up to where it has told; for `LiveDesk.watch`."""
+
+    @property
+    def is_over(self) -> bool:
+        """The process ends: nothing will come any more."""
+
+    async def next(self, timeout: float) -> frozenset[Topic]:
+        """What changed; waits until something does, the time is up (nothing), or it is over."""
+
+
+class LiveDesk(Protocol):
+    """Tells who watches what changed; costs next to nothing while nobody does."""
+
+    def now(self) -> str:
+        """The mark of this moment: what a page shows that is made after it was asked for is no older."""
+
+    def watch(self, scope: Scope, since: str = "") -> AbstractAsyncContextManager[Watch]:
+        """Watch for a scope; "" = only what changes from now on. Raises StoreError.
+
+        What changed after the mark `since` is told at once; everything, if it is not known any more.
+        """

@@ -70,7 +70,7 @@ NOT_AVAILABLE: Final = {
 _PLACE: Final = re.compile(r" - at `(?:key in )?\$([^`]*)`")
 _UNKNOWN: Final = re.compile(r"unknown field `([^`]*)`")
 _MISSING: Final = re.compile(r"missing required field `([^`]*)`")
-_INSIDE: Final = "the box cannot do this now; its log says why"
+INSIDE: Final = "the box cannot do this now; its log says why"
 _log = logging.getLogger(__name__)
 
 
@@ -83,7 +83,7 @@ def _own(request: Request[Any, Any, Any], error: PillarboxError) -> Response[Any
     status = status_of(error)
     if status >= 500:
         _log.error("%s %s: %s", request.method, request.url.path, error)
-        return problem(status, _INSIDE)
+        return problem(status, INSIDE)
     headers = {}
     if isinstance(error, TooManyError):
         headers["Retry-After"] = str(error.seconds)
@@ -130,7 +130,7 @@ def field_of(words: str) -> tuple[str, str]:
 
 def _crash(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     _log.error("%s %s crashed", request.method, request.url.path, exc_info=error)
-    return problem(500, _INSIDE)
+    return problem(500, INSIDE)
 
 
 def _too_deep(_request: Request[Any, Any, Any], _error: RecursionError) -> Response[Any]:

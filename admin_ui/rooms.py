@@ -8,7 +8,15 @@ from typing import TypeAlias
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
-from admin_ui.desks import DnsDesk, EgressDesk, ExportDesk, Files, ImportDesk, QueueDesk
+from admin_ui.desks import (
+    DnsDesk,
+    EgressDesk,
+    ExportDesk,
+    Files,
+    ImportDesk,
+    LiveDesk,
+    QueueDesk,
+)
 from appliance.blocklists import Blocklists
 from appliance.credentials import Credentials
 from appliance.domains import Domains
@@ -20,7 +28,7 @@ from appliance.limits import Budgets
 from appliance.notifications import Notifications
 from appliance.operations import Operations
 from appliance.people import Desk, Sessions
-from appliance.sending import Sending
+from appliance.sending import Resending, Sending
 from appliance.shaping import ThrottleStore
 from appliance.statistics import Statistics
 from appliance.suppressions import SuppressionList
@@ -47,6 +55,7 @@ class Rooms:
     imports: ImportDesk
     jobs: Jobs
     keys: Keys
+    live: LiveDesk
     log: LogReader
     notifications: Notifications
     operations: Operations
@@ -54,6 +63,7 @@ class Rooms:
     pools: Pools
     queue: QueueDesk
     requests: Requests
+    resending: Resending
     sending: Sending
     sessions: Sessions
     statistics: Statistics

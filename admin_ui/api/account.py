@@ -137,7 +137,8 @@ async def me(own: Myself, rooms: Behind) -> Me:
 @post("/session/view", status_code=200)
 async def view(data: JSONBody[View], own: Myself, rooms: Behind) -> Response[Entry]:
     """See a tenant's rows, or the whole box's again. The cookie changes."""
-    return entry_of(rooms, await rooms.people.sessions.enter(own.token, data.tenant_id))
+    opened = await rooms.people.sessions.enter(own.token, data.tenant_id, own.client.address)
+    return entry_of(rooms, opened)
 
 
 @get("/sessions")

@@ -1,4 +1,4 @@
-"""The audit log: who changed what, on which record, when. Metadata only: never a secret, never a letter."""
+"""The audit log: who changed what, on which record, when, from where. Metadata only: never a secret, never a letter."""
 
 from __future__ import annotations
 
@@ -27,11 +27,12 @@ _ENTRY: Final = {
     "action": "credential.revoke",
     "record": "credential 5 (web-app)",
     "detail": "",
+    "address": "192.0.2.9",
 }
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """Who did what, on which record, when."""
+    """Who did what, on which record, when, from where."""
 
     id: int
     at: datetime | None
@@ -40,6 +41,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     action: str
     record: str
     detail: str
+    address: Annotated[str, Meta(description="From where; empty: by the box, or at its terminal.")]
 
 
 class AuditPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,6 +68,7 @@ async def list_audit(  # noqa: PLR0913 - a filter each
     action: Annotated[str, _text("An action, or how it begins: domain.")] = "",
     by: Annotated[str, _text("Who did it.")] = "",
     record: Annotated[str, _text("On which record, as the log names it.")] = "",
+    address: Annotated[str, _text("From where.")] = "",
     since: Since = None,
     until: Until = None,
     cursor: Cursor = "",
@@ -73,7 +76,12 @@ async def list_audit(  # noqa: PLR0913 - a filter each
 ) -> AuditPage:
     """A tenant's key reads its tenant's; the box's read all."""
     wanted = AuditFilter(
-        action=action, by=by, record=record, since=ms_of(since), until=ms_of(until, "until")
+        action=action,
+        by=by,
+        record=record,
+        address=address,
+        since=ms_of(since),
+        until=ms_of(until, "until"),
     )
     scope = await view_of(rooms, asker, tenant)
     found = await rooms.audit.list(scope, wanted, before=place_of(cursor), limit=limit + 1)
@@ -90,6 +98,7 @@ def _shown(one: AuditEntry) -> Entry:
         action=one.action,
         record=one.record,
         detail=one.detail,
+        address=one.address,
     )
 
 

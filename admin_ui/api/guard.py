@@ -35,9 +35,11 @@ PUBLIC: Final = "public"  # opt: needs neither key nor session
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NOBODY: Final = "say who you are: send Authorization: Bearer and an API key, or sign in"
 
-READS: Final = Rate(50, 200)
-WRITES: Final = Rate(10, 60)
-SENDS: Final = Rate(2000, 4000)
+READS: Final = Rate(50, 200, "reads")
+WRITES: Final = Rate(10, 60, "writes")
+SENDS: Final = Rate(2000, 4000, "sends")
+"""As they are where the section [api] of the configuration does not say otherwise."""
+
 _TENANT_TIMES: Final = 4
 """A tenant may ask so many times what one of its keys may."""
 
@@ -77,7 +79,7 @@ async def _asker(connection: ASGIConnection[Any, Any, Any, Any], rooms: Rooms) -
         actor, key = rooms.book.find(token.strip(), address)
         return Asker(actor, address, key)
     cookie = connection.cookies.get(COOKIE, "")
-    person = await rooms.sessions.actor_of(cookie) if cookie else None
+    person = await rooms.sessions.actor_of(cookie, address) if cookie else None
     if person is None:
         raise SignInError(_NOBODY)
     if method_of(connection) not in _SAFE and not rooms.sessions.csrf_matches(
@@ -95,7 +97,7 @@ def method_of(connection: ASGIConnection[Any, Any, Any, Any]) -> str:
 def _take(rates: Rates, asker: Asker, handler: BaseRouteHandler, rate: Rate) -> Verdict:
     """The key's share and the tenant's; the closer one is told."""
     actor, what = asker.actor, handler.handler_name
-    tenant = Rate(rate.per_second * _TENANT_TIMES, rate.burst * _TENANT_TIMES)
+    tenant = rates.of(rate).times(_TENANT_TIMES)
     own = rates.take(f"{actor.kind} {actor.id}", what, rate)
     if not own.is_allowed:
         raise _too_many(own)

@@ -202,7 +202,7 @@ async def list_messages(  # noqa: PLR0913 - a filter each
 )
 async def show_message(message: FromPath[str], rooms: Behind, asker: WhoAsks) -> Message:
     """The message with its recipients, every attempt and every event."""
-    found = await asyncio.to_thread(rooms.log.show, asker.actor.scope, _id_of(message))
+    found = await asyncio.to_thread(rooms.log.show, asker.actor.scope, id_of(message))
     return _message(found)
 
 
@@ -212,7 +212,7 @@ async def scope_of(rooms: Rooms, asker: Asker, tenant: str) -> Scope:
     if not tenant:
         return scope
     found = await rooms.tenants.get(scope, tenant)
-    return Scope(found.id, scope.by)
+    return scope.within(found.id)
 
 
 def ms_of(at: datetime | None, field: str = "since") -> int:
@@ -238,7 +238,8 @@ def event_of(event: EventRecord) -> Event:
     )
 
 
-def _id_of(text: str) -> int:
+def id_of(text: str) -> int:
+    """The number of a message. Raises NotFoundError for what is none."""
     try:
         return ids.from_text(text)
     except ValueError as error:

@@ -51,7 +51,8 @@ async def view_of(rooms: Rooms, asker: Asker, tenant: str) -> Scope:
     """Whose rows are meant: the asker's, or of these one tenant's. Raises NotFoundError."""
     if not tenant:
         return asker.actor.scope
-    return _within(asker, await rooms.tenants.get(asker.actor.scope, tenant))
+    found = await rooms.tenants.get(asker.actor.scope, tenant)
+    return asker.actor.scope.within(found.id)
 
 
 async def owner_of(rooms: Rooms, asker: Asker, tenant: str) -> TenantRecord:
@@ -62,10 +63,6 @@ async def owner_of(rooms: Rooms, asker: Asker, tenant: str) -> TenantRecord:
     if scope.tenant_id is None:
         raise UsageError("say whose it is to be: add ?tenant=NAME", field="tenant")
     return await rooms.tenants.by_id(scope, scope.tenant_id)
-
-
-def _within(asker: Asker, tenant: TenantRecord) -> Scope:
-    return Scope.tenant(tenant.id, by=asker.actor.scope.by)
 
 
 @contextmanager

@@ -26,6 +26,7 @@ from admin_ui.rooms import Rooms
 from appliance.core import clock
 from appliance.core.errors import ForbiddenError, SignInError, TooManyError
 from appliance.people import Client, Opened, SecondFactorNeeded, Seen, SignedIn
+from appliance.people.rules import DEPARTURE_LIFE
 from mta.submission.login import network_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,13 @@ if TYPE_CHECKING:
 
     from admin_ui.api.rates import Rates
 
+TICKET: Final = "pillarbox_ticket"
+"""The cookie between the first and the second step of a sign-in on the console's pages."""
+
+DEPARTURE: Final = "pillarbox_departure"
+"""The cookie of who is away at an issuer."""
+
+_DEPARTURE_PATH: Final = "/api/v1/sign-in/oidc"
 ASKED: Final = Rate(1, 30)
 """Of one client and one route, before anybody knows who it is."""
 
@@ -83,13 +91,14 @@ async def signed_in(
     _same_site(connection)
     rooms: Rooms = connection.app.state.rooms
     token = connection.cookies.get(COOKIE, "")
-    seen = await rooms.people.sessions.seen(token)
+    client = client_of(connection)
+    seen = await rooms.people.sessions.seen(token, client.address)
     if seen is None:
         raise SignInError("sign in first")
     given = connection.headers.get(CSRF_HEADER, "")
     if method_of(connection) not in _SAFE and not rooms.people.sessions.csrf_matches(token, given):
         raise ForbiddenError(_FOREIGN)
-    connection.state.own = Own(seen, token, client_of(connection))
+    connection.state.own = Own(seen, token, client)
 
 
 def _same_site(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
@@ -130,6 +139,20 @@ def session_cookie(rooms: Rooms, opened: Opened | None) -> Cookie:
         return cookie(rooms, COOKIE, "", max_age=0)
     age = max(0, opened.expires_at - clock.now_ms()) // clock.SECOND
     return cookie(rooms, COOKIE, opened.token, max_age=age)
+
+
+def ticket_cookie(rooms: Rooms, needed: SecondFactorNeeded | None) -> Cookie:
+    """The cookie between two steps; None takes it away."""
+    if needed is None:
+        return cookie(rooms, TICKET, "", max_age=0, path="/sign-in")
+    age = max(0, needed.expires_at - clock.now_ms()) // clock.SECOND
+    return cookie(rooms, TICKET, needed.ticket, max_age=age, path="/sign-in")
+
+
+def departure_cookie(rooms: Rooms, ticket: str) -> Cookie:
+    """The cookie of a departure; "" takes it away."""
+    age = DEPARTURE_LIFE // clock.SECOND if ticket else 0
+    return cookie(rooms, DEPARTURE, ticket, max_age=age, path=_DEPARTURE_PATH)
 
 
 def cookie(rooms: Rooms, name: str, value: str, *, max_age: int, path: str = "/") -> Cookie:

@@ -1,4 +1,4 @@
-"""The queue: what waits, why and until when. People's hands on it: queue_actions.py.
+"""The queue: what waits, why and until when. People's hands on it: queue_actions.py; how fast: traffic.py.
 
 Whoever is no admin sees the own mail alone: the desk writes the tenant into every filter
 (appliance/run/web_queue.py).
@@ -14,6 +14,7 @@ from litestar import get
 from litestar.params import FromQuery, PathParameter, QueryParameter
 from msgspec import Meta
 
+from admin_ui.api import traffic
 from admin_ui.api.guard import RATE, RIGHT, WhoAsks
 from admin_ui.api.nouns import MAX_ID, PLAIN, Whose, in_field, view_of
 from admin_ui.api.openapi import EXAMPLE
@@ -26,6 +27,7 @@ from appliance.core.errors import NotFoundError, UsageError
 from appliance.domains.rules import checked_name
 from appliance.rights import Right
 from mta.scheduling.census import By
+from mta.scheduling.why import SENTENCES, TITLES, Why
 
 _COUNTING: Final = Rate(1, 20)
 """Counting a million recipients takes seconds."""
@@ -42,7 +44,21 @@ _GROUP: Final = {
     "recipients": 120,
     "oldest": "2026-11-20T09:00:00Z",
     "next": "2026-11-20T10:05:00Z",
-    "reason": "451 4.7.1 try again later",
+    "until": None,
+    "due_soon": 120,
+    "kind": "slowed",
+    "reason": "451 4.7.500 Server busy, try again later",
+    "words": "451 4.7.500 Server busy, try again later",
+    "egress": "out-1",
+}
+_REASON: Final = {
+    "kind": "slowed",
+    "title": TITLES[Why.SLOWED],
+    "sentence": SENTENCES[Why.SLOWED],
+    "recipients": 120,
+    "destinations": 1,
+    "example": "example.net",
+    "most": 120,
 }
 _RECIPIENT: Final = {
     "id": _ID,
@@ -52,7 +68,8 @@ _RECIPIENT: Final = {
     "address": "ada@example.net",
     "domain": "example.net",
     "state": "deferred",
-    "reason": "451 4.7.1 try again later",
+    "kind": "slowed",
+    "reason": "451 4.7.500 Server busy, try again later",
     "next": "2026-11-20T10:05:00Z",
     "expires": "2026-11-22T09:00:00Z",
     "attempts": 2,
@@ -85,24 +102,52 @@ Message = Annotated[
 class Group(msgspec.Struct, frozen=True, kw_only=True):
     """What waits alike."""
 
-    name: Annotated[str, Meta(description="The domain, site, provider, egress or tenant.")]
+    name: Annotated[str, Meta(description="The domain, site, provider, egress, tenant or reason.")]
     provider: str
     state: str
     recipients: int
     oldest: datetime | None
     next: Annotated[datetime | None, Meta(description="When the first is tried next.")]
+    until: Annotated[
+        datetime | None, Meta(description="Until when the oldest is kept back although it is due.")
+    ]
+    due_soon: Annotated[int, Meta(description="Recipients that are tried again within an hour.")]
+    kind: Annotated[Why, Meta(description="What the oldest waits for; `reasons` has its words.")]
     reason: Annotated[str, Meta(description="Why the oldest waits, in words.")]
+    words: Annotated[str, Meta(description="What was said at its last attempt, if there was one.")]
+    egress: Annotated[str, Meta(description="The address of that attempt, by name.")]
+
+
+class Reason(msgspec.Struct, frozen=True, kw_only=True):
+    """Destinations whose oldest recipient waits for one kind of thing."""
+
+    kind: Why
+    title: Annotated[str, Meta(description="The kind in one to four words.")]
+    sentence: Annotated[str, Meta(description="The kind in a sentence.")]
+    recipients: int
+    destinations: Annotated[int, Meta(description="At least so many, where there are thousands.")]
+    example: Annotated[str, Meta(description="The fullest of the destinations.")]
+    most: Annotated[int, Meta(description="Recipients that wait there.")]
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True):
-    """What waits, counted; `groups` are the fullest."""
+    """What waits, counted; `groups` are the fullest.
+
+    A destination counts whole for what its oldest recipient waits for: to tell it of each, a million
+    would have to be read.
+    """
 
     by: By
     at: Annotated[datetime | None, Meta(description="When it was counted.")]
     recipients: Annotated[dict[str, int], Meta(description="By state.")]
     oldest: datetime | None
+    oldest_waiting: Annotated[datetime | None, Meta(description="The oldest that is not held.")]
     total: Annotated[int, Meta(description="Groups that there are.")]
+    due_soon: Annotated[int, Meta(description="Recipients that are tried again within an hour.")]
     groups: list[Group]
+    reasons: Annotated[
+        list[Reason], Meta(description="What is waited for, by domain and by reason alone.")
+    ]
 
 
 class QueuedRecipient(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,6 +160,7 @@ class QueuedRecipient(msgspec.Struct, frozen=True, kw_only=True):
     address: str
     domain: str
     state: str
+    kind: Annotated[Why | None, Meta(description="What it waits for; null when it does not.")]
     reason: str
     next: datetime | None
     expires: datetime | None
@@ -169,8 +215,11 @@ class QueuedMessage(msgspec.Struct, frozen=True, kw_only=True):
                 "at": "2026-11-20T10:00:00Z",
                 "recipients": {"deferred": 120},
                 "oldest": "2026-11-20T09:00:00Z",
+                "oldest_waiting": "2026-11-20T09:00:00Z",
                 "total": 1,
+                "due_soon": 120,
                 "groups": [_GROUP],
+                "reasons": [_REASON],
             }
         ),
     },
@@ -182,13 +231,19 @@ async def summary(
     asker: WhoAsks,
     by: FromQuery[By] = By.DOMAIN,
     tenant: Whose = "",
+    kind: Annotated[
+        Why | None, QueryParameter(description="Only groups whose oldest waits for this.")
+    ] = None,
     limit: Limit = 50,
 ) -> Summary:
-    """By destination or by whom, each with why its oldest waits. By egress: of the whole box alone."""
+    """By destination, by reason or by whom, each with why its oldest waits.
+
+    By egress: of the whole box alone.
+    """
     scope = await view_of(rooms, asker, tenant)
     if by is By.EGRESS and not scope.is_system:
         raise UsageError("one tenant's mail is not counted by egress: choose another", field="by")
-    return _summary(await rooms.queue.summary(scope, by, limit))
+    return _summary(await rooms.queue.summary(scope, by, limit, kind))
 
 
 @get(
@@ -284,19 +339,41 @@ def _summary(found: Row) -> Summary:
         at=moment(found["at"]),
         recipients=found["counts"],
         oldest=moment(found["oldest"]),
+        oldest_waiting=moment(found["oldest_waiting"]),
         total=found["total"],
-        groups=[
-            Group(
-                name=one["name"],
-                provider=one["provider"],
-                state=one["status"],
-                recipients=one["count"],
-                oldest=moment(one["oldest"]),
-                next=moment(one["next"]),
-                reason=one["reason"],
-            )
-            for one in found["groups"]
-        ],
+        due_soon=found["due_soon"],
+        groups=[_group(one) for one in found["groups"]],
+        reasons=[_reason(one) for one in found["reasons"]],
+    )
+
+
+def _group(one: Row) -> Group:
+    return Group(
+        name=one["name"],
+        provider=one["provider"],
+        state=one["status"],
+        recipients=one["count"],
+        oldest=moment(one["oldest"]),
+        next=moment(one["next"]),
+        until=moment(one["until"]),
+        due_soon=one["due_soon"],
+        kind=Why(one["kind"]),
+        reason=one["reason"],
+        words=one["words"],
+        egress=one["egress"],
+    )
+
+
+def _reason(one: Row) -> Reason:
+    kind = Why(one["kind"])
+    return Reason(
+        kind=kind,
+        title=TITLES[kind],
+        sentence=SENTENCES[kind],
+        recipients=one["recipients"],
+        destinations=one["destinations"],
+        example=one["example"],
+        most=one["most"],
     )
 
 
@@ -309,6 +386,7 @@ def _recipient(row: Row) -> QueuedRecipient:
         address=row["address"],
         domain=row["domain"],
         state=row["status"],
+        kind=Why(row["kind"]) if row["kind"] else None,
         reason=row["reason"],
         next=moment(row["next"]),
         expires=moment(row["expires"]),
@@ -341,4 +419,4 @@ def _message(shown: Row) -> QueuedMessage:
     )
 
 
-HANDLERS: Final[list[Any]] = [summary, list_queue, show_queued]
+HANDLERS: Final[list[Any]] = [summary, list_queue, show_queued, *traffic.HANDLERS]

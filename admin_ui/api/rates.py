@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from appliance.core.clock import monotonic
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
 _MOST: Final = 50_000  # of whom it is remembered; whoever was seen longest ago is forgotten first
 
@@ -25,6 +25,11 @@ class Rate:
 
     per_second: float
     burst: int
+    name: str = ""  # under which the configuration may say another
+
+    def times(self, factor: int) -> Rate:
+        """So many times as much, whatever the configuration says."""
+        return Rate(self.per_second * factor, self.burst * factor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +45,20 @@ class Verdict:
 class Rates:
     """Who asked when."""
 
-    def __init__(self, now: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self, now: Callable[[], float] = monotonic, configured: Iterable[Rate] = ()
+    ) -> None:
         self._now = now
+        self._configured = {rate.name: rate for rate in configured}
         self._arrival: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    def of(self, rate: Rate) -> Rate:
+        """The rate as configured."""
+        return self._configured.get(rate.name, rate)
 
     def take(self, who: str, what: str, rate: Rate, amount: int = 1) -> Verdict:
         """Ask for `amount`; nothing is spent when it is refused."""
+        rate = self.of(rate)
         now, cost, span = self._now(), amount / rate.per_second, rate.burst / rate.per_second
         arrival = max(self._arrival.get((who, what), 0.0), now)
         ahead = arrival + cost - now

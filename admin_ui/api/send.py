@@ -8,7 +8,9 @@ the keys that the letters carry.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Final
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 from litestar import Request, Response, post
@@ -21,12 +23,16 @@ from admin_ui.api.shapes import Example
 from admin_ui.errors import field_of, problem
 from admin_ui.rooms import Behind, Rooms
 from appliance.core import ids
-from appliance.core.errors import ForbiddenError, UsageError
+from appliance.core.errors import UsageError
+from appliance.core.scope import BOX, Scope
 from appliance.rights import Right
 from appliance.sending import MAX_BATCH, Handed, Letter, Refusal, Taken
 
 _LATER: Final = (429, 503)
 IDEMPOTENCY: Final = "idempotency-key"
+Work: TypeAlias = Callable[[Handed, str], Awaitable[tuple[int, bytes, bool]]]
+"""Given on whose behalf, and the key of what is stored: status, answer, whether it may be asked again."""
+
 _LETTER: Final = {
     "from": {"email": "orders@shop.example", "name": "The Shop"},
     "to": ["ada@example.net"],
@@ -100,12 +106,9 @@ async def send(
 
     async def work(handed: Handed, key: str) -> tuple[int, bytes, bool]:
         (result,) = await rooms.sending.send(handed, [data], key=key)
-        if isinstance(result, Taken):
-            return 202, msgspec.json.encode(_accepted(result)), False
-        answer = _problem(result)
-        return _status(result), msgspec.json.encode(answer.content), _passes(result)
+        return answer_of(result)
 
-    return await _once(request, rooms, asker, work)
+    return await once(request, rooms, await handed_by(rooms, asker), work)
 
 
 @post(
@@ -150,20 +153,20 @@ async def send_batch(
         is_passing = any(isinstance(one, Refusal) and _passes(one) for one in results)
         return 200, msgspec.json.encode(_batch_result(results)), is_passing
 
-    return await _once(request, rooms, asker, work)
+    return await once(request, rooms, await handed_by(rooms, asker), work)
 
 
-async def _once(
-    request: Request[Any, Any, Any], rooms: Rooms, asker: Asker, work: Any
+async def once(
+    request: Request[Any, Any, Any], rooms: Rooms, handed: Handed, work: Work
 ) -> Response[Any]:
     """Do the work, or with an Idempotency-Key that was seen before give the answer of then."""
     key = request.headers.get(IDEMPOTENCY, "")
-    handed = _handed(asker, is_keyed=bool(key))
     if not key:
         status, answer, _ = await work(handed, "")
         return _response(status, answer)
+    handed = replace(handed, is_keyed=True)
     told = await _told(request)
-    claim = await rooms.requests.claim(asker.actor.scope, key, told)
+    claim = await rooms.requests.claim(Scope.tenant(handed.tenant_id), key, told)
     if claim.status:
         return _response(claim.status, claim.answer, is_again=True)
     try:
@@ -186,16 +189,27 @@ async def _told(request: Request[Any, Any, Any]) -> bytes:
     return request.url.path.encode() + b"\0" + await request.body()
 
 
-def _handed(asker: Asker, *, is_keyed: bool) -> Handed:
-    if asker.key is None:
-        raise ForbiddenError("send with an API key: a session has no credential to send with")
-    tenant_id = asker.actor.scope.owner()
-    return Handed(
-        tenant_id=tenant_id,
-        credential_id=asker.key.credential_id,
-        address=asker.address,
-        is_keyed=is_keyed,
-    )
+async def handed_by(rooms: Rooms, asker: Asker, tenant_id: int = BOX) -> Handed:
+    """On whose behalf: the key's credential, or for a person who is signed in the console's.
+
+    `tenant_id`: of what is sent, where somebody of the box sends it.
+    """
+    owner = asker.actor.scope.tenant_id or tenant_id
+    if owner == BOX:
+        raise UsageError("what is sent has a tenant: enter the view of one first", field="tenant")
+    if asker.key is not None:
+        behind = asker.key.credential_id
+    else:
+        behind = (await rooms.credentials.of_console(asker.actor.scope, owner)).id
+    return Handed(tenant_id=owner, credential_id=behind, address=asker.address)
+
+
+def answer_of(result: Taken | Refusal) -> tuple[int, bytes, bool]:
+    """Status and body for one message, and whether the same may be taken later."""
+    if isinstance(result, Taken):
+        return 202, msgspec.json.encode(_accepted(result)), False
+    told = _problem(result)
+    return _status(result), msgspec.json.encode(told.content), _passes(result)
 
 
 async def _rows(request: Request[Any, Any, Any]) -> Batch:

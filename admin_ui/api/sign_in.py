@@ -6,7 +6,6 @@ Every answer to who fails is the room's, which is the same in every case; here i
 from __future__ import annotations
 
 from typing import Annotated, Any, Final
-from urllib.parse import quote
 
 import msgspec
 from litestar import Request, Response, Router, get, post
@@ -15,18 +14,27 @@ from litestar.response import Redirect
 from msgspec import Meta
 
 from admin_ui.api.guard import COOKIE
-from admin_ui.api.own import OPT, Entry, client_of, cookie, entry_of, pages, session_cookie
+from admin_ui.api.own import (
+    DEPARTURE,
+    OPT,
+    Entry,
+    client_of,
+    departure_cookie,
+    entry_of,
+    pages,
+    session_cookie,
+    ticket_cookie,
+)
+from admin_ui.console.visit import Toast, toast_cookie
 from admin_ui.rooms import Behind
 from appliance.core import clock
 from appliance.core.errors import UsageError
 from appliance.people import Opened
-from appliance.people.rules import DEPARTURE_LIFE, MOST_PASSWORD
+from appliance.people.rules import MOST_PASSWORD
 
 Email = Annotated[str, Meta(max_length=320)]
 Password = Annotated[str, Meta(max_length=MOST_PASSWORD)]
 Token = Annotated[str, Meta(max_length=128)]
-DEPARTURE: Final = "pillarbox_departure"
-_DEPARTURE_PATH: Final = "/api/v1/sign-in/oidc"
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -158,13 +166,7 @@ async def depart(
 ) -> Response[dict[str, str]]:
     """Where the page sends the browser to."""
     departure = await rooms.people.single_sign_on.depart(name, client_of(request))
-    kept = cookie(
-        rooms,
-        DEPARTURE,
-        departure.ticket,
-        max_age=DEPARTURE_LIFE // clock.SECOND,
-        path=_DEPARTURE_PATH,
-    )
+    kept = departure_cookie(rooms, departure.ticket)
     return Response({"url": departure.url}, cookies=[kept])
 
 
@@ -174,7 +176,7 @@ async def arrive(name: FromPath[str], rooms: Behind, request: Request[Any, Any, 
 
     Whoever is refused finds out on the page they left from.
     """
-    gone = cookie(rooms, DEPARTURE, "", max_age=0, path=_DEPARTURE_PATH)
+    gone = departure_cookie(rooms, "")
     ticket, said = request.cookies.get(DEPARTURE, ""), request.query_params
     try:
         found = await rooms.people.single_sign_on.arrive(
@@ -185,11 +187,13 @@ async def arrive(name: FromPath[str], rooms: Behind, request: Request[Any, Any, 
             code=str(said.get("code", "")),
         )
     except UsageError as error:
-        return Redirect(f"/sign-in#problem={quote(str(error))}", status_code=303, cookies=[gone])
+        told = toast_cookie(Toast(kind="error", title="Not signed in", text=str(error)))
+        return Redirect("/sign-in", status_code=303, cookies=[gone, told])
     if isinstance(found, Opened):
         return Redirect("/", status_code=303, cookies=[gone, session_cookie(rooms, found)])
-    # Behind the # nothing reaches a server's log or a Referer.
-    return Redirect(f"/sign-in#ticket={found.ticket}", status_code=303, cookies=[gone])
+    # In a cookie nothing of it reaches a server's log or a Referer.
+    kept = ticket_cookie(rooms, found)
+    return Redirect("/sign-in/code", status_code=303, cookies=[gone, kept])
 
 
 @post("/sign-out", status_code=204, opt=OPT, guards=[pages])
@@ -209,9 +213,12 @@ async def forgotten(
 
 
 @post("/password/reset", status_code=200, opt=OPT, guards=[pages])
-async def reset(data: JSONBody[NewPassword], rooms: Behind) -> dict[str, str]:
+async def reset(
+    data: JSONBody[NewPassword], rooms: Behind, request: Request[Any, Any, Any]
+) -> dict[str, str]:
     """A new password by the link; signing in with it comes next."""
-    return {"email": await rooms.people.password_links.use(data.token, data.password)}
+    address = client_of(request).address
+    return {"email": await rooms.people.password_links.use(data.token, data.password, address)}
 
 
 @post("/invitations/look", status_code=200, opt=OPT, guards=[pages])

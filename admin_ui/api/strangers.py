@@ -7,6 +7,7 @@ each asker: whoever tries a million ids must not fill the log with them.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from admin_ui.api.rates import Rate
@@ -38,9 +39,10 @@ async def note_strangers(message: Any, scope: Any) -> None:
         at=clock.now_ms(),
         action="access.not-found",
         subject=scope["path"][:_MOST],
-        detail=f"{scope['method']} from {asker.address}",
+        detail=scope["method"],
     )
     try:
-        await app.state.rooms.audit.note(asker.actor.scope, act)
+        by = replace(asker.actor.scope, address=asker.address)
+        await app.state.rooms.audit.note(by, act)
     except StoreError as error:  # the answer is right without it
         _log.warning("%s is not in the audit log: %s", act.subject, error)

@@ -162,6 +162,13 @@ class Hold(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     until: Annotated[datetime, Meta(tz=True)] | None = None
 
 
+class Back(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Go a stage back."""
+
+    reason: Words
+    providers: Annotated[_Providers, Meta(description="Empty: all that are under way.")] = ()
+
+
 class Which(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which providers are meant; empty: all where it makes sense."""
 
@@ -269,6 +276,27 @@ async def pause(egress: Name, data: JSONBody[Hold], rooms: Behind, asker: WhoAsk
         data.providers,
         reason=data.reason,
         until=millis(data.until),
+    )
+    return Moved(items=await _all_shown(rooms, moved))
+
+
+@post(
+    "/warmups/{egress:str}/step-back",
+    status_code=200,
+    opt={
+        RIGHT: Right.EGRESS_MANAGE,
+        EXAMPLE: Example(
+            {"items": [_WARMUP | {"reason": "stepped back by hand: many deferrals (ann)"}]},
+            {"reason": "many deferrals", "providers": ["google"]},
+        ),
+    },
+    tags=["warmup"],
+    summary="Step a warmup back",
+)
+async def step_back(egress: Name, data: JSONBody[Back], rooms: Behind, asker: WhoAsks) -> Moved:
+    """To the stage before; the schedule goes on from there. 409 when it is warm, or at the lowest."""
+    moved = await rooms.warmups.step_back(
+        asker.actor.scope, egress, data.providers, reason=data.reason
     )
     return Moved(items=await _all_shown(rooms, moved))
 
@@ -387,5 +415,6 @@ HANDLERS: Final[list[Any]] = [
     history,
     start,
     pause,
+    step_back,
     move,
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from appliance.blocklists.catalogue import Blocklist, file_of, load_lists, shipped_lists
 from appliance.blocklists.look import Lookup, look_up
+from appliance.blocklists.marks import MARKS
 from appliance.blocklists.model import (
     Answer,
     Family,
@@ -24,6 +25,7 @@ from appliance.blocklists.model import (
 from appliance.blocklists.service import Blocklists
 
 __all__ = [
+    "MARKS",
     "Answer",
     "Blocklist",
     "Blocklists",

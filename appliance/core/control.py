@@ -11,11 +11,12 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import BigInteger, Column, MetaData, Table, Text, select, update
+from sqlalchemy import BigInteger, Column, MetaData, Table, Text, literal_column, select, update
 
 from appliance.core.database import transaction
+from appliance.core.marks import EVERYBODY, Marks, row
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -52,6 +53,19 @@ class Part(StrEnum):
     SHAPING = "shaping"
     KEYS = "keys"
     WEBHOOKS = "webhooks"
+
+
+MARKS: Final = (
+    Marks(
+        "generation",
+        row(
+            literal_column(str(EVERYBODY)),
+            word=_generation.c.part,
+            number=_generation.c.value,
+        ).select_from(_generation),
+    ),
+)
+"""For those who look whether anything changed; of whom, a counter does not say."""
 
 
 @dataclass(frozen=True, slots=True)

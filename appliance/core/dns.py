@@ -141,10 +141,16 @@ class Resolver:
     """Asks the configured name servers; one per process."""
 
     def __init__(
-        self, settings: Dns, *, now: Now = clock.now_ms, max_entries: int = _MAX_ENTRIES
+        self,
+        settings: Dns,
+        *,
+        now: Now = clock.now_ms,
+        max_entries: int = _MAX_ENTRIES,
+        count: Callable[[str], None] = lambda _: None,
     ) -> None:
+        """`count` hears what came of each question that was put to a server."""
         self._settings = settings
-        self._now = now
+        self._now, self._count = now, count
         self._max_entries = max_entries
         self._stub = _stub(settings)
         self._believed = frozenset(map(_canonical, settings.trusted))
@@ -219,6 +225,7 @@ class Resolver:
     async def _ask(self, question: _Question) -> _Entry:
         async with self._slots:
             entry = await self._query(*question)
+        self._count(entry.kind)
         self._cache[question] = entry
         self._cache.move_to_end(question)
         while len(self._cache) > self._max_entries:

@@ -128,6 +128,7 @@ class Metrics:
         self._declare_notices()
         self._declare_regulation()
         self._declare_webhooks()
+        self._declare_vitals()
 
     def _declare_intake(self) -> None:
         self.accepted = self._counts(
@@ -230,6 +231,27 @@ class Metrics:
         )
         self.webhook_lag = self._levels(
             "webhook_lag_seconds", "Age of the oldest event that an endpoint has not taken yet."
+        )
+
+    def _declare_vitals(self) -> None:
+        self.notices = self._levels(
+            "notices", "What is wrong now, as the console lists it.", "kind", "severity"
+        )
+        self.disk_free = self._levels("disk_free_bytes", "Free space where the spool lives.")
+        self.disk_size = self._levels("disk_size_bytes", "All space where the spool lives.")
+        self.certificate_ends = self._levels(
+            "certificate_ends_timestamp_seconds", "When the TLS certificate ends; 0 = unreadable."
+        )
+        self.backup_made = self._levels(
+            "backup_made_timestamp_seconds", "When the newest backup was made; 0 = none.", "folder"
+        )
+        self.caught_up = self._levels(
+            "caught_up_timestamp_seconds",
+            "When the event log, and the statistics, had last taken in all there was.",
+            "of",
+        )
+        self.dns_lookups = self._counts(
+            "dns_lookups", "Questions put to the name servers, by what came of them.", "result"
         )
 
     def _counts(self, name: str, text: str, *labels: str) -> Counts:

@@ -28,18 +28,23 @@ class Scope:
 
     tenant_id: int | None
     by: str
+    address: str = ""  # from where they act; "" = from within this machine
 
     @classmethod
-    def tenant(cls, tenant_id: int, *, by: str = "") -> Scope:
+    def tenant(cls, tenant_id: int, *, by: str = "", address: str = "") -> Scope:
         """One tenant's view."""
         if tenant_id <= BOX:
             raise ValueError(f"tenant id {tenant_id}: the box's own rows need the system scope")
-        return cls(tenant_id, by or f"tenant {tenant_id}")
+        return cls(tenant_id, by or f"tenant {tenant_id}", address)
 
     @classmethod
-    def system(cls, *, by: str = "system") -> Scope:
+    def system(cls, *, by: str = "system", address: str = "") -> Scope:
         """Everything: the mta, the worker and the box's admin."""
-        return cls(None, by)
+        return cls(None, by, address)
+
+    def within(self, tenant_id: int) -> Scope:
+        """One tenant's view, of whoever this is."""
+        return Scope.tenant(tenant_id, by=self.by, address=self.address)
 
     @property
     def is_system(self) -> bool:

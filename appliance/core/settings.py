@@ -32,6 +32,8 @@ Port = Annotated[int, Meta(ge=0, le=65535)]
 Seconds = Annotated[float, Meta(ge=0.05, le=604_800)]
 Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
 Positive = Annotated[int, Meta(ge=1, le=1_000_000_000)]
+PerSecond = Annotated[float, Meta(ge=0.01, le=1_000_000)]
+AtOnce = Annotated[int, Meta(ge=1, le=1_000_000)]
 Name = Annotated[str, Meta(max_length=255)]
 
 
@@ -214,6 +216,17 @@ class Web(_Section, frozen=True, kw_only=True):
     proxies: Annotated[tuple[str, ...], Meta(description="Addresses or networks of reverse proxies before it, whose X-Forwarded-For says where a request comes from; each must add to that header.")] = ("127.0.0.1", "::1")
 
 
+class Api(_Section, frozen=True, kw_only=True):
+    """How often a key or a person may use a route; all of a tenant together may four times that."""
+
+    reads_per_second: Annotated[PerSecond, Meta(description="Reads a second, of each route.")] = 50
+    reads_burst: Annotated[AtOnce, Meta(description="Reads at once.")] = 200
+    writes_per_second: Annotated[PerSecond, Meta(description="Changes a second, of each route.")] = 10
+    writes_burst: Annotated[AtOnce, Meta(description="Changes at once.")] = 60
+    sends_per_second: Annotated[PerSecond, Meta(description="Requests a second that send: one message, or a batch of up to 1,000.")] = 2000
+    sends_burst: Annotated[AtOnce, Meta(description="Such requests at once.")] = 4000
+
+
 class Provider(_Section, frozen=True, kw_only=True):
     """Somebody else (OpenID Connect) by whom people may sign in."""
 
@@ -310,6 +323,7 @@ class Settings(_Section, frozen=True, kw_only=True):
     blocklists: Blocklists = field(default_factory=Blocklists)
     tls_reports: TlsReports = field(default_factory=TlsReports)
     web: Web = field(default_factory=Web)
+    api: Api = field(default_factory=Api)
     sign_in: SignIn = field(default_factory=SignIn)
     webhooks: Webhooks = field(default_factory=Webhooks)
     notifications: Notifications = field(default_factory=Notifications)

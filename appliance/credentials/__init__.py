@@ -7,18 +7,24 @@ Passwords are made here, shown once and never stored.
 
 from __future__ import annotations
 
+from appliance.credentials.marks import MARKS
 from appliance.credentials.model import CredentialRecord, Door, IssuedLogin, Login, Policy, Use
 from appliance.credentials.rates import hour_of
 from appliance.credentials.rules import entries
 from appliance.credentials.service import Credentials
+from appliance.credentials.trials import Trial, Trials, Try
 
 __all__ = [
+    "MARKS",
     "CredentialRecord",
     "Credentials",
     "Door",
     "IssuedLogin",
     "Login",
     "Policy",
+    "Trial",
+    "Trials",
+    "Try",
     "Use",
     "entries",
     "hour_of",

@@ -15,6 +15,7 @@ class Door(StrEnum):
 
     SMTP = "smtp"  # with a user name and a password
     API = "api"  # behind an API key, which has a secret of its own (appliance/keys)
+    CONSOLE = "console"  # behind the sessions of people, one for each tenant
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

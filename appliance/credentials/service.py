@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from sqlalchemy import bindparam, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from appliance.tenancy import TenantRecord
 
 DEFAULT_OVERLAP = clock.DAY
+CONSOLE: Final = "(console)"  # no name that a person could give
 _LEARN_PAGE = 100  # credentials; their hours are at most 33,700 rows
 
 
@@ -89,6 +90,36 @@ class Credentials:
     async def revoke_for_key(self, changed: Change, credential_id: int) -> None:
         """Revoke it with its key."""
         await _set(changed.connection, credential_id, revoked_at=self._now())
+
+    async def of_console(self, scope: Scope, tenant_id: int | None = None) -> CredentialRecord:
+        """What people send through who have signed in: one for each tenant, made when it is first wanted.
+
+        Limited, paused, logged and watched as a login is. It has no password and stands in no list.
+        """
+        owner = scope.owner(tenant_id)
+        found = await self._console_of(owner)
+        if found is not None:
+            return found
+        try:
+            async with change(self._engine, Part.CREDENTIALS) as changed:
+                made = await self._insert(changed, owner, CONSOLE, None, door=Door.CONSOLE)
+                await self._audit(changed, scope, made, "credential.create")
+        except IntegrityError as error:
+            found = await self._console_of(owner)  # somebody else was the first
+            if found is None:
+                raise NotFoundError(f"there is no tenant {owner}") from error
+            return found
+        return made
+
+    async def _console_of(self, tenant_id: int) -> CredentialRecord | None:
+        mine = select(credential).where(
+            credential.c.tenant_id == tenant_id,
+            credential.c.name == CONSOLE,
+            credential.c.revoked_at == 0,
+        )
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(mine)).mappings().one_or_none()
+        return None if row is None else _record(row, ())
 
     async def _insert(
         self,

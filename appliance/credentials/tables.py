@@ -7,6 +7,9 @@ from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table
 from appliance.core.control import metadata
 from appliance.core.database import ID
 
+_ZERO = text("0")
+_NONE = text("''")
+
 credential = Table(
     "credential",
     metadata,
@@ -50,4 +53,29 @@ credential_hour = Table(
     Column("credential_id", BigInteger, primary_key=True, autoincrement=False),
     Column("hour", BigInteger, primary_key=True, autoincrement=False),  # its start in UTC, ms
     Column("recipients", BigInteger, nullable=False),
+)
+
+# What came of a credential's first tries, for the page that waits for its first message.
+trial = Table(
+    "credential_trial",
+    metadata,
+    Column(
+        "credential_id",
+        BigInteger,
+        ForeignKey("credential.id"),
+        primary_key=True,
+        autoincrement=False,
+    ),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("changed_at", BigInteger, nullable=False, server_default=_ZERO),
+    Column("signed_in_at", BigInteger, nullable=False, server_default=_ZERO),
+    Column("address", Text, nullable=False, server_default=_NONE),
+    Column("tls", Text, nullable=False, server_default=_NONE),
+    Column("refused_at", BigInteger, nullable=False, server_default=_ZERO),
+    Column("refused_sender", Text, nullable=False, server_default=_NONE),
+    Column("refused_words", Text, nullable=False, server_default=_NONE),
+    Column("accepted_at", BigInteger, nullable=False, server_default=_ZERO),
+    Column("message_id", BigInteger, nullable=False, server_default=_ZERO),
+    Column("delivered_at", BigInteger, nullable=False, server_default=_ZERO),
+    Index("ix_credential_trial_changed_at", "changed_at"),
 )

@@ -6,6 +6,7 @@ tenants and proved by one. Private keys are made here or imported, and encrypted
 
 from __future__ import annotations
 
+from appliance.domains.marks import MARKS
 from appliance.domains.model import (
     BoxNames,
     Check,
@@ -18,6 +19,7 @@ from appliance.domains.model import (
 from appliance.domains.service import Domains
 
 __all__ = [
+    "MARKS",
     "BoxNames",
     "Check",
     "CheckState",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from appliance.domains.check import Lookup
     from appliance.domains.model import BoxNames
+    from mta.message import ReturnPathMode
     from mta.signing.dns_records import DnsRecord
     from mta.signing.keys import PrivateKey
 
@@ -109,11 +110,16 @@ class Domains:
             return await store.load(connection, scope)
 
     async def page(
-        self, scope: Scope, *, after: int = 0, limit: int = 100
+        self, scope: Scope, *, after: int = 0, limit: int = 100, prefix: str = ""
     ) -> tuple[DomainRecord, ...]:
-        """Domains that the scope sees with ids above `after`, in their order."""
+        """Domains that the scope sees with ids above `after`, in their order; `prefix`: of a name."""
         async with reading(self._engine) as connection:
-            return await store.page(connection, scope, after, limit)
+            return await store.page(connection, scope, after, limit, prefix.strip().lower())
+
+    async def counts(self, scope: Scope) -> tuple[int, int]:
+        """How many domains the scope sees, and how many of them are verified."""
+        async with reading(self._engine) as connection:
+            return await store.counts(connection, scope)
 
     async def by_id(self, scope: Scope, domain_id: int) -> DomainRecord:
         """One domain by its id: of a name several tenants may have one. Raises NotFoundError."""
@@ -203,6 +209,22 @@ class Domains:
                 await store.set_domain(changed.connection, other.id, {"is_default": False})
             await store.set_domain(changed.connection, found.id, {"is_default": True})
             await self._audit(changed, scope, found, "domain.default")
+            return await store.get(changed.connection, scope, found.name, found.tenant_id)
+
+    async def set_return_path_mode(
+        self,
+        scope: Scope,
+        name: str,
+        mode: ReturnPathMode | None,
+        *,
+        tenant_id: int | None = None,
+    ) -> DomainRecord:
+        """One return path a recipient or a message; None: as the credential or the box has it."""
+        async with self._changing(scope, name, tenant_id) as (changed, found):
+            values = {"return_path_mode": mode.value if mode else ""}
+            await store.set_domain(changed.connection, found.id, values)
+            detail = mode.value if mode else "default"
+            await self._audit(changed, scope, found, "domain.return-path-mode", detail)
             return await store.get(changed.connection, scope, found.name, found.tenant_id)
 
     async def remove(self, scope: Scope, name: str, *, tenant_id: int | None = None) -> None:

@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, func, select, update
 
 from appliance.core import tasks
 from appliance.core.database import in_pages
@@ -52,14 +52,24 @@ async def load(
 
 
 async def page(
-    connection: AsyncConnection, scope: Scope, after: int, limit: int
+    connection: AsyncConnection, scope: Scope, after: int, limit: int, prefix: str = ""
 ) -> tuple[DomainRecord, ...]:
-    """Those behind an id, in the order of ids."""
+    """Those behind an id whose names begin so, in the order of ids."""
     ids = scoped(select(domain.c.id), domain, scope).where(domain.c.id > after)
+    if prefix:
+        ids = ids.where(domain.c.name.startswith(prefix, autoescape=True))
     rows = await connection.execute(ids.order_by(domain.c.id).limit(limit))
     wanted = select(domain).where(domain.c.id.in_([row.id for row in rows]))
     found = await load(connection, scope, wanted)
     return tuple(sorted(found, key=lambda one: one.id))
+
+
+async def counts(connection: AsyncConnection, scope: Scope) -> tuple[int, int]:
+    """How many there are, and how many of them are verified."""
+    verified = func.count().filter(domain.c.verified_at > 0)
+    wanted = scoped(select(func.count(), verified).select_from(domain), domain, scope)
+    every, proved = (await connection.execute(wanted)).one()
+    return int(every), int(proved)
 
 
 async def get(connection: AsyncConnection, scope: Scope, name: str, tenant_id: int) -> DomainRecord:

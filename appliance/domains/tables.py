@@ -52,6 +52,7 @@ domain = Table(
         sqlite_where=_DEFAULT,
         postgresql_where=_DEFAULT,
     ),
+    Index("ix_domain_checked_at", "checked_at"),  # which were looked at last (marks.py)
 )
 
 domain_key = Table(

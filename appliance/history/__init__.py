@@ -7,6 +7,7 @@ what happened to a message derives from these events.
 
 from __future__ import annotations
 
+from appliance.history.fresh import Fresh, FreshEvents
 from appliance.history.model import (
     EventFilters,
     EventPage,
@@ -36,6 +37,8 @@ __all__ = [
     "Filters",
     "Flag",
     "Found",
+    "Fresh",
+    "FreshEvents",
     "LogReader",
     "LogWriter",
     "LoggedEvent",

@@ -49,7 +49,7 @@ STATUS_OF: dict[EventKind, Status] = {
 """Where an event leaves its recipient; `accepted` names the status of each, late news change none."""
 
 
-class OutboxRow(msgspec.Struct, frozen=True, array_like=True):
+class OutboxRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event as the shard's owner hands it over; `n` -1: about every recipient."""
 
     seq: int
@@ -138,6 +138,7 @@ class Filters:
     sender: str = ""  # the address in From
     tag: str = ""
     status: Status | None = None
+    category: str = ""  # what a failure was about (mta/outcome/category.py); with a status
     flags: Flag = NO_FLAGS  # any of these
     since: int = 0
     until: int = 0

@@ -130,6 +130,8 @@ def given_of(filters: Filters, scope: Scope) -> dict[str, Any]:
         # Delivered ones are not in the index: they are nearly all there is, at every place.
         name = "delivered" if filters.status is Status.DELIVERED else "status"
         given[name] = filters.status.value
+    if filters.category:
+        given["category"] = filters.category[:TEXT]
     if filters.sender:
         given["sender"] = _lower(filters.sender)
     if filters.domain:
@@ -249,6 +251,7 @@ def conditions(shape: Shape, address: ColumnElement[str] = _ADDRESS) -> list[Col
         "flags": (_FLAGGED, r.c.flags.bitwise_and(p("flags")) != ZERO),
         "status": (_TROUBLED, r.c.status == p("status")),
         "delivered": (r.c.status == p("delivered"),),
+        "category": (r.c.category == p("category"),),
         "sender": (func.lower(r.c.header_from) == p("sender"),),
         "domain": (r.c.domain == p("domain"),),
         "tenant": (r.c.tenant_id == p("tenant"),),

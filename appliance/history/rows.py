@@ -30,7 +30,7 @@ _FLAG: Final = {kind.value: int(flag) for kind, flag in FLAG_OF.items()}
 _STATUS: Final = {kind.value: status.value for kind, status in STATUS_OF.items()}
 
 
-class Standing(msgspec.Struct):
+class Standing(msgspec.Struct, gc=False):
     """How a batch leaves a recipient. Without a status only flags came; attempts 0: none was made."""
 
     status: str = ""
@@ -87,7 +87,9 @@ class Rows:
         """Append an event that takes this place in the journal."""
         kind = event.kind.value
         key = (event.message_id, event.n)
-        self.events.append((*key, event.seq, kind, event.at, event.data))
+        # pysqlite knows a bytearray; of bytes it asks around for an adapter each time, 3 us.
+        data = bytearray(event.data)
+        self.events.append((*key, event.seq, kind, event.at, data))
         self.journal.append((position, *key, event.seq, event.facts.tenant, kind))
         if event.kind is EventKind.ACCEPTED:
             self._accept(event)

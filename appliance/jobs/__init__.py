@@ -8,7 +8,8 @@ are, stand in appliance/run.
 
 from __future__ import annotations
 
+from appliance.jobs.marks import MARKS
 from appliance.jobs.model import Job, JobState, Order, Step
 from appliance.jobs.service import Jobs
 
-__all__ = ["Job", "JobState", "Jobs", "Order", "Step"]
+__all__ = ["MARKS", "Job", "JobState", "Jobs", "Order", "Step"]

@@ -73,17 +73,17 @@ class KeyBook:
             raise SignInError(_UNKNOWN)
         if now - key.last_used_at > _USE_PAUSE:
             self._uses[key.id] = KeyUse(key_id=key.id, at=now, address=address)
-        return _actor(key), key
+        return _actor(key, address), key
 
 
-def _actor(key: ApiKey) -> Actor:
+def _actor(key: ApiKey, address: str) -> Actor:
     name = f"key {key.id} ({key.name})"
-    is_boxs = key.tenant_id == BOX
+    everything = Scope.system(by=name, address=address)
     return Actor(
         kind=ActorKind.KEY,
         id=key.id,
         name=name,
-        scope=Scope.system(by=name) if is_boxs else Scope.tenant(key.tenant_id, by=name),
+        scope=everything if key.tenant_id == BOX else everything.within(key.tenant_id),
         rights=frozenset(key.rights),
         is_sandboxed=key.sandboxed,
     )

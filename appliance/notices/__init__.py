@@ -7,7 +7,8 @@ shows them reads them here.
 
 from __future__ import annotations
 
+from appliance.notices.marks import MARKS
 from appliance.notices.model import Finding, Notice, Severity
 from appliance.notices.service import Notices
 
-__all__ = ["Finding", "Notice", "Notices", "Severity"]
+__all__ = ["MARKS", "Finding", "Notice", "Notices", "Severity"]

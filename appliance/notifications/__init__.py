@@ -7,12 +7,14 @@ each person chose, how far each has looked, and which notices have been mailed. 
 from __future__ import annotations
 
 from appliance.notifications.mailer import Mailer, Post
+from appliance.notifications.marks import MARKS
 from appliance.notifications.model import Choice, Entry, Feed, Kind
 from appliance.notifications.rules import KINDS, kind_of, letter_of
 from appliance.notifications.service import Notifications
 
 __all__ = [
     "KINDS",
+    "MARKS",
     "Choice",
     "Entry",
     "Feed",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _EVERY: Final = (
     Kind(name="domain-record", title="A DNS record of a sending domain broke"),
+    Kind(name="domain-verified", title="A sending domain was verified"),
     Kind(name="quota", title="The daily quota is used up by 80 or 100 %"),
     Kind(name="bounces", title="Too much mail bounces"),
     Kind(name="complaints", title="Too many recipients complain"),

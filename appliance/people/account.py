@@ -195,4 +195,5 @@ class Account:
             subject=f"user {me.id} ({me.email})",
             detail=detail,
         )
-        await record(connection, Scope.system(by=me.email), act)
+        by = Scope.system(by=me.email, address=seen.actor.scope.address)
+        await record(connection, by, act)

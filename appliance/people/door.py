@@ -55,9 +55,8 @@ class Door:
             at=self._now(),
             action="user.sign-in",
             subject=f"user {person_id} ({email})",
-            detail=f"from {client.address[:64]}",
         )
-        await record(connection, Scope.system(by=email), act)
+        await record(connection, Scope.system(by=email, address=client.address), act)
         return opened
 
     async def ask_code(self, row: RowMapping, client: Client) -> SecondFactorNeeded | None:

@@ -83,9 +83,9 @@ class FirstAdmin:
                 at=now,
                 action="user.first-admin",
                 subject=f"user {person_id} ({values['email']})",
-                detail=f"from {client.address[:64]}",
             )
-            await record(connection, Scope.system(by=values["email"]), act)
+            by = Scope.system(by=values["email"], address=client.address)
+            await record(connection, by, act)
             return await self._door.open(connection, person_id, client)
 
 

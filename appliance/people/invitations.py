@@ -44,21 +44,22 @@ class Invitations:
     def __init__(self, kit: Kit) -> None:
         self._engine, self._options, self._now = kit.engine, kit.options, kit.now
         self._passwords, self._guessing = kit.passwords, kit.guessing
-        self._door, self._letters = kit.door, kit.letters
+        self._door, self._letters, self._later = kit.door, kit.letters, kit.later
 
     async def invite(
         self, scope: Scope, *, email: str, role: str, tenant_id: int = BOX
     ) -> Invitation:
-        """Ask somebody in, by letter. Raises NotFoundError, ConflictError, TooManyError, StoreError."""
+        """Ask somebody in, by letter, which may take some minutes while the queue takes none.
+
+        Raises NotFoundError, ConflictError, TooManyError, StoreError.
+        """
         made, url = await self.link(scope, email=email, role=role, tenant_id=tenant_id)
-        await self.send(made, url)
+        await self._later.send(made.email, *await self._letter(made, url))
         return made
 
     async def send(self, made: Invitation, url: str) -> None:
-        """Send the letter of a link. Raises Refused or StoreError."""
-        tenant = await self._tenant_name(made.tenant_id)
-        subject, text = letters.invitation(self._options, made, tenant, url)
-        await self._letters.send(made.email, subject, text)
+        """Send the letter of a link now or not at all. Raises Refused or StoreError."""
+        await self._letters.send(made.email, *await self._letter(made, url))
 
     async def link(
         self, scope: Scope, *, email: str, role: str, tenant_id: int = BOX
@@ -116,13 +117,20 @@ class Invitations:
             hashed = await self._passwords.hash(checked_password(password, asked.email))
         async with transaction(self._engine) as connection:
             row = await links.use(connection, LinkKind.INVITATION, token, self._now())
+            by = Scope.system(by=asked.email, address=client.address)
             person_id = await self.enter(
-                connection, _invitation(row), name=name, password_hash=hashed
+                connection, by, _invitation(row), name=name, password_hash=hashed
             )
             return None if has_account else await self._door.open(connection, person_id, client)
 
     async def enter(
-        self, connection: AsyncConnection, asked: Invitation, *, name: str, password_hash: str
+        self,
+        connection: AsyncConnection,
+        by: Scope,
+        asked: Invitation,
+        *,
+        name: str,
+        password_hash: str,
     ) -> int:
         """Give somebody who accepts the role, and an account if there is none; the person's id."""
         row = await records.by_email(connection, asked.email)
@@ -137,11 +145,12 @@ class Invitations:
             }
             person_id = await records.add_person(connection, values)
         await records.set_role(connection, person_id, asked.tenant_id, asked.role, self._now())
-        by = Scope.system(by=asked.email)
         await self._audit(connection, by, asked, "invitation.accept")
         return person_id
 
-    async def enter_all(self, connection: AsyncConnection, email: str, *, name: str) -> int | None:
+    async def enter_all(
+        self, connection: AsyncConnection, email: str, client: Client, *, name: str
+    ) -> int | None:
         """Accept every open invitation of an address that an issuer has proved; None without any."""
         mine = (
             link.c.kind == LinkKind.INVITATION,
@@ -149,10 +158,15 @@ class Invitations:
             link.c.expires_at > self._now(),
         )
         rows = (await connection.execute(delete(link).where(*mine).returning(link))).mappings()
-        person_id = None
+        by, person_id = Scope.system(by=email, address=client.address), None
         for row in sorted(rows, key=lambda row: int(row["id"])):
-            person_id = await self.enter(connection, _invitation(row), name=name, password_hash="")
+            asked = _invitation(row)
+            person_id = await self.enter(connection, by, asked, name=name, password_hash="")
         return person_id
+
+    async def _letter(self, made: Invitation, url: str) -> tuple[str, str]:
+        tenant = await self._tenant_name(made.tenant_id)
+        return letters.invitation(self._options, made, tenant, url)
 
     async def _make_room(self, connection: AsyncConnection, tenant_id: int, email: str) -> None:
         its = (link.c.kind == LinkKind.INVITATION, link.c.tenant_id == tenant_id)

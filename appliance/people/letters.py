@@ -3,26 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import secrets
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from appliance.core import clock, tasks
+from appliance.core.errors import StoreError
+from mta.policy.refusal import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Sequence
 
     from appliance.people.model import Invitation, Options
 
 MOST_WAITING: Final = 100
 SETTLE_SECONDS: Final = 3.0
+PAUSES: Final = (2.0, 5.0, 15.0, 30.0, 60.0, 120.0)  # between the tries; links live for an hour
 _log = logging.getLogger(__name__)
 
 
 class Letters(Protocol):
     """The box's own mail (appliance/run/own_mail.py)."""
 
-    async def send(self, to: str, subject: str, text: str) -> None:
-        """Put one letter into the queue. Raises Refused or StoreError."""
+    async def send(self, to: str, subject: str, text: str, *, key: str = "") -> None:
+        """Put one letter into the queue, once for a key. Raises Refused or StoreError."""
 
 
 def invitation(options: Options, asked: Invitation, tenant: str, url: str) -> tuple[str, str]:
@@ -62,16 +67,27 @@ def _day(ms: int) -> str:
 class Deferred:
     """Sends letters that nobody waits for: how long a request takes does not tell whether one was sent.
 
-    At most MOST_WAITING wait at once; what comes beyond is dropped and logged, and so is what fails.
+    What the queue does not take at once is tried again for some minutes (PAUSES), under one key, so that it is
+    sent once. At most MOST_WAITING wait; what comes beyond is dropped and logged, and so is what fails.
     """
 
-    def __init__(self, letters: Letters) -> None:
-        self._letters = letters
+    def __init__(self, letters: Letters, pauses: Sequence[float] = PAUSES) -> None:
+        self._letters, self._pauses = letters, pauses
         self._waiting: set[asyncio.Task[None]] = set()
+        self._ending = asyncio.Event()
 
     def later(self, to: str, subject: str, text: str) -> None:
         """Send one soon."""
-        self.do(lambda: self._letters.send(to, subject, text))
+        self.do(lambda: self.send(to, subject, text))
+
+    async def send(self, to: str, subject: str, text: str) -> None:
+        """At once, or as soon as the queue takes it. Raises Refused when it never will."""
+        key = secrets.token_hex(16)
+        try:
+            await self._letters.send(to, subject, text, key=key)
+        except (StoreError, Refused) as error:
+            _must_pass(error)
+            self.do(lambda: self._again(to, subject, text, key))
 
     def do(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do soon what ends in a letter, or does not."""
@@ -83,6 +99,34 @@ class Deferred:
         task.add_done_callback(self._waiting.discard)
 
     async def settle(self) -> None:
-        """Wait until all are sent, at the end of the process; not for ever."""
-        if self._waiting:
-            await asyncio.wait(self._waiting, timeout=SETTLE_SECONDS)
+        """Wait until all are sent, at the end of the process; not for ever, and with one more try each."""
+        self._ending.set()
+        end = clock.monotonic() + SETTLE_SECONDS
+        while self._waiting and clock.monotonic() < end:
+            await asyncio.wait(self._waiting, timeout=end - clock.monotonic())
+
+    async def _again(self, to: str, subject: str, text: str, key: str) -> None:
+        for pause in self._pauses:
+            is_last = await self._rest(pause)
+            try:
+                await self._letters.send(to, subject, text, key=key)
+            except (StoreError, Refused) as error:
+                _must_pass(error)
+                _log.info("a letter to one of our people waits: %s", error)
+            else:
+                return
+            if is_last:
+                break
+        _log.warning("a letter to one of our people was not sent: the queue takes nothing")
+
+    async def _rest(self, seconds: float) -> bool:
+        """True when the process ends meanwhile."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._ending.wait(), seconds)
+        return self._ending.is_set()
+
+
+def _must_pass(error: StoreError | Refused) -> None:
+    """Raise it again when trying again is of no use."""
+    if isinstance(error, Refused) and error.reply.code >= 500:
+        raise error

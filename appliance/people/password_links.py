@@ -37,7 +37,7 @@ class PasswordLinks:
     def __init__(self, kit: Kit) -> None:
         self._engine, self._options, self._now = kit.engine, kit.options, kit.now
         self._passwords, self._guessing = kit.passwords, kit.guessing
-        self._later, self._letters = kit.later, kit.letters
+        self._later = kit.later
 
     async def ask(self, email: str, client: Client) -> None:
         """Send a link, if anybody has this address. Raises TooManyError, and tells nothing else."""
@@ -51,7 +51,7 @@ class PasswordLinks:
             url, _ = await self._make(connection, scope, found)
         return url
 
-    async def use(self, token: str, password: str) -> str:
+    async def use(self, token: str, password: str, address: str = "") -> str:
         """Choose a new password; the address that may sign in with it. Raises NotFoundError."""
         async with reading(self._engine) as connection:
             row = await links.look(connection, LinkKind.PASSWORD, token, self._now())
@@ -63,7 +63,8 @@ class PasswordLinks:
             await connection.execute(mine.values(password_hash=hashed))
             await end_all(connection, found.id)
             await self._drop_others(connection, found.id)
-            await self._audit(connection, Scope.system(by=found.email), found, "user.password")
+            by = Scope.system(by=found.email, address=address)
+            await self._audit(connection, by, found, "user.password")
         await self._guessing.was_right(account_key(found.email))
         return found.email
 
@@ -76,7 +77,7 @@ class PasswordLinks:
             url, expires_at = await self._make(connection, _SYSTEM, found)
         subject, text = letters.forgotten_password(self._options, url, expires_at)
         # To the address as it is stored, never as it was typed: two that look alike are not one.
-        await self._letters.send(found.email, subject, text)
+        await self._later.send(found.email, subject, text)
 
     async def _make(
         self, connection: AsyncConnection, scope: Scope, found: User

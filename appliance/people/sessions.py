@@ -26,7 +26,7 @@ from appliance.tenancy import Act, Tenants, record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy import Delete, RowMapping
+    from sqlalchemy import ColumnElement, Delete, RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from appliance.core.secrets import MasterKeys
@@ -48,22 +48,33 @@ class Sessions:
         self._engine, self._keys, self._now = engine, keys, now
         self._idle, self._life = options.session_idle, options.session_life
 
-    async def seen(self, token: str) -> Seen | None:
-        """Who this is; None when the session has ended or never was. One query, seldom a write."""
+    async def seen(self, token: str, address: str = "") -> Seen | None:
+        """Who this is; None when the session has ended or never was. One query, seldom a write.
+
+        `address`: where the request comes from, for the audit log.
+        """
         if not token:
             return None
         async with reading(self._engine) as connection:
-            found = await connection.execute(self._question(token))
+            of_token = session.c.token_hash == hash_of(token)
+            found = await connection.execute(self._question(of_token))
             row = found.mappings().one_or_none()
         if row is None or not (row["box_role"] or row["role"]):
             return None
         if row["seen_at"] <= self._now() - SEEN_EVERY:
             await self._note(row["id"])
-        return self._seen(row, token)
+        return self._seen(row, token, address)
 
-    async def actor_of(self, token: str) -> Actor | None:
+    async def still(self, session_id: int) -> Actor | None:
+        """On whose behalf a session acts now; None when it has ended. To ask is not to use it."""
+        async with reading(self._engine) as connection:
+            found = await connection.execute(self._question(session.c.id == session_id))
+            row = found.mappings().one_or_none()
+        return None if row is None or not (row["box_role"] or row["role"]) else _actor(row)
+
+    async def actor_of(self, token: str, address: str = "") -> Actor | None:
         """On whose behalf a request with this token is done."""
-        found = await self.seen(token)
+        found = await self.seen(token, address)
         return found.actor if found else None
 
     def csrf_matches(self, token: str, given: str) -> bool:
@@ -127,7 +138,7 @@ class Sessions:
         async with transaction(self._engine) as connection:
             await connection.execute(_of_token(token))
 
-    async def enter(self, token: str, tenant_id: int) -> Opened:
+    async def enter(self, token: str, tenant_id: int, address: str = "") -> Opened:
         """See a tenant's rows and no others: as its member, or as somebody of the box who visits it.
 
         0 leads back to the whole box. The token changes. Raises NotFoundError.
@@ -140,7 +151,7 @@ class Sessions:
             if not exists or not may:
                 raise NotFoundError(f"there is no tenant {tenant_id}")
             if is_of_box:
-                await self._audit_visit(connection, mine, tenant_id)
+                await self._audit_visit(connection, mine, tenant_id, address)
             return await self.renew(connection, token, tenant_id=tenant_id)
 
     async def renew(self, connection: AsyncConnection, token: str, **view: int) -> Opened:
@@ -180,7 +191,7 @@ class Sessions:
             raise SignInError(_ENDED)
         return found
 
-    def _question(self, token: str) -> Any:
+    def _question(self, which: ColumnElement[bool]) -> Any:
         joined = session.join(person, person.c.id == session.c.person_id).outerjoin(
             membership,
             and_(
@@ -191,9 +202,7 @@ class Sessions:
         return (
             select(session, person.c.email, person.c.box_role, membership.c.role)
             .select_from(joined)
-            .where(
-                session.c.token_hash == hash_of(token), person.c.disabled_at == 0, *self._living()
-            )
+            .where(which, person.c.disabled_at == 0, *self._living())
         )
 
     def _living(self) -> tuple[Any, ...]:
@@ -210,25 +219,13 @@ class Sessions:
         async with transaction(self._engine) as connection:
             await connection.execute(statement)
 
-    def _seen(self, row: RowMapping, token: str) -> Seen:
-        is_visiting = bool(row["tenant_id"] and row["box_role"] and not row["role"])
-        name = f"{row['email']} (of the box)" if is_visiting else row["email"]
-        roles = [Role(role) for role in (row["role"], row["box_role"]) if role]
-        actor = Actor(
-            kind=ActorKind.PERSON,
-            id=row["person_id"],
-            name=name,
-            scope=Scope.tenant(row["tenant_id"], by=name)
-            if row["tenant_id"]
-            else Scope.system(by=name),
-            rights=rights_of(roles),
-        )
+    def _seen(self, row: RowMapping, token: str, address: str = "") -> Seen:
         return Seen(
-            actor=actor,
+            actor=_actor(row, address),
             session_id=row["id"],
             person_id=row["person_id"],
             tenant_id=row["tenant_id"],
-            is_visiting=is_visiting,
+            is_visiting=_is_visiting(row),
             csrf=csrf_of(self._keys, hash_of(token)),
             expires_at=min(row["expires_at"], row["seen_at"] + self._idle),
         )
@@ -240,8 +237,10 @@ class Sessions:
     async def _exists(self, tenant_id: int) -> bool:
         return bool(tenant_id > 0 and await Tenants(self._engine).list(Scope.tenant(tenant_id)))
 
-    async def _audit_visit(self, connection: AsyncConnection, mine: Seen, tenant_id: int) -> None:
-        by = Scope.system(by=mine.actor.name.removesuffix(" (of the box)"))
+    async def _audit_visit(
+        self, connection: AsyncConnection, mine: Seen, tenant_id: int, address: str
+    ) -> None:
+        by = Scope.system(by=mine.actor.name.removesuffix(" (of the box)"), address=address)
         acts = (("tenant.leave", mine.tenant_id), ("tenant.enter", tenant_id))
         for action, concerned in acts:
             if concerned != BOX:
@@ -252,6 +251,23 @@ class Sessions:
                     subject=f"session {mine.session_id}",
                 )
                 await record(connection, by, act)
+
+
+def _is_visiting(row: RowMapping) -> bool:
+    return bool(row["tenant_id"] and row["box_role"] and not row["role"])
+
+
+def _actor(row: RowMapping, address: str = "") -> Actor:
+    name = f"{row['email']} (of the box)" if _is_visiting(row) else row["email"]
+    tenant_id = row["tenant_id"]
+    everything = Scope.system(by=name, address=address)
+    return Actor(
+        kind=ActorKind.PERSON,
+        id=row["person_id"],
+        name=name,
+        scope=everything.within(tenant_id) if tenant_id else everything,
+        rights=rights_of(Role(role) for role in (row["role"], row["box_role"]) if role),
+    )
 
 
 async def end_all(connection: AsyncConnection, person_id: int, *, but: bytes = b"") -> int:

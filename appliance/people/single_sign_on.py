@@ -103,7 +103,7 @@ class SingleSignOn:
         except UsageError as error:
             raise refused from error
         async with transaction(self._engine) as connection:
-            row = await self._row_of(connection, email, who)
+            row = await self._row_of(connection, email, who, client)
             if row is None or not await records.is_welcome(connection, row):
                 raise refused
             if not row["totp_secret"]:
@@ -113,10 +113,11 @@ class SingleSignOn:
         return needed
 
     async def _row_of(
-        self, connection: AsyncConnection, email: str, who: Identity
+        self, connection: AsyncConnection, email: str, who: Identity, client: Client
     ) -> RowMapping | None:
         """The account of an address, made by its invitations if it has any."""
-        await self._invitations.enter_all(connection, email, name=_name(who, email))
+        name = _name(who, email)
+        await self._invitations.enter_all(connection, email, client, name=name)
         return await records.by_email(connection, email)
 
     def _issuer(self, name: str) -> Issuer:

@@ -39,7 +39,10 @@ class BoxCarrier:
             "tenant": handed.tenant_id,
             "credential": handed.credential_id,
             "address": handed.address,
-            "letters": [[one.sender, one.recipients, one.data, one.smtputf8] for one in letters],
+            "letters": [
+                [one.sender, one.recipients, one.data, one.smtputf8, one.body_8bit]
+                for one in letters
+            ],
         }
         answers = await (await self._client(handed)).call("submit_many", payload, _TIMEOUT)
         return [_result(answer) for answer in answers]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ class Current:
     def __init__(self, reader: DirectoryReader, directory: Directory) -> None:
         self._reader, self._directory = reader, directory
         self._listeners: list[Callable[[Directory], None]] = []
+        self._looking = asyncio.Lock()  # two looks at once would take each other's news
 
     @classmethod
     async def load(cls, reader: DirectoryReader) -> Current:
@@ -39,6 +41,17 @@ class Current:
 
     async def step(self) -> bool:
         """Look for changes; a store that cannot answer leaves the directory as it stands."""
+        async with self._looking:
+            await self._look()
+        return False
+
+    async def with_sender(self, credential_id: int) -> Directory:
+        """The directory; looked at anew when it lacks a credential, which may be a moment old."""
+        if credential_id and credential_id not in self._directory.senders:
+            await self.step()
+        return self._directory
+
+    async def _look(self) -> None:
         found: Directory | None = None
         try:
             found = await self._reader.poll()
@@ -49,7 +62,6 @@ class Current:
             self._directory = newest
             for listener in self._listeners:
                 listener(newest)
-        return False
 
 
 def in_force(directory: Directory, now: int) -> Directory:

@@ -137,6 +137,7 @@ async def _open_shard(number: int, tools: Tools) -> Shard:
         on_fatal=lambda: die(f"shard {number} is lost: this process starts anew"),
         observer=tools.observers,
         lock=home.spool_dir / f"spool-{number}.lock",
+        keeps_content=tools.context.settings.spool.keep_content > 0,
     )
 
 

@@ -40,7 +40,9 @@ class DomainChecker:
             if found.checked_at + CHECK_EVERY <= self._now()
         ]
         await self.check(due[:_CHECKS_A_TURN])
-        await domain_notices.tidy(self._notices, await self._domains.list(_SYSTEM))
+        known = await self._domains.list(_SYSTEM)
+        await domain_notices.tidy(self._notices, known)
+        await domain_notices.tell_verified(self._notices, known, self._now())
         return len(due) > _CHECKS_A_TURN
 
     async def check(self, some: Sequence[DomainRecord]) -> None:

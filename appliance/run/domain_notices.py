@@ -1,6 +1,7 @@
 """Notices of domains: a DNS record that was right and broke stands as a notice until it is right again.
 
 tell(notices, after, broken)      after a check of one domain
+tell_verified(notices, domains)   that one was proved stands for a day, whoever or whatever looked
 tidy(notices, domains)            takes back the notices of domains that are gone
 """
 
@@ -8,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from appliance.core.scope import Scope
+from appliance.core import clock
+from appliance.core.scope import BOX, Scope
 from appliance.domains import CheckState
-from appliance.notices import Finding
+from appliance.notices import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from appliance.notices import Notice, Notices
 
 KIND: Final = "domain-record"
+VERIFIED: Final = "domain-verified"
+_NEWS: Final = clock.DAY
 _MANY: Final = 1000
 _SYSTEM: Final = Scope.system(by="worker")
 
@@ -46,6 +50,35 @@ async def tell(notices: Notices, after: DomainRecord, broken: Iterable[Check]) -
         is_ours = (one.tenant_id, _domain_of(one)) == (after.tenant_id, after.name)
         if is_ours and one.subject not in wrong:
             await notices.resolve(_SYSTEM, KIND, one.subject, tenant_id=one.tenant_id)
+
+
+async def tell_verified(notices: Notices, domains: Iterable[DomainRecord], now: int) -> None:
+    """Raise what was proved within a day; take back what is no news any more."""
+    fresh = {
+        (found.tenant_id, found.name)
+        for found in domains
+        if found.tenant_id != BOX and found.verified_at > max(now - _NEWS, found.created_at)
+    }
+    standing = {
+        (one.tenant_id, one.subject)
+        for one in await notices.list(_SYSTEM, kind=VERIFIED, limit=_MANY)
+    }
+    for tenant_id, name in sorted(fresh - standing):
+        await notices.raise_(_SYSTEM, _verified(tenant_id, name))
+    for tenant_id, name in sorted(standing - fresh):
+        await notices.resolve(_SYSTEM, VERIFIED, name, tenant_id=tenant_id)
+
+
+def _verified(tenant_id: int, name: str) -> Finding:
+    return Finding(
+        kind=VERIFIED,
+        subject=name,
+        severity=Severity.INFO,
+        text=f"{name} is verified: mail from its addresses is accepted and signed as soon as its DKIM"
+        " records are published",
+        next_step=f"`pillarbox domain check {name}` shows whether any of its records is missing",
+        tenant_id=tenant_id,
+    )
 
 
 async def tidy(notices: Notices, domains: Iterable[DomainRecord]) -> None:

@@ -20,7 +20,7 @@ import msgspec
 from appliance.core import clock, ids
 from appliance.core.errors import StoreError, UsageError
 from appliance.core.scope import BOX, Scope
-from appliance.history import Filters
+from appliance.history import Filters, Flag
 from appliance.jobs import Order, Step
 from mta.status import Status  # noqa: TC001 - msgspec reads annotations at run time
 
@@ -45,7 +45,7 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
         "tags", "class", "host", "egress", "reply",
     ),
     "suppressions": ("target", "reason", "created_at", "expires_at"),
-    "audit": ("at", "by", "action", "record", "detail"),
+    "audit": ("at", "by", "action", "record", "detail", "address"),
 }  # fmt: skip
 WHAT: Final = tuple(_COLUMNS)
 
@@ -146,7 +146,8 @@ class Export:
     async def _audited(self, job: Job, cursor: str) -> Page:
         found = await self._audit.list(_scope(job), before=int(cursor or 0), limit=_PAGE)
         rows: list[Sequence[object]] = [
-            (clock.iso(one.at), one.by, one.action, one.record, one.detail) for one in found
+            (clock.iso(one.at), one.by, one.action, one.record, one.detail, one.address)
+            for one in found
         ]
         return rows, str(found[-1].id) if len(found) == _PAGE else ""
 
@@ -159,13 +160,16 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
     sender: str = ""
     tag: str = ""
     status: Status | None = None
+    message: str = ""
+    category: str = ""
+    flags: int = 0
     since: int = 0
     until: int = 0
 
     @property
     def filters(self) -> Filters:
         """As the log wants them."""
-        return Filters(**msgspec.structs.asdict(self))
+        return Filters(**msgspec.structs.asdict(self) | {"flags": Flag(self.flags)})
 
 
 def csv_text(rows: Iterable[Sequence[object]]) -> str:

@@ -108,8 +108,9 @@ def submissions_of(
             data=data,
             received_at=received_at,
             smtputf8=bool(smtputf8),
+            body_8bit=bool(body_8bit),
         )
-        for sender, recipients, data, smtputf8 in payload["letters"]
+        for sender, recipients, data, smtputf8, body_8bit in payload["letters"]
     ]
 
 

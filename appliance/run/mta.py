@@ -94,7 +94,7 @@ class Mta:
         self._mx_cache = MxCache(context.home.path / "cache.db")
         self._loops: list[asyncio.Task[None]] = []
         self._tidied_at = 0
-        self._resolver = Resolver(context.settings.dns)
+        self._resolver = Resolver(context.settings.dns, count=self.metrics.dns_lookups.inc)
         self._tls = TlsOut(
             context.settings,
             self._resolver,

@@ -6,7 +6,9 @@ get their answer after its commit. Shapes are plain tables, so that `--json` can
     health, metrics                     beat and Prometheus text of this process
     shards                              the shards it owns
     overview                            what goes on this moment (appliance/run/overview.py)
-    queue_summary {by, limit, tenant_id}  what waits, counted by domain, site, provider, egress, tenant
+    live, minutes                       how fast mail comes and goes (appliance/run/live.py)
+    queue_summary {by, limit, tenant_id, kind}
+                                        what waits, counted by domain, reason, site, provider, egress, tenant
     queue_list {filter, after, limit}   waiting and held recipients, keyset-paged
     queue_show {id}                     a message with its recipients, content headers and events
     queue_act {shard, action, filter, by, pool, after, upto}
@@ -15,6 +17,7 @@ get their answer after its commit. Shapes are plain tables, so that `--json` can
     submit {submission}                 a submission handed over (idempotency keys, notices)
     submit_many {tenant, credential, address, at, letters}
                                         composed letters of one sender; an id or a reply for each
+    original {id}                       a message with its recipients and the bytes that are kept of it
     late {message_id, n, kind, data}    news of a recipient that is final: bounce, complaint
     outbox_read {shard, after, limit}   events for the log
     outbox_ack {shard, upto}            the log has them
@@ -31,6 +34,7 @@ from appliance.core.errors import StoreError, StoreFullError
 from appliance.core.metrics import render
 from appliance.run.gauges import show_queue, show_regulation
 from appliance.run.handover import submission_of, submissions_of
+from appliance.run.live import live_handlers
 from appliance.run.overview import Overview
 from appliance.run.queue_rpc import delivery_of, queue_handlers
 from mta.policy.refusal import Refused
@@ -52,9 +56,11 @@ def handlers_of(mta: Mta, intake: Intake) -> dict[str, Handler]:
         "metrics": _metrics(mta),
         "shards": _shards(mta),
         "overview": Overview(mta).answer,
+        **live_handlers(mta),
         **queue_handlers(mta),
         "submit": _submit(mta, intake),
         "submit_many": _submit_many(mta, intake),
+        "original": _original(mta),
         "late": _late(mta),
         "outbox_read": _outbox_read(mta),
         "outbox_ack": _outbox_ack(mta),
@@ -81,7 +87,8 @@ def _shards(mta: Mta) -> Handler:
 def _submit(mta: Mta, intake: Intake) -> Handler:
     async def submit(payload: dict[str, Any]) -> dict[str, Any]:
         try:
-            return {"id": await intake.accept(submission_of(payload, mta.current()))}
+            directory = await mta.current.with_sender(int(payload["credential"]))
+            return {"id": await intake.accept(submission_of(payload, directory))}
         except Refused as error:
             reply = error.reply
             mta.metrics.refused.inc(reply.status)
@@ -105,13 +112,30 @@ def _submit_many(mta: Mta, intake: Intake) -> Handler:
 
     async def submit_many(payload: dict[str, Any]) -> list[list[Any]]:
         try:
-            submissions = submissions_of(payload, mta.current(), clock.now_ms())
+            directory = await mta.current.with_sender(int(payload["credential"]))
+            submissions = submissions_of(payload, directory, clock.now_ms())
         except Refused as error:
             reply = error.reply
             return [[0, reply.code, reply.enhanced, reply.text]] * len(payload["letters"])
         return await asyncio.gather(*map(taken, submissions))
 
     return submit_many
+
+
+def _original(mta: Mta) -> Handler:
+    async def original(payload: dict[str, Any]) -> dict[str, Any]:
+        message_id = int(payload["id"])
+        delivery = delivery_of(mta, ids.shard_of(message_id))
+        shown = await delivery.operations.show(message_id)
+        content = await delivery.shard.call(lambda store, _: store.content(message_id))
+        names = ("tenant_id", "envelope_from", "smtputf8", "body_8bit", "traffic_class", "tags")
+        return {
+            **{name: getattr(shown.message, name) for name in (*names, "metadata")},
+            "recipients": [[one.n, one.address, one.status] for one in shown.recipients],
+            "content": content,  # None: not kept
+        }
+
+    return original
 
 
 def _late(mta: Mta) -> Handler:

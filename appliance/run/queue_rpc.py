@@ -16,7 +16,9 @@ from appliance.run.queue_summary import merged, summary_row
 from mta.scheduling.census import MOST_ROWS, By
 from mta.scheduling.changes import Action
 from mta.scheduling.operations import Turn
+from mta.scheduling.why import Why
 from mta.spool.questions import FIRST, QueueFilter
+from mta.status import Status
 
 if TYPE_CHECKING:
     from appliance.run.delivery import Delivery
@@ -51,11 +53,14 @@ def _queue_summary(mta: Mta) -> Handler:
     async def summary(payload: dict[str, Any]) -> dict[str, Any]:
         by, limit = By(payload.get("by", By.DOMAIN)), int(payload.get("limit", MOST_ROWS))
         tenant_id = int(payload.get("tenant_id", 0))  # 0: of everybody
+        kind = Why(payload["kind"]) if payload.get("kind") else None
         found = []
         for delivery in mta.deliveries:
             census = delivery.operations.census
             asked = (
-                census.of_tenant(tenant_id, by, limit) if tenant_id else census.recent(by, limit)
+                census.of_tenant(tenant_id, by, limit, kind)
+                if tenant_id
+                else census.recent(by, limit, kind)
             )
             found.append(summary_row(by, await asked))
         return merged(found)
@@ -138,6 +143,7 @@ def _recipient(operations: Operations, recipient: Recipient) -> dict[str, Any]:
         "domain": recipient.domain,
         "status": status,
         "reason": reason,
+        "kind": _kind(operations, recipient, status),
         "next": 0 if recipient.status.is_final else recipient.due_at,
         "expires": recipient.expires_at,
         "attempts": recipient.attempts,
@@ -145,6 +151,13 @@ def _recipient(operations: Operations, recipient: Recipient) -> dict[str, Any]:
         "egress": recipient.last_egress,
         "pool": recipient.pool,
     }
+
+
+def _kind(operations: Operations, recipient: Recipient, status: Status) -> str:
+    """What it waits for; "" when it waits no more."""
+    if status.is_final:
+        return ""
+    return Why.LEAVING if status is Status.SENDING else operations.census.kind(recipient)
 
 
 def _message(message: Message) -> dict[str, Any]:

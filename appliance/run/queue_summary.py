@@ -1,19 +1,25 @@
 """Queue summary: what waits in the shards of a process, and in the processes of a box, as one; pure.
 
 A summary is a plain table, as it goes over the socket and into `--json`:
-{by, at, counts, oldest, total, groups: [{name, provider, status, count, oldest, next, reason}]}.
-`groups` are the fullest of each part, so a group that is in no part's list may be missing in the whole.
+{by, at, counts, oldest, oldest_waiting (what is not held), total, due_soon,
+ groups: [{name, provider, status, count, oldest, next, until, due_soon, kind, reason, words, egress}],
+ reasons: [{kind, recipients, destinations, example, most}]}
+`groups` are the fullest of each part, so a group that is in no part's list may be missing in the whole;
+where several parts have more destinations than they list, `destinations` of a reason is the least it can be.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
+from mta.scheduling.census import By
 
-    from mta.scheduling.census import By, Group, Summary
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mta.scheduling.census import Group, Summary
 
 Row = dict[str, Any]
 
@@ -25,8 +31,11 @@ def summary_row(by: By, found: Summary) -> Row:
         "at": found.at,
         "counts": found.counts,
         "oldest": found.oldest,
+        "oldest_waiting": found.oldest_waiting,
         "total": found.total,
+        "due_soon": found.due_soon,
         "groups": [_group_row(group) for group in found.groups],
+        "reasons": [asdict(reason) | {"kind": reason.kind.value} for reason in found.reasons],
     }
 
 
@@ -46,21 +55,58 @@ def merged(parts: Sequence[Row]) -> Row:
         "by": first["by"],
         "at": min(part["at"] for part in parts),
         "counts": dict(counts),
-        "oldest": min((part["oldest"] for part in parts if part["oldest"]), default=0),
+        "oldest": _oldest(part["oldest"] for part in parts),
+        "oldest_waiting": _oldest(part["oldest_waiting"] for part in parts),
         "total": max(len(groups), *(part["total"] for part in parts)),
+        "due_soon": sum(part["due_soon"] for part in parts),
         "groups": sorted(groups.values(), key=lambda one: (-one["count"], one["name"])),
+        "reasons": _reasons(parts, groups.values() if first["by"] == By.DOMAIN else ()),
     }
+
+
+def _oldest(times: Iterable[int]) -> int:
+    return min(filter(None, times), default=0)
 
 
 def _together(one: Row, other: Row) -> Row:
-    older = min(one, other, key=lambda group: group["oldest"])
-    return one | {
-        "provider": older["provider"] or one["provider"] or other["provider"],
+    """Told by the older; what is known of one alone is better than nothing."""
+    older, newer = (one, other) if one["oldest"] <= other["oldest"] else (other, one)
+    told = {name: older[name] or newer[name] for name in ("provider", "reason", "words", "egress")}
+    return older | {
+        **told,
         "count": one["count"] + other["count"],
-        "oldest": older["oldest"],
         "next": min(one["next"], other["next"]),
-        "reason": older["reason"] or one["reason"] or other["reason"],
+        "due_soon": one["due_soon"] + other["due_soon"],
     }
+
+
+def _reasons(parts: Sequence[Row], groups: Iterable[Row]) -> list[Row]:
+    found: dict[str, Row] = {}
+    for row in (row for part in parts for row in part["reasons"]):
+        kind = row["kind"]
+        found[kind] = _one_reason(found[kind], row) if kind in found else row
+    places: dict[str, Counter[str]] = {kind: Counter() for kind in found}
+    for group in groups:
+        if group["kind"] in places:
+            places[group["kind"]][group["name"]] += group["count"]
+    rows = (_seen(row, places[kind]) for kind, row in found.items())
+    return sorted(rows, key=lambda row: (-row["recipients"], row["kind"]))
+
+
+def _one_reason(one: Row, other: Row) -> Row:
+    fuller = max(one, other, key=lambda row: row["most"])
+    return fuller | {
+        "recipients": one["recipients"] + other["recipients"],
+        "destinations": max(one["destinations"], other["destinations"]),
+    }
+
+
+def _seen(row: Row, places: Counter[str]) -> Row:
+    """With what the groups of all parts together show: one destination is in many shards."""
+    for example, most in places.most_common(1):
+        if most >= row["most"]:
+            row = row | {"example": example, "most": most}
+    return row | {"destinations": max(row["destinations"], len(places))}
 
 
 def _group_row(group: Group) -> Row:
@@ -71,5 +117,10 @@ def _group_row(group: Group) -> Row:
         "count": group.count,
         "oldest": group.oldest,
         "next": group.next_due,
+        "until": group.until,
+        "due_soon": group.due_soon,
+        "kind": group.kind.value,
         "reason": group.reason,
+        "words": group.words,
+        "egress": group.egress,
     }

@@ -17,7 +17,10 @@ import uvicorn
 import uvicorn.lifespan.off
 import uvicorn.protocols.http.h11_impl  # by name, so that the parent has it before it forks
 
+from admin_ui.api.guard import READS, SENDS, WRITES
+from admin_ui.api.rates import Rate, Rates
 from admin_ui.app import create_app
+from admin_ui.console.live import MOST as MOST_STREAMS
 from appliance.core import beat, clock, tasks
 from appliance.core.control import generations
 from appliance.core.database import open_engine, reading
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from appliance.core.settings import Api
     from appliance.run.process import Context
 
 T = TypeVar("T")
@@ -42,7 +46,7 @@ FRESH_SECONDS: Final = 1.0
 """Answers are shared for so long: strangers who ask all the time must not keep the box busy."""
 
 _DATABASE_PAUSE: Final = 5.0
-_MAX_REQUESTS: Final = 200  # under way at once; then 503
+_MAX_REQUESTS: Final = 200  # under way at once, beside the live streams; then 503
 _KEEP_ALIVE: Final = 15
 _UP: Final = b"# HELP pillarbox_up Whether the process answered.\n# TYPE pillarbox_up gauge\npillarbox_up %d\n"
 
@@ -92,8 +96,10 @@ async def main(context: Context) -> None:
         return False
 
     others = {name: context.home.socket(name) for name in context.processes if name != context.name}
-    behind = WebRooms(context, engine)
-    app = create_app(BoxProcesses(others, loops), behind.rooms, token=settings.metrics.token)
+    processes = BoxProcesses(others, loops)
+    behind = WebRooms(context, engine, processes.health)
+    rates = rates_of(settings.api)
+    app = create_app(processes, behind.rooms, token=settings.metrics.token, rates=rates)
     try:
         await loops.listen()
         await behind.start(loops)
@@ -114,6 +120,17 @@ async def main(context: Context) -> None:
         await engine.dispose()
 
 
+def rates_of(api: Api) -> Rates:
+    """How often somebody may ask, as configured."""
+    return Rates(
+        configured=(
+            Rate(api.reads_per_second, api.reads_burst, READS.name),
+            Rate(api.writes_per_second, api.writes_burst, WRITES.name),
+            Rate(api.sends_per_second, api.sends_burst, SENDS.name),
+        )
+    )
+
+
 async def serve(
     app: Callable[[Any, Any, Any], Awaitable[None]],
     sock: socket.socket,
@@ -132,7 +149,7 @@ async def serve(
             server_header=False,
             proxy_headers=bool(proxies),  # the client is who a known proxy says; admin_ui/access.py
             forwarded_allow_ips=list(proxies),  # lets nobody inside that came by one
-            limit_concurrency=_MAX_REQUESTS,
+            limit_concurrency=_MAX_REQUESTS + MOST_STREAMS,
             timeout_keep_alive=_KEEP_ALIVE,
             timeout_graceful_shutdown=max(1, int(drain_timeout)),
         )

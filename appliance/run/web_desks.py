@@ -14,8 +14,10 @@ from appliance.core.errors import NotFoundError
 from appliance.domains import Domains
 from appliance.egress import default_egress
 from appliance.jobs import JobState
-from appliance.run import domain_recheck, exports
+from appliance.notices import Notices
+from appliance.run import domain_notices, domain_recheck, exports
 from appliance.run.directory import queue_life_ms, sending_names
+from appliance.run.domain_checks import broken
 from appliance.run.suppression_import import order, parts
 from appliance.shaping.file import ShapingFile, places
 from mta.warmup.day import zone_of
@@ -55,7 +57,10 @@ class BoxDns:
         life = queue_life_ms(self._settings)
         domains = Domains(self._engine, self._keys, names, queue_life=life)
         lookup = Resolver(self._settings.dns)
-        return await domains.check(scope, found.name, lookup, tenant_id=found.tenant_id)
+        after = await domains.check(scope, found.name, lookup, tenant_id=found.tenant_id)
+        # Said here, too: the worker's next look finds nothing new.
+        await domain_notices.tell(Notices(self._engine), after, broken(found, after))
+        return after
 
     async def check_egress(
         self, scope: Scope, name: str

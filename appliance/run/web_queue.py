@@ -12,8 +12,10 @@ from appliance.core import ids
 from appliance.core.errors import NotFoundError
 from appliance.core.scope import BOX
 from appliance.run.explain import together
+from appliance.run.live import live_of, traffic_of
 from appliance.run.queue_job import TIMEOUT, order
 from appliance.run.queue_summary import merged
+from mta.scheduling.census import By
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,8 +23,8 @@ if TYPE_CHECKING:
     from appliance.core.scope import Scope
     from appliance.jobs import Job, Jobs
     from appliance.run.shard_owners import ShardOwners
-    from mta.scheduling.census import By
     from mta.scheduling.changes import Action
+    from mta.scheduling.why import Why
 
 COUNTS: Final = ("changed", "being_sent", "ready")
 _NONE: Final = "no such message waits in the queue"
@@ -37,11 +39,24 @@ class BoxQueue:
     def __init__(self, owners: ShardOwners, jobs: Jobs) -> None:
         self._owners, self._jobs = owners, jobs
 
-    async def summary(self, scope: Scope, by: By, limit: int) -> Row:
-        """What waits, counted, the fullest group first."""
-        asked = {"by": by.value, "limit": limit, "tenant_id": scope.tenant_id or BOX}
+    async def summary(self, scope: Scope, by: By, limit: int, kind: Why | None = None) -> Row:
+        """What waits, counted, the fullest group first; `kind`: only groups whose oldest waits for it."""
+        asked: Row = {"by": by.value, "limit": limit, "tenant_id": scope.tenant_id or BOX}
+        asked |= {} if kind is None else {"kind": kind.value}
         found = merged(await self._owners.everybody("queue_summary", asked, TIMEOUT))
         return found | {"groups": found["groups"][:limit]}
+
+    async def live(self, scope: Scope) -> Row:
+        """How fast mail goes now. A tenant learns what of its own is due, nothing of the box (None)."""
+        if scope.is_system:
+            return live_of(await self._owners.everybody("live", None, TIMEOUT))
+        found = await self.summary(scope, By.DOMAIN, 1)
+        box = dict.fromkeys(("accepted_per_s", "leaving_per_s", "connections"))
+        return {**box, "due_next_hour": found["due_soon"]}
+
+    async def traffic(self) -> list[Row]:
+        """The box's last two hours, by the minute, as far as all its processes remember."""
+        return traffic_of(await self._owners.everybody("minutes", None, TIMEOUT))
 
     async def recipients(
         self, scope: Scope, wanted: Mapping[str, object], after: Place, limit: int

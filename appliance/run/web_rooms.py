@@ -14,7 +14,7 @@ from appliance.core.secrets import MasterKeys
 from appliance.credentials import Credentials
 from appliance.domains import Domains
 from appliance.egress import Egresses, Pools
-from appliance.history import LogReader
+from appliance.history import FreshEvents, LogReader
 from appliance.jobs import Jobs
 from appliance.keys import KeyBook, Keys, Requests
 from appliance.limits import Budgets
@@ -26,13 +26,15 @@ from appliance.run.carrier import BoxCarrier
 from appliance.run.directory import box_names, queue_life_ms
 from appliance.run.egress_life import EgressLife
 from appliance.run.handover import Handover
+from appliance.run.originals import KeptMail
 from appliance.run.own_mail import BoxMail
 from appliance.run.people import people_options
+from appliance.run.pulse import Pulse
 from appliance.run.shard_owners import ShardOwners
 from appliance.run.web_desks import BoxDns, BoxExports, BoxFiles, BoxImports
 from appliance.run.web_queue import BoxQueue
 from appliance.run.webhook_sender import client_of, trials_of, webhooks_of
-from appliance.sending import Sending
+from appliance.sending import Resending, Sending
 from appliance.shaping import ThrottleStore
 from appliance.statistics import Statistics, prepare
 from appliance.suppressions import SuppressionList
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 
     from appliance.run.loops import Loops
     from appliance.run.process import Context
+    from appliance.run.pulse import Health
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +59,8 @@ _FORGET_SECONDS: Final = 600.0
 class WebRooms:
     """Everything behind the pages and the API."""
 
-    def __init__(self, context: Context, engine: AsyncEngine) -> None:
+    def __init__(self, context: Context, engine: AsyncEngine, health: Health | None = None) -> None:
+        self._stop = context.stop
         keys = MasterKeys.load(context.home.keys_file)
         credentials = Credentials(engine, keys)
         api_keys = Keys(engine, keys, credentials)
@@ -69,6 +73,7 @@ class WebRooms:
         self._counts_engine = open_engine(self._counts)
         self._owners = ShardOwners(context.home, context.processes)
         self._carrier = BoxCarrier(context.home, context.processes, self._owners)
+        audit, log = AuditLog(engine), LogReader(settings.database.url or home.log_dir)
         self._handover = Handover(context.home.socket("mta-0"))
         self._webhook_client = client_of(settings)
         people = open_desk(
@@ -77,8 +82,11 @@ class WebRooms:
             people_options(context.settings, _port(context)),
             BoxMail(context.settings.box.hostname, self._handover),
         )
+        suppressions = SuppressionList(engine)
+        fresh = FreshEvents(settings.database.url or home.log_dir)
+        self._pulse = Pulse(engine, suppressions, fresh, health)
         self.rooms = Rooms(
-            audit=AuditLog(engine),
+            audit=audit,
             blocklists=Blocklists(engine),
             book=KeyBook(engine, api_keys, keys),
             budgets=Budgets(engine),
@@ -92,17 +100,19 @@ class WebRooms:
             imports=BoxImports(jobs),
             jobs=jobs,
             keys=api_keys,
-            log=LogReader(settings.database.url or home.log_dir),
+            live=self._pulse,
+            log=log,
             notifications=Notifications(engine, Notices(engine)),
             operations=Operations(engine),
             people=people,
             pools=Pools(engine, tenants, credentials),
             queue=BoxQueue(self._owners, jobs),
             requests=Requests(engine),
+            resending=Resending(KeptMail(log, self._owners), self._carrier, audit),
             sending=Sending(self._carrier),
             sessions=people.sessions,
             statistics=Statistics(self._counts_engine),
-            suppressions=SuppressionList(engine),
+            suppressions=suppressions,
             tenants=tenants,
             throttles=throttles,
             warmups=warmups,
@@ -115,6 +125,7 @@ class WebRooms:
         book = self.rooms.book
         await book.step()
         await self._prepare_counts()
+        self._pulse.start(loops, self._stop)
         loops.start("keys", book.step, pause=BOOK_SECONDS, limit=30)
         loops.start("key uses", book.note, pause=_NOTE_SECONDS, limit=300)
         loops.start("requests", self._forget, pause=_FORGET_SECONDS, limit=2 * _FORGET_SECONDS)
@@ -122,6 +133,7 @@ class WebRooms:
     async def close(self) -> None:
         """Hang up, once the letters are sent that somebody was promised."""
         await self.rooms.people.letters.settle()
+        await self._pulse.close()
         await asyncio.to_thread(self.rooms.log.close)
         await self._counts_engine.dispose()
         self._webhook_client.close()

@@ -61,6 +61,8 @@ from appliance.run.suppression_import import KIND as SUPPRESSION_IMPORT
 from appliance.run.suppression_import import SuppressionImport
 from appliance.run.tls_reports import tls_reporter
 from appliance.run.usage import UsageConsumer
+from appliance.run.vitals import PAUSE as LOOK_PAUSE
+from appliance.run.vitals import Vitals
 from appliance.run.warmup_days import STEP_PAUSE, Deliveries, WarmupConsumer, WarmupDays
 from appliance.run.webhook_sender import WebhookSender, webhooks_of
 from appliance.shaping import ThrottleStore
@@ -158,7 +160,7 @@ class Worker:
         self._loops.start(
             "domains", self._check_domains, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE
         )
-        self._loops.start("statistics", self._statistics.step, pause=COUNT_PAUSE, limit=120)
+        self._loops.start("statistics", self._count, pause=COUNT_PAUSE, limit=120)
         self._loops.start("jobs", self._job_runner().step, pause=_JOB_PAUSE, limit=_JOB_LIMIT)
         self._start_webhooks()
         self._start_backups()
@@ -166,6 +168,7 @@ class Worker:
         self._start_warmup()
         self._start_reports()
         self._notifications.start(self._loops)
+        self._start_vitals()
 
     async def close(self) -> None:
         """Let everything go."""
@@ -182,6 +185,15 @@ class Worker:
         async with self._writing:
             more = await self._shipper.step()
         self._is_caught_up = self._is_caught_up or not more
+        return self._caught_up("events", more=more)
+
+    async def _count(self) -> bool:
+        return self._caught_up("statistics", more=await self._statistics.step())
+
+    def _caught_up(self, of: str, *, more: bool) -> bool:
+        """Note when there was nothing more to do; returns whether there is."""
+        if not more:
+            self._loops.metrics.caught_up.set(clock.now_ms() / clock.SECOND, of)
         return more
 
     async def _tidy(self) -> bool:
@@ -263,6 +275,12 @@ class Worker:
             schedule = BackupSchedule(context.home, context.settings, notices, context.stop)
             # One of many gigabytes takes its time.
             self._loops.start("backup", schedule.step, pause=_CHECK_PAUSE, limit=_BACKUP_LIMIT)
+
+    def _start_vitals(self) -> None:
+        """What Prometheus is told of the machine and the records."""
+        context = self._context
+        vitals = Vitals(context.home, context.settings, Notices(self._engine), self._loops.metrics)
+        self._loops.start("vitals", vitals.step, pause=LOOK_PAUSE, limit=20 * LOOK_PAUSE)
 
     def _start_reports(self) -> None:
         """Tell receivers daily what TLS did, if they ask for it."""

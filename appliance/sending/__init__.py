@@ -8,6 +8,7 @@ would have sent: class, tags, pool and time travel as its control headers.
 
 from __future__ import annotations
 
+from appliance.sending.again import Kept, KeptRecipient, Originals, Resending
 from appliance.sending.model import (
     MAX_BATCH,
     Attachment,
@@ -25,10 +26,14 @@ __all__ = [
     "Attachment",
     "Carrier",
     "Handed",
+    "Kept",
+    "KeptRecipient",
     "Letter",
     "Mailbox",
+    "Originals",
     "Outgoing",
     "Refusal",
+    "Resending",
     "Sending",
     "Taken",
     "ready",

@@ -87,6 +87,7 @@ class Outgoing:
     recipients: tuple[str, ...]
     data: bytes
     smtputf8: bool
+    body_8bit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,6 +32,7 @@ class Dimension(StrEnum):
     EGRESS = "egress"  # "" before anything was tried
     TAG = "tag"  # a message counts under each of its tags; "" without any
     CLASS = "class"  # transactional, bulk
+    REASON = "reason"  # of failures alone: their category (mta/outcome/category.py)
 
 
 class Step(StrEnum):

@@ -42,6 +42,7 @@ _KEPT: Final = {
     Dimension.PROVIDER: 100,
     Dimension.EGRESS: 500,
     Dimension.TAG: 100,
+    Dimension.REASON: 50,
 }
 _KEPT_OF_EVERYBODY: Final = 5
 """How many times as many the box's own rows keep apart."""
@@ -66,6 +67,9 @@ _BY_KIND: Final = {
 
 _HARD: Final = _COLUMN[Measure.BOUNCED_HARD]
 _SOFT: Final = _COLUMN[Measure.BOUNCED_SOFT]
+_FAILED: Final = frozenset(
+    kind.value for kind in (EventKind.BOUNCED, EventKind.EXPIRED, EventKind.BOUNCED_LATE)
+)
 _DELIVERED: Final = _COLUMN[Measure.DELIVERED]
 
 
@@ -79,6 +83,7 @@ class Profile(NamedTuple):
     egress: str
     traffic_class: str
     tags: tuple[str, ...]
+    reason: str = ""  # of a failure
 
 
 class Row(NamedTuple):
@@ -184,11 +189,12 @@ def _alike(told: Told, at: int) -> tuple[Any, ...]:
         way.egress,
         told.traffic_class,
         told.tags,
+        (told.facts.category or NO_NAME) if told.kind.value in _FAILED else "",
     )
 
 
 def _profile(alike: tuple[Any, ...]) -> Profile:
-    tenant_id, hour, header_from, provider, egress, traffic_class, tags = alike
+    tenant_id, hour, header_from, provider, egress, traffic_class, tags, reason = alike
     return Profile(
         tenant_id=tenant_id,
         hour=hour * clock.HOUR,
@@ -197,6 +203,7 @@ def _profile(alike: tuple[Any, ...]) -> Profile:
         egress=kept_text(egress),
         traffic_class=kept_text(traffic_class),
         tags=tuple(dict.fromkeys(map(kept_text, tags))) or ("",),
+        reason=kept_text(reason),
     )
 
 
@@ -247,6 +254,8 @@ def _places(profile: Profile) -> Iterator[tuple[int, Dimension, str]]:
         (Dimension.CLASS, profile.traffic_class),
         *((Dimension.TAG, tag) for tag in profile.tags),
     ]
+    if profile.reason:
+        values.append((Dimension.REASON, profile.reason))
     for dimension, value in values:
         yield tenant_id, dimension, value
         yield EVERYBODY, dimension, value

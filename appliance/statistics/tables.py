@@ -11,7 +11,7 @@ from sqlalchemy import BigInteger, Boolean, Column, Index, Integer, MetaData, Ta
 
 from appliance.statistics.model import COLUMNS, Step
 
-VERSION = 1
+VERSION = 2
 """Raise it with every change of these tables or of what is counted how."""
 
 metadata = MetaData()

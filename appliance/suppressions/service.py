@@ -11,7 +11,7 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import and_, delete, or_, select, tuple_
+from sqlalchemy import and_, delete, func, or_, select, tuple_
 
 from appliance.core import clock
 from appliance.core.control import Part, change, generations
@@ -214,6 +214,22 @@ class SuppressionList:
         keys = {(tenant_id, address.lower()) for tenant_id, address in delivered}
         async with transaction(self._engine) as connection:
             await store.forget_soft(connection, keys)
+
+    async def touched(self, after: int, limit: int) -> frozenset[int] | None:
+        """Whose suppressions changed after this generation; None when that is more than to look at."""
+        some = (
+            select(suppression.c.tenant_id)
+            .where(suppression.c.generation > after)
+            .order_by(suppression.c.generation)
+            .limit(limit)
+            .subquery()
+        )
+        statement = select(some.c.tenant_id, func.count()).group_by(some.c.tenant_id)
+        async with reading(self._engine) as connection:
+            rows = (await connection.execute(statement)).all()
+        if sum(number for _, number in rows) >= limit:
+            return None
+        return frozenset(tenant_id for tenant_id, _ in rows)
 
     async def refresh(self, matcher: Matcher) -> None:
         """Bring a matcher up to date; the first time it takes in everything, page by page.

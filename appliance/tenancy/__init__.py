@@ -7,7 +7,17 @@ Tenants are suspended, never deleted, so that history keeps its owner.
 from __future__ import annotations
 
 from appliance.tenancy.audit import AuditLog, record
+from appliance.tenancy.marks import MARKS
 from appliance.tenancy.model import Act, AuditEntry, AuditFilter, TenantRecord
 from appliance.tenancy.service import Tenants
 
-__all__ = ["Act", "AuditEntry", "AuditFilter", "AuditLog", "TenantRecord", "Tenants", "record"]
+__all__ = [
+    "MARKS",
+    "Act",
+    "AuditEntry",
+    "AuditFilter",
+    "AuditLog",
+    "TenantRecord",
+    "Tenants",
+    "record",
+]

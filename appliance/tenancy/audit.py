@@ -32,6 +32,7 @@ async def record(connection: AsyncConnection, scope: Scope, act: Act) -> None:
         "action": act.action,
         "record": act.subject,
         "detail": act.detail,
+        "address": scope.address,
     }
     await connection.execute(insert(audit), entry)
 
@@ -72,6 +73,8 @@ def _matching(wanted: AuditFilter) -> Iterator[ColumnElement[bool]]:
         yield audit.c.by == wanted.by
     if wanted.record:
         yield audit.c.record == wanted.record
+    if wanted.address:
+        yield audit.c.address == wanted.address
     if wanted.since:
         yield audit.c.at >= wanted.since
     if wanted.until:

@@ -20,6 +20,14 @@ class TenantRecord:
     bulk_pool: str = ""  # the same for one class; "" = as `pool`
     transactional_pool: str = ""
     sandboxed: bool = False  # what it sends is accepted and delivered to nobody
+    organisation: str = ""  # its full name
+    country: str = ""  # two letters (ISO 3166)
+    postal_address: str = ""  # lines
+
+    @property
+    def has_profile(self) -> bool:
+        """Whether it is known who this is by post."""
+        return bool(self.organisation and self.country and self.postal_address)
 
     @property
     def suspended(self) -> bool:
@@ -40,7 +48,7 @@ class Act:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """Who did what, on which record, when."""
+    """Who did what, on which record, when, from where."""
 
     id: int
     at: int
@@ -49,6 +57,7 @@ class AuditEntry:
     action: str  # "credential.revoke"
     record: str  # "credential 12 (app)"
     detail: str
+    address: str = ""  # an IP address; "" = from within the box: a command line, the box itself
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,5 +67,6 @@ class AuditFilter:
     action: str = ""  # or how it begins: "domain."
     by: str = ""
     record: str = ""
+    address: str = ""
     since: int = 0
     until: int = 0

@@ -9,6 +9,9 @@ from appliance.core.errors import UsageError
 
 MAX_WEIGHT: Final = 1000
 _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
+_COUNTRY: Final = re.compile(r"[A-Z]{2}")
+MAX_ORGANISATION: Final = 200
+MAX_POSTAL: Final = 500
 _RESERVED: Final = frozenset({"box", "system"})
 
 
@@ -36,6 +39,35 @@ def checked_quota(recipients: int) -> int:
     if not 0 <= recipients <= 1_000_000_000:
         raise UsageError(f"{recipients} recipients: give a number from 0 (no limit) to 1000000000")
     return recipients
+
+
+def checked_organisation(name: str) -> str:
+    """The full name, on one line."""
+    words = " ".join(name.split())
+    if not words:
+        raise UsageError("give the full name of the organisation", field="organisation")
+    if len(words) > MAX_ORGANISATION or not words.isprintable():
+        raise UsageError(f"at most {MAX_ORGANISATION} plain characters", field="organisation")
+    return words
+
+
+def checked_country(code: str) -> str:
+    """Two letters."""
+    wanted = code.strip().upper()
+    if not _COUNTRY.fullmatch(wanted):
+        raise UsageError("give the country by its two letters, as in DE or US", field="country")
+    return wanted
+
+
+def checked_postal_address(address: str) -> str:
+    """Lines without blanks around them."""
+    lines = [line.strip() for line in address.splitlines() if line.strip()]
+    if not lines:
+        raise UsageError("give the postal address: the law asks for it in bulk mail", field="postal_address")
+    whole = "\n".join(lines)
+    if len(whole) > MAX_POSTAL or not all(line.isprintable() for line in lines):
+        raise UsageError(f"at most {MAX_POSTAL} plain characters", field="postal_address")
+    return whole
 
 
 def checked_reason(reason: str) -> str:

@@ -17,11 +17,19 @@ from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import BOX, scoped
 from appliance.tenancy.audit import record
 from appliance.tenancy.model import Act, TenantRecord
-from appliance.tenancy.rules import checked_name, checked_quota, checked_reason, checked_weight
+from appliance.tenancy.rules import (
+    checked_country,
+    checked_name,
+    checked_organisation,
+    checked_postal_address,
+    checked_quota,
+    checked_reason,
+    checked_weight,
+)
 from appliance.tenancy.tables import tenant
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -87,6 +95,36 @@ class Tenants:
         """The tenant of that name. Raises NotFoundError."""
         async with reading(self._engine) as connection:
             return await self._get(connection, scope, name)
+
+    async def names(self, scope: Scope, tenant_ids: Collection[int]) -> dict[int, str]:
+        """The names of these tenants, of those that the scope sees."""
+        c = tenant.c
+        wanted = select(c.id, c.name).where(c.id.in_(sorted(set(tenant_ids))))
+        async with reading(self._engine) as connection:
+            rows = await connection.execute(scoped(wanted, tenant, scope, column="id"))
+            return {row.id: row.name for row in rows}
+
+    async def set_profile(
+        self, scope: Scope, tenant_id: int, *, organisation: str, country: str, postal_address: str
+    ) -> TenantRecord:
+        """Who it is by post: the tenant's own people say so, or the box's."""
+        values = {
+            "organisation": checked_organisation(organisation),
+            "country": checked_country(country),
+            "postal_address": checked_postal_address(postal_address),
+        }
+        mine = tenant.c.id == scope.owner(tenant_id)
+        async with change(self._engine, Part.TENANTS) as changed:
+            statement = update(tenant).where(mine, tenant.c.id != BOX).values(values)
+            row = (await changed.connection.execute(statement.returning(tenant))).mappings()
+            found = row.one_or_none()
+            if found is None:
+                raise NotFoundError(f"no tenant has the id {tenant_id}")
+            made = TenantRecord(**found)
+            await self._audit(
+                changed.connection, scope, made, "tenant.profile", values["organisation"]
+            )
+        return made
 
     async def suspend(self, scope: Scope, name: str, *, reason: str) -> TenantRecord:
         """Refuse its mail from now on; the reason is told to its clients."""

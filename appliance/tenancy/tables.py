@@ -35,6 +35,10 @@ tenant = Table(
     Column("bulk_pool", Text, nullable=False, server_default=_NONE),
     Column("transactional_pool", Text, nullable=False, server_default=_NONE),
     Column("sandboxed", Boolean, nullable=False, server_default=false()),
+    # Who it is by post: for footers of mail, and for whoever has to write to it.
+    Column("organisation", Text, nullable=False, server_default=_NONE),
+    Column("country", Text, nullable=False, server_default=_NONE),
+    Column("postal_address", Text, nullable=False, server_default=_NONE),
 )
 
 audit = Table(
@@ -47,5 +51,6 @@ audit = Table(
     Column("action", Text, nullable=False),
     Column("record", Text, nullable=False),
     Column("detail", Text, nullable=False),
+    Column("address", Text, nullable=False, server_default=_NONE),
     Index("ix_audit_tenant", "tenant_id", "id"),
 )

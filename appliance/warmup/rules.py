@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from appliance.core.errors import ConflictError, UsageError
 from mta.warmup.day import days_between, next_day
 from mta.warmup.decide import Kind
-from mta.warmup.model import OTHER, WarmupState
+from mta.warmup.model import LOWEST, OTHER, WarmupState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,6 +73,20 @@ def skipped(standing: WarmupRecord) -> WarmupRecord:
     if standing.stage + 1 >= standing.stages:
         return finished(standing)
     return replace(standing, stage=standing.stage + 1, reason="skipped by hand")
+
+
+def stepped_back(standing: WarmupRecord, *, reason: str) -> WarmupRecord:
+    """The stage before, as after a day that went badly; below the first there are smaller ones."""
+    if standing.state is WarmupState.WARM:
+        raise ConflictError(
+            f"{_name(standing)} is warm: there is no stage before; `pillarbox warmup restart`"
+            " begins anew"
+        )
+    if standing.stage <= LOWEST:
+        raise ConflictError(
+            f"{_name(standing)} is at the lowest stage: `pillarbox warmup pause` sends nothing"
+        )
+    return replace(standing, stage=standing.stage - 1, reason=reason)
 
 
 def finished(standing: WarmupRecord) -> WarmupRecord:

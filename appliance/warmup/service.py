@@ -1,4 +1,4 @@
-"""Use cases of warmup for people: start, pause, resume, skip, finish, restart; list, history; and the plans.
+"""Use cases of warmup for people: start, pause, resume, skip, step back, finish, restart; list, history; and the plans.
 
 Only the box's admin may change a warmup. A change of several providers at once passes over those where it
 makes no sense, unless they were named. Every change is in the audit log; processes follow within a second.
@@ -127,6 +127,19 @@ class Warmups:
     ) -> tuple[WarmupRecord, ...]:
         """Go to the next stage now."""
         return await self._move(scope, egress, providers, "skip", rules.skipped)
+
+    async def step_back(
+        self, scope: Scope, egress: str, providers: Sequence[str] = (), *, reason: str
+    ) -> tuple[WarmupRecord, ...]:
+        """Go back to the stage before."""
+        words = f"stepped back by hand: {checked_reason(reason)} ({scope.by})"
+        return await self._move(
+            scope,
+            egress,
+            providers,
+            "step-back",
+            lambda one: rules.stepped_back(one, reason=words),
+        )
 
     async def finish(
         self, scope: Scope, egress: str, providers: Sequence[str] = ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from appliance.webhooks.addresses import Allowed
 from appliance.webhooks.client import Answer, WebhookClient
+from appliance.webhooks.marks import MARKS
 from appliance.webhooks.model import (
     TEST,
     TYPES,
@@ -33,6 +34,7 @@ from appliance.webhooks.stream import Stream
 from appliance.webhooks.trial import Trials
 
 __all__ = [
+    "MARKS",
     "REPLAY",
     "TEST",
     "TYPES",

@@ -24,7 +24,7 @@ from mta.scheduling.gate import (
     key_closed,
     key_stop,
     parcel_pause,
-    paused_words,
+    pause_stop,
     shut_places,
 )
 from mta.scheduling.lanes import Lanes
@@ -94,7 +94,7 @@ class Dispatcher:
         self.sender: Sender | None = None  # set once by the wiring: they know each other
         self.results: Results | None = None
         self.sites = Sites(router, self._found)
-        self._passed_over: dict[QueueKey, str] = {}  # where a pause keeps some back, and its words
+        self._passed_over: dict[QueueKey, Blocked] = {}  # where a pause keeps some back
         self._news = asyncio.Event()
         self._draining = False
 
@@ -326,14 +326,19 @@ class Dispatcher:
 
     def why_waiting(self, recipient: Recipient) -> str:
         """What keeps a waiting recipient back this moment, in words; "" when nothing does."""
-        key, now = key_of(recipient), clock.now_ms()
-        closed = key_closed(self._directory(), key, now)
-        if closed or recipient.due_at > now:
-            return closed
+        found = self.kept_back(recipient, clock.now_ms())
+        return found.why if found is not None else ""
+
+    def kept_back(self, recipient: Recipient, now: int) -> Blocked | None:
+        """What keeps a waiting recipient back; None when nothing does."""
+        key = key_of(recipient)
+        stop = key_stop(self._directory(), key, now)
+        if stop is not None or recipient.due_at > now:
+            return stop
         blocked = self.backlog.blocked(key)
         if blocked is not None:
-            return blocked.why
-        return "" if self._window.has(recipient) else self._passed_over.get(key, "")
+            return blocked
+        return None if self._window.has(recipient) else self._passed_over.get(key)
 
     def blocked(self) -> list[tuple[Blocked, int]]:
         """What is waited for, and by how many keys."""
@@ -374,7 +379,7 @@ class Dispatcher:
         if pause is None:
             return False
         for key in {key_of(recipient) for recipient in parcel.recipients}:
-            self._passed_over[key] = paused_words(pause)
+            self._passed_over[key] = pause_stop(pause)
             self.backlog.pass_over(key)
         self._window.drop_content(parcel)
         self.released(parcel.recipients)

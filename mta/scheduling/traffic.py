@@ -1,9 +1,10 @@
-"""Traffic: what went on in the last minute, second by second; what `pillarbox top` shows.
+"""Traffic: what went on in the last minute, second by second, and in the last two hours, by the minute.
 
 A ring of sixty seconds, each with its counts by (egress, provider) and by domain. The second that still
 runs is left out of every answer, so that a rate is never of half a second. Bounded: what is quiet takes
 no room, a second counts at most MAX_FLOWS pairs and MAX_DOMAINS domains, and what comes beyond is left
-out there, not in the sums. Never stored; `committed` may be called by other threads.
+out there, not in the sums. Minutes are sums of seconds that are over, so counting an outcome costs
+nothing more. Never stored; `committed` may be called by other threads.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SECONDS: Final = 60
+MINUTES: Final = 120
 MAX_FLOWS: Final = 2000
 MAX_DOMAINS: Final = 500
 _COMMITS: Final = 5000
@@ -50,6 +52,8 @@ class Traffic:
         self._now = now
         self._seconds: deque[_Second] = deque(maxlen=SECONDS + 1)
         self._commits: deque[tuple[float, float]] = deque(maxlen=_COMMITS)
+        self._began = int(now()) // SECONDS + 1
+        self._minutes: deque[tuple[int, Counter[Kind]]] = deque(maxlen=MINUTES + 1)
 
     def accepted(self, recipients: int) -> None:
         """A message for so many became durable."""
@@ -73,6 +77,21 @@ class Traffic:
         for second in self._past(last):
             for kind, count in second.counts.items():
                 found[kind][second.at - last] = count
+        return found
+
+    def minutes(self) -> dict[int, dict[Kind, int]]:
+        """Recipients of each full minute since this began, MINUTES at most, oldest first.
+
+        Minutes of the clock that was given: processes of one machine number them alike.
+        """
+        end = int(self._now()) // SECONDS
+        first = max(self._began, end - MINUTES)
+        found = {minute: dict.fromkeys(Kind, 0) for minute in range(first, end)}
+        last = [(one.at // SECONDS, one.counts) for one in list(self._seconds)[-1:]]
+        for minute, counts in (*self._minutes, *last):
+            for kind, count in counts.items():
+                if minute in found:
+                    found[minute][kind] += count
         return found
 
     def flows(self) -> dict[Flow, dict[Kind, int]]:
@@ -105,10 +124,19 @@ class Traffic:
     def _add(self, kind: Kind, count: int) -> _Second:
         at = int(self._now())
         if not self._seconds or self._seconds[-1].at != at:
+            if self._seconds:
+                self._keep(self._seconds[-1])
             self._seconds.append(_Second(at))
         second = self._seconds[-1]
         second.counts[kind] = second.counts.get(kind, 0) + count
         return second
+
+    def _keep(self, second: _Second) -> None:
+        """A second that is over, in its minute."""
+        minute = second.at // SECONDS
+        if not self._minutes or self._minutes[-1][0] != minute:
+            self._minutes.append((minute, Counter()))
+        self._minutes[-1][1].update(second.counts)
 
 
 def _count(counts: dict[K, int], name: K, most: int) -> None:

@@ -13,14 +13,24 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Integer, bindparam, case, func, literal_column, select, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    and_,
+    bindparam,
+    case,
+    func,
+    literal_column,
+    select,
+    tuple_,
+)
 
 from mta.spool import tables as t
 from mta.spool.rows import recipient_of
 from mta.spool.statements import HELD, WAITING, Statement
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy import Select
     from sqlalchemy.sql import ClauseElement
@@ -55,6 +65,16 @@ class QueueFilter:
     provider: str = ""
     egress: str = ""  # tried from there last, or ready to be sent from there
 
+    @property
+    def is_by_tenant(self) -> bool:
+        """Whether it is one tenant's mail; a message that is named is found by itself."""
+        return bool(self.tenant_id) and not self.message_id
+
+    @property
+    def is_of_tenant_alone(self) -> bool:
+        """Whether all that waits of a tenant matches."""
+        return self.is_by_tenant and self == QueueFilter(tenant_id=self.tenant_id)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
@@ -72,8 +92,9 @@ class Found:
     after: Place | None
 
 
-Tally = tuple[int, str, str, int, int, int]
-"""How many of a slice wait alike: tenant, domain or egress, state, number, next due, oldest message.
+Tally = tuple[int, str, str, int, int, int, int]
+"""How many of a slice wait alike: tenant, domain or egress, state, number, next due, oldest message, and
+how many of them are due soon.
 
 A plain tuple: of hundreds of thousands of anything else the garbage collector looks at each.
 """
@@ -123,12 +144,13 @@ def _end(columns: tuple[Any, ...], *conditions: ColumnElement[bool]) -> Statemen
 
 
 def _of_state(state: str) -> tuple[ColumnElement[int], ...]:
-    """How many of a state, when the first is due, and the id of the oldest message."""
+    """How many of a state, when the first is due, the id of the oldest message, how many are due soon."""
     there: ColumnElement[bool] = literal_column(f"status = '{state}'")
     return (
         func.count(case((there, _ONE))),
         func.min(case((there, _r.due_at))),
         func.min(case((there, _r.message_id))),
+        func.count(case((and_(there, _r.due_at <= p("b_soon")), _ONE))),
     )
 
 
@@ -147,7 +169,8 @@ def _counts(
         condition,
     )
     grouped = (column for column in group if column is not _ZERO)
-    return statement.group_by(*grouped), ("b_shard", *after, *upto)
+    soon = ("b_soon",) * len(states)
+    return statement.group_by(*grouped), (*soon, "b_shard", *after, *upto)
 
 
 def _sample(column: Any) -> Statement:
@@ -202,7 +225,7 @@ class Questions:
         """Waiting and held recipients that match, of one slice, in the order of (message, n)."""
         known = known or Known()
         slow = _is_slow(wanted, known)
-        size = SLOW_SLICE if slow else SLICE
+        size = SLOW_SLICE if slow else limit if wanted.is_of_tenant_alone else SLICE
         start = max(after, (wanted.message_id, -1)) if wanted.message_id else after
         statement = select_recipients(wanted, self._shard, start, size)
         rows = self._run(statement.limit(size if slow else limit))
@@ -211,18 +234,22 @@ class Questions:
         if len(rows) >= limit:
             end: Place | None = (rows[limit - 1][0], rows[limit - 1][1])
         else:
-            end = self._end("end", start, size)
+            end = self._end_of(wanted, start, size)
             end = None if end and 0 < wanted.message_id < end[0] else end
         return Found([recipient_of(row) for row in rows[:limit]], end)
 
     def tally(
-        self, kind: Kind, after: tuple[Any, ...] | None
+        self, kind: Kind, after: tuple[Any, ...] | None, soon: int = 0
     ) -> tuple[list[Tally], tuple[Any, ...] | None]:
-        """The counts of one slice, and where the next begins; None is the start, and the end."""
+        """The counts of one slice, and where the next begins; None is the start, and the end.
+
+        `soon`: a time (ms); what is due by then is counted apart.
+        """
         first, last = _SPANS[kind]
         start = after or first
         end = self._end(f"end_{kind}", start, SLICE)
-        rows = self._rows(f"count_{kind}", (self._shard, *start, *(end or last)))
+        soons = (soon,) * len(_STATES[kind])
+        rows = self._rows(f"count_{kind}", (*soons, self._shard, *start, *(end or last)))
         return _tallies(rows, _STATES[kind], len(rows[0]) if rows else 0), end
 
     def samples(self, of: list[Tally], kind: Kind) -> list[Recipient | None]:
@@ -235,6 +262,14 @@ class Questions:
         """Held recipients whose life is over."""
         places = self._rows("held_expired", (self._shard, now, limit))
         return [recipient_of(row) for place in places for row in self._rows("one", tuple(place))]
+
+    def _end_of(self, wanted: QueueFilter, after: Place, size: int) -> Place | None:
+        if not wanted.is_by_tenant:
+            end: Place | None = self._end("end", after, size)
+            return end
+        of_slice = select(*_PLACE).where(*_slice(wanted, self._shard, after)).order_by(*_PLACE)
+        rows = self._run(of_slice.limit(1).offset(size - 1))
+        return (rows[0][0], rows[0][1]) if rows else None
 
     def _end(self, name: str, after: tuple[Any, ...], size: int) -> Any:
         """The last place of the slice behind `after`; None when it is the last slice."""
@@ -249,23 +284,23 @@ class Questions:
             here = known.places
             rows = [row for row in rows if row[15] == wanted.egress or (row[0], row[1]) in here]
         if wanted.tag and rows:
-            tagged = self._tagged(wanted.tag, rows[0][0], rows[-1][0])
+            tagged = self._tagged(wanted.tag, {row[0] for row in rows})
             rows = [row for row in rows if row[0] in tagged]
         return rows
 
-    def _tagged(self, tag: str, first: int, last: int) -> set[int]:
+    def _tagged(self, tag: str, messages: Iterable[int]) -> set[int]:
+        """Those of at most SLOW_SLICE messages; among the ids between them there may be a million others."""
         quoted = msgspec.json.encode(tag).decode()
-        statement = select(_m.id, _m.tags).where(
-            _m.id >= first, _m.id <= last, _m.tags.contains(quoted, autoescape=True)
-        )
+        these: ColumnElement[bool] = literal_column(f"id IN ({','.join(map(str, messages))})")
+        statement = select(_m.id, _m.tags).where(these, _m.tags.contains(quoted, autoescape=True))
         return {row[0] for row in self._run(statement) if tag in _tags.decode(row[1])}
 
 
 def _tallies(rows: list[Any], states: tuple[str, ...], width: int) -> list[Tally]:
-    """Rows begin with tenant and name, and end with three columns for each state."""
-    starts = range(width - 3 * len(states), width, 3)
+    """Rows begin with tenant and name, and end with four columns for each state."""
+    starts = range(width - 4 * len(states), width, 4)
     return [
-        (row[0], row[1], state, row[start], row[start + 1], row[start + 2])
+        (row[0], row[1], state, row[start], row[start + 1], row[start + 2], row[start + 3])
         for start, state in zip(starts, states, strict=False)
         for row in rows
         if row[start]
@@ -277,13 +312,21 @@ def _is_slow(wanted: QueueFilter, known: Known) -> bool:
     return bool(known.domains is not None or wanted.egress or wanted.tag or wanted.credential_id)
 
 
+def _slice(wanted: QueueFilter, shard: int, after: Place) -> tuple[ColumnElement[bool], ...]:
+    """Of what a slice is made: of all rows, or of what waits of one tenant, by an index each."""
+    behind = (_r.shard == shard, tuple_(*_PLACE) > tuple_(*after))
+    if not wanted.is_by_tenant:
+        return behind
+    return (*behind, _r.tenant_id == wanted.tenant_id, _WAITS)
+
+
 def select_recipients(
     wanted: QueueFilter, shard: int, after: Place, size: int
 ) -> Select[tuple[object, ...]]:
     """Those of the next `size` rows that match, as far as SQL can tell."""
     slice_ = (
         select(*t.recipient.columns)
-        .where(_r.shard == shard, tuple_(*_PLACE) > tuple_(*after))
+        .where(*_slice(wanted, shard, after))
         .order_by(*_PLACE)
         .limit(size)
         .subquery()

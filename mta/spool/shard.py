@@ -42,7 +42,7 @@ class Shard:
         self._lock: int | None = None
 
     @classmethod
-    async def open(
+    async def open(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
         cls,
         backend: Backend,
         number: int,
@@ -51,10 +51,11 @@ class Shard:
         on_fatal: Callable[[], None],
         observer: CommitObserver | None = None,
         lock: Path | None = None,
+        keeps_content: bool = False,
     ) -> Shard:
         """Take the shard over. Raises ConflictError when a living process holds `lock`."""
         held = take_lock(lock) if lock else None
-        store = SpoolStore(backend, number)
+        store = SpoolStore(backend, number, keeps_content=keeps_content)
         owner = f"{socket.gethostname()}:{os.getpid()}"
         try:
             last = await asyncio.to_thread(store.open, owner, clock.now_ms())

@@ -108,8 +108,9 @@ class Reroute:
 class SpoolStore:
     """One shard of the spool."""
 
-    def __init__(self, backend: Backend, shard: int) -> None:
+    def __init__(self, backend: Backend, shard: int, *, keeps_content: bool = False) -> None:
         self.shard = shard
+        self._keeps_content = keeps_content  # of finished messages, until they are purged
         self._backend = backend
         self._sql: Compiled = compile_all(backend.dialect, QUESTIONS)
         self.questions = Questions(shard, self._rows, self._select)  # what people ask
@@ -245,7 +246,8 @@ class SpoolStore:
 
     def _close(self, closed: dict[int, int], now: int) -> None:
         self._many("close", [(count, count, now, mid) for mid, count in closed.items()])
-        self._many("drop_content", [(mid,) for mid in closed])
+        if not self._keeps_content:
+            self._many("drop_content", [(mid,) for mid in closed])
 
     def move(self, moves: Sequence[Move], batch: Batch, *, held: bool) -> list[Move]:
         """Carry out people's changes; return those that took effect. Call inside `transaction()`."""

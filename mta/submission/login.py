@@ -38,22 +38,42 @@ class Use:
 
     address: str
     at: int
+    tls: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuff:
+    """That a credential, or somebody who tried to sign in as it, was refused."""
+
+    at: int
+    sender: str  # of the envelope; "" for a sign-in
+    words: str  # the reply
 
 
 class Uses:
-    """Last use of each credential, kept until the roof writes it down."""
+    """Last use and last refusal of each credential, kept until the roof writes them down."""
 
     def __init__(self) -> None:
         self._uses: dict[int, Use] = {}
+        self._rebuffs: dict[int, Rebuff] = {}
 
-    def note_use(self, credential_id: int, address: str, now: int) -> None:
+    def note_use(self, credential_id: int, address: str, now: int, tls: str = "") -> None:
         """The latest use is the one that counts."""
-        self._uses[credential_id] = Use(address, now)
+        self._uses[credential_id] = Use(address, now, tls)
+
+    def note_rebuff(self, credential_id: int, sender: str, words: str, now: int) -> None:
+        """The latest refusal is the one that is told."""
+        self._rebuffs[credential_id] = Rebuff(now, sender, words)
 
     def drain(self) -> dict[int, Use]:
         """Uses since the last call, by credential."""
         uses, self._uses = self._uses, {}
         return uses
+
+    def drain_rebuffs(self) -> dict[int, Rebuff]:
+        """Refusals since the last call, by credential."""
+        rebuffs, self._rebuffs = self._rebuffs, {}
+        return rebuffs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,9 @@ LETTER = {
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory):
     async with LabDns(ZONE) as dns, Receiver() as mx:
-        async with running_box(tmp_path_factory.mktemp("api"), dns, mx.port) as box:
+        kept = {"keep_content": 600}
+        place = tmp_path_factory.mktemp("api")
+        async with running_box(place, dns, mx.port, spool=kept) as box:
             made = await box.cli(
                 "key", "create", "shop", "--tenant", TENANT, "--right", "messages.send"
             )
@@ -111,6 +113,24 @@ def _txt(zone):
         return found[0].encode() if found else None
 
     return ask
+
+
+async def test_a_message_is_sent_again_with_its_bytes_and_a_signature_of_its_own(world):
+    box, mx, http = world
+    sent = (await http.post("/send", json=_letter(subject="once more", tags=["again"]))).json()[
+        "id"
+    ]
+    (first,) = await _arrived(mx, "once more")
+    # By a login that is made for this, and known to the mta at once.
+    again = await box.cli("messages", "resend", sent, "--to", "jane@good.test")
+    assert (again["recipients"], again["id"] != sent) == (1, True)
+    await until(lambda: len([m for m in mx.messages if b"once more" in m.data]) == 2, seconds=20)
+    second = next(m for m in mx.messages if again["id"].encode() in m.data)
+    assert second.data.endswith(first.data.partition(b"\r\nFrom:")[2])
+    assert dkim.verify(second.data, dnsfunc=_txt(box.dns.zone))
+    assert b"X-Pillarbox" not in second.data
+    answer = await http.post(f"/messages/{sent}/resend", json={})
+    assert (answer.status_code, "name in recipients" in answer.text) == (409, True)
 
 
 @pytest.mark.parametrize(
@@ -295,6 +315,27 @@ async def test_the_examples_for_curl_run_as_they_stand(world):
         out, _ = await process.communicate()
         told = json.loads(out)
         assert told.get("id") or told["refused"] == 0, (example, told)
+
+
+async def test_a_message_shows_on_the_live_stream_of_the_console(world):
+    box, _, http = world
+    token = (await box.cli("user", "first-admin"))["url"].rpartition("/")[2]
+    person = {
+        "token": token,
+        "email": "root@good.test",
+        "name": "Root",
+        "password": "long enough 1",
+    }
+    async with httpx.AsyncClient(base_url=box.web, timeout=30) as console:
+        opened = await console.post("/api/v1/welcome", json=person)
+        headers = {"Cookie": f"pillarbox={opened.cookies['pillarbox']}"}
+        async with console.stream("GET", "/live", headers=headers) as answer:
+            lines = answer.aiter_lines()
+            async with asyncio.timeout(20):
+                assert "event: hello" in [await anext(lines) for _ in range(3)]
+                await http.post("/send", json=_letter())
+                while await anext(lines) != "event: messages":
+                    pass
 
 
 async def test_what_was_sent_is_written_out_by_a_job(world):

@@ -104,6 +104,13 @@ async def test_what_waits_is_seen_by_its_own_tenant_and_says_why(world, stopped)
     assert TENANT in [one["name"] for one in by_tenant["groups"]]
     mine = await _ask(acme, "GET", "/queue/summary", params={"by": "domain"})
     assert mine["groups"][0]["name"] == "good.test"
+    assert [one["kind"] for one in mine["reasons"]] == [row["kind"]] == ["stopped"]
+    live = await _ask(admin, "GET", "/queue/live")
+    assert None not in live.values()
+    traffic = (await _ask(admin, "GET", "/queue/traffic"))[
+        "items"
+    ]  # from the first whole minute on
+    assert [one["at"] for one in traffic] == sorted(one["at"] for one in traffic)
     theirs = await _ask(other, "GET", "/queue/summary")
     assert (theirs["groups"], theirs["recipients"]) == ([], {})
 

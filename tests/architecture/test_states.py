@@ -1,13 +1,15 @@
-"""docs/states.md draws the moves that the code allows, and has a sentence for each state."""
+"""docs/states.md draws the moves that the code allows, and has a sentence for each state and each wait."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
+from mta.scheduling.why import SENTENCES, TITLES, Why
 from mta.status import FINAL, MOVES, Status
 
-PAGE = (Path(__file__).parents[2] / "docs" / "states.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "states.md").read_text()
+PAGE, _, WAITS = TEXT.partition("## What a recipient waits for")
 DIAGRAM = re.search(r"```mermaid\n(.*?)```", PAGE, re.DOTALL)[1]
 ARROWS = re.findall(r"^\s*(\S+) --> ([^:\s]+)", DIAGRAM, re.MULTILINE)
 
@@ -31,3 +33,8 @@ def test_every_state_has_one_sentence():
     rows = re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE, re.MULTILINE)
     assert [name for name, _ in rows] == [str(status) for status in Status]
     assert all(len(words.split()) >= 5 for _, words in rows)
+
+
+def test_every_wait_stands_there_with_its_words():
+    rows = re.findall(r"^\| `(\w+)` \| (.+) \| (.+) \|$", WAITS, re.MULTILINE)
+    assert rows == [(str(why), TITLES[why], SENTENCES[why]) for why in Why]

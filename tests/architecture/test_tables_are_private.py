@@ -102,6 +102,7 @@ WORK_OF_THE_SYSTEM = [
     "suppressions.note_deliveries",
     "suppressions.refresh",
     "suppressions.tidy",
+    "suppressions.touched",
     "tls_reports.add",
     "tls_reports.claim",
     "tls_reports.forget",

@@ -64,6 +64,61 @@ def test_a_day_of_a_newer_program_is_refused_in_words(tmp_path):
     reader.close()
 
 
+MANY = 45_000  # more than two parts of what 0002 moves at a time
+GROW = (
+    "WITH RECURSIVE s(n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM s LIMIT :many)"
+    " INSERT INTO log_event SELECT (SELECT min(message_id) FROM log_event) + n, 0, n, 'deferred', 7,"
+    " randomblob(300) FROM s",
+    "WITH RECURSIVE s(n) AS (SELECT 1000 UNION ALL SELECT n + 1 FROM s LIMIT :many)"
+    " INSERT INTO log_journal SELECT (SELECT max(position) FROM log_journal) + n,"
+    " (SELECT min(message_id) FROM log_event) + n, 0, n, 1, 'deferred' FROM s",
+)
+KEPT = (
+    "SELECT * FROM log_event ORDER BY message_id, n, seq",
+    "SELECT * FROM log_journal ORDER BY position",
+)
+
+
+@pytest.fixture
+def grown(tmp_path):
+    """A day of revision 0001 with many events."""
+    shutil.copy(OLD, tmp_path / DAY_FILE)
+    connection = sqlite_connect(tmp_path / DAY_FILE)
+    for statement in GROW:
+        connection.execute(statement, {"many": MANY})
+    connection.close()
+    return tmp_path / DAY_FILE
+
+
+def all_rows(path: Path) -> list[list[object]]:
+    connection = sqlite_connect(path)
+    rows = [connection.execute(statement).fetchall() for statement in KEPT]
+    connection.close()
+    return rows
+
+
+def test_every_event_of_a_great_day_moves_and_the_file_does_not_double(grown):
+    before, size = all_rows(grown), grown.stat().st_size
+    open_log(grown.parent).close()
+    assert all_rows(grown) == before
+    assert len(before[0]) > MANY
+    assert grown.stat().st_size < 1.5 * size
+
+
+def test_a_move_that_fails_on_its_way_leaves_the_day_as_it_was_and_comes_again(grown):
+    before = all_rows(grown)
+    connection = sqlite_connect(grown)
+    connection.execute("CREATE TABLE log_journal_0001 (in_the_way)")
+    with pytest.raises(StoreError):
+        open_log(grown.parent)
+    assert all_rows(grown) == before
+    assert connection.execute("SELECT version_num FROM log_version").fetchall() == [("0001",)]
+    connection.execute("DROP TABLE log_journal_0001")
+    connection.close()
+    open_log(grown.parent).close()
+    assert all_rows(grown) == before
+
+
 SHAPES = {
     "sqlite": "SELECT name, sql FROM sqlite_master WHERE name LIKE '%log_%' AND sql IS NOT NULL",
     "postgresql": (

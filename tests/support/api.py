@@ -23,21 +23,25 @@ from appliance.core.home import Home
 from appliance.core.scope import Scope
 from appliance.core.settings import Settings
 from appliance.rights import Actor, ActorKind, Right
+from appliance.run.originals import KeptMail
 from appliance.run.process import Context
 from appliance.run.web_queue import BoxQueue
 from appliance.run.web_rooms import WebRooms
+from appliance.sending import Resending, Sending, Taken
 from tests.support.homes import initialised
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from pathlib import Path
 
     from litestar import Litestar
 
     from admin_ui.rooms import Rooms
+    from appliance.sending import Handed, Outgoing, Refusal
 
 ALL = frozenset(Right)
 SYSTEM = Scope.system(by="test")
+_CONTENT = b"From: a@b.test\r\n\r\nhello\r\n"
 
 
 class Book:
@@ -73,6 +77,7 @@ class FakeOwners:
 
     def __init__(self) -> None:
         self.messages: dict[int, int] = {}  # id -> tenant
+        self.lost: set[str] = set()  # whose bytes are kept no more
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
     def add(self, tenant_id: int) -> str:
@@ -94,6 +99,9 @@ class FakeOwners:
             "queue_list": self._list,
             "queue_show": self._show,
             "queue_act": self._act,
+            "live": self._live,
+            "minutes": self._minutes,
+            "original": self._original,
             "shaping_explain": self._explain,
         }[method](payload)
 
@@ -110,9 +118,20 @@ class FakeOwners:
         number = sum(mine in (0, owner) for owner in self.messages.values())
         group = {"name": "good.test", "provider": "other", "status": "deferred", "count": number}
         group |= {"oldest": 1_800_000_000_000, "next": 1_800_000_000_000, "reason": "451 later"}
+        group |= {"until": 0, "due_soon": number, "words": "451 later", "egress": "out1"}
+        group |= {"kind": "refused"}
         counts = {"deferred": number}
         whole = {"by": asked["by"], "at": 1_800_000_000_000, "counts": counts, "oldest": 0}
-        return whole | {"total": 1, "groups": [group]}
+        reason = {"kind": "refused", "recipients": number, "destinations": 1}
+        reason |= {"example": "good.test", "most": number}
+        whole |= {
+            "oldest_waiting": 0,
+            "total": 1,
+            "due_soon": number,
+            "groups": [group],
+            "reasons": [reason],
+        }
+        return whole
 
     def _list(self, asked: dict[str, Any]) -> list[dict[str, Any]]:
         after = tuple(asked["after"])
@@ -121,7 +140,14 @@ class FakeOwners:
 
     def _row(self, number: int) -> dict[str, Any]:
         words = {"class": "bulk", "address": "jane@good.test", "domain": "good.test"}
-        words |= {"status": "deferred", "reason": "451 later", "host": "", "egress": "", "pool": ""}
+        words |= {
+            "kind": "refused",
+            "status": "deferred",
+            "reason": "451 later",
+            "host": "",
+            "egress": "",
+            "pool": "",
+        }
         times = {"next": 1_800_000_060_000, "expires": 1_800_000_600_000, "attempts": 1}
         owner = {"message_id": number, "n": 0, "tenant_id": self.messages[number]}
         return {"id": ids.to_text(number), **owner, **words, **times}
@@ -137,12 +163,47 @@ class FakeOwners:
         events = [[1, 0, "deferred", 1_800_000_000_000, {"attempt": 1}]]
         return {"message": message, "recipients": [self._row(number)], "events": events}
 
+    def _original(self, asked: dict[str, Any]) -> dict[str, Any]:
+        number = asked["id"]
+        if number not in self.messages:
+            raise NotFoundError("no such message waits in the queue")
+        return {
+            "tenant_id": self.messages[number],
+            "envelope_from": "a@b.test",
+            "smtputf8": False,
+            "body_8bit": True,
+            "traffic_class": "bulk",
+            "tags": ["order"],
+            "metadata": '{"order":"1234"}',
+            "recipients": [[0, "jane@good.test", "bounced"]],
+            "content": None if ids.to_text(number) in self.lost else _CONTENT,
+        }
+
     def _act(self, asked: dict[str, Any]) -> dict[str, Any]:
         changed = len(self._matching(asked["filter"]))
         return {"changed": changed, "being_sent": 0, "ready": 0, "after": None, "upto": 0}
 
+    def _live(self, _: None) -> dict[str, int]:
+        found = {"accepted": 30, "delivered": 20, "deferred": 10, "bounced": 5}
+        return found | {"connections": 3, "due_soon": len(self.messages)}
+
+    def _minutes(self, _: None) -> list[list[Any]]:
+        counts = {"accepted": 60, "delivered": 30, "deferred": 6, "bounced": 0}
+        return [[n, 1_800_000_000_000 + n * 60_000, counts] for n in range(3)]
+
     def _explain(self, asked: dict[str, Any]) -> dict[str, Any]:
         return {"domain": asked["domain"], "route": "550 no such domain", "egresses": []}
+
+
+class FakeCarrier:
+    """Takes every letter (appliance.sending.Carrier)."""
+
+    def __init__(self) -> None:
+        self.handed: list[tuple[Handed, Outgoing]] = []
+
+    async def submit(self, handed: Handed, letters: Sequence[Outgoing]) -> list[Taken | Refusal]:
+        self.handed += [(handed, one) for one in letters]
+        return [Taken(id=7 << 20, recipients=len(one.recipients)) for one in letters]
 
 
 class NoProcesses:
@@ -163,6 +224,7 @@ class Api:
     rooms: Rooms
     book: Book
     owners: FakeOwners
+    carrier: FakeCarrier
     http: httpx.AsyncClient
     tenants: dict[str, int] = field(default_factory=dict)
 
@@ -187,29 +249,40 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(path: Path, *tenants: str) -> AsyncIterator[Api]:
+async def open_api(path: Path, *tenants: str, public_url: str = "") -> AsyncIterator[Api]:
     """A box of its own with these tenants."""
-    home, settings = Home(path / "home"), _settings()
+    home, settings = Home(path / "home"), _settings(public_url)
     await initialised(home, settings)
     engine = open_engine(home.control_location(settings))
     web = WebRooms(_context(home, settings), engine)
     await web._prepare_counts()
-    owners, book = FakeOwners(), Book()
+    owners, book, carrier = FakeOwners(), Book(), FakeCarrier()
     queue = BoxQueue(owners, web.rooms.jobs)  # type: ignore[arg-type]
-    rooms = replace(web.rooms, queue=queue, book=book)  # type: ignore[arg-type]
+    kept = KeptMail(web.rooms.log, owners)  # type: ignore[arg-type]
+    rooms = replace(
+        web.rooms,
+        queue=queue,
+        book=book,  # type: ignore[arg-type]
+        sending=Sending(carrier),
+        resending=Resending(kept, carrier, web.rooms.audit),
+    )
     app = create_app(NoProcesses(), rooms)
     made = {name: (await rooms.tenants.create(SYSTEM, name=name)).id for name in tenants}
     transport = httpx.ASGITransport(app, client=("192.0.2.7", 1))
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://box.test") as http:
-            yield Api(app, rooms, book, owners, http, made)
+            yield Api(app, rooms, book, owners, carrier, http, made)
     finally:
         await web.close()
         await engine.dispose()
 
 
-def _settings() -> Settings:
-    values = {"box": {"hostname": "box.test"}, "dns": {"nameservers": ["127.0.0.1:9"]}}
+def _settings(public_url: str) -> Settings:
+    values = {
+        "web": {"public_url": public_url},
+        "box": {"hostname": "box.test"},
+        "dns": {"nameservers": ["127.0.0.1:9"]},
+    }
     return msgspec.convert(values, Settings)
 
 

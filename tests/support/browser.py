@@ -6,6 +6,8 @@ browsers() makes one; admin is the first admin's, signed in. The rooms of people
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import UTC
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -14,6 +16,7 @@ import pytest
 from admin_ui.api.rates import Rates
 from admin_ui.app import create_app
 from admin_ui.rooms import Rooms
+from appliance.operations import Operations
 from appliance.people import first_admin_link
 from appliance.tenancy import AuditLog, Tenants
 from tests.support.people import PASSWORD, URL, People
@@ -66,6 +69,8 @@ async def browsers(people: People):
         "people": people.desk,
         "sessions": people.desk.sessions,
         "tenants": Tenants(people.engine),
+        "files": SimpleNamespace(zone=UTC),
+        "operations": Operations(people.engine),
     }
     rooms = Rooms(**(others | ours))
     app, made = create_app(nothing, rooms), []

@@ -38,7 +38,8 @@ class LetterBox:
     def __init__(self) -> None:
         self.letters: list[tuple[str, str, str]] = []
 
-    async def send(self, to: str, subject: str, text: str) -> None:
+    async def send(self, to: str, subject: str, text: str, *, key: str = "") -> None:
+        del key
         await asyncio.sleep(0)
         self.letters.append((to, subject, text))
 

@@ -32,11 +32,12 @@ class Spool:
     backend: Backend
     number: int = 0
     now: int = NOW
+    keeps_content: bool = False
     store: SpoolStore = field(init=False)
     last_id: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.store = SpoolStore(self.backend, self.number)
+        self.store = SpoolStore(self.backend, self.number, keeps_content=self.keeps_content)
         self.last_id = self.store.open("tests", self.now)
 
     def write(

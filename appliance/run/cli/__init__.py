@@ -50,6 +50,7 @@ FILES: Final = {
     "suppression": "suppression",
     "blocklist": "blocklist",
     "notices": "notices",
+    "audit": "audit",
     "job": "job",
     "kill-switch": "kill_switch",
     "spool": "spool",

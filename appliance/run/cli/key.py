@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from appliance.core import clock
-from appliance.core.scope import BOX, Scope
+from appliance.core.scope import BOX
 from appliance.rights import BOX_ROLES, GRANTS, Right, Role
 from appliance.run.cli.output import Table, ago, when
 from appliance.run.cli.session import Session, group, pass_session
@@ -86,7 +86,7 @@ def list_(session: Session, *, tenant: str | None) -> None:
         scope = rooms.scope
         if tenant:
             owner = await rooms.tenants.get(scope, tenant)
-            scope = Scope.tenant(owner.id, by=scope.by)
+            scope = scope.within(owner.id)
         return await rooms.keys.list(scope, limit=1000), await rooms.tenant_names()
 
     found, names = session.box.ask(work)

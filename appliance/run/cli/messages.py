@@ -1,4 +1,4 @@
-"""`pillarbox messages`: what became of every message, from the event log. Needs no running box."""
+"""`pillarbox messages`: what became of every message, from the event log, which needs no running box."""
 
 from __future__ import annotations
 
@@ -164,3 +164,25 @@ def show(session: Session, *, id_: str, steps: bool) -> None:
 
     story = anywhere(session.box, message_id(id_))
     session.out.show(story.for_json(), story_parts(story, clock.now_ms(), steps=steps))
+
+
+@command.command()
+@click.argument("id_", metavar="ID")
+@click.option(
+    "--to",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Of its recipients, these; without it all for whom it bounced or expired.",
+)
+@pass_session
+def resend(session: Session, *, id_: str, to: tuple[str, ...]) -> None:
+    """Send a message again, while its bytes are kept (spool.keep_content). Needs the running box."""
+    from appliance.run.cli.resend import send_again
+
+    box, number = session.box, message_id(id_)
+    taken = box.ask(lambda rooms: send_again(box, rooms, number, to))
+    new = ids.to_text(taken.id)
+    session.out.show(
+        {"id": new, "recipients": taken.recipients},
+        [f"sent again as {new} to {taken.recipients} of its recipients"],
+    )

@@ -99,6 +99,11 @@ class Owners:
         """Hand a message to the first process."""
         return self._call(self._running[0], "submit", dict(payload))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every owner's; raises NotRunningError when one is silent."""
+        return self._running
+
     def _owner_of(self, shard: int) -> str:
         names = self._running
         for name in names:

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 command = group("queue", "What waits, and why; retry, hold, release, reroute, cancel, pause.")
 
 _STATES: Final = ("queued", "deferred", "held")
-_KINDS: Final = ("domain", "provider", "site", "egress", "tenant")
+_KINDS: Final = ("domain", "reason", "provider", "site", "egress", "tenant")
 _COUNTED: Final = 1000  # above that a question says "more than"
 _DONE: Final = {
     "retry": "retried",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock
 from appliance.run.cli.output import Table, ago, ahead, counted, span, when
+from mta.scheduling.why import TITLES, Why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ _STATES: Final = ("queued", "deferred", "held")
 _OLD: Final = 3 * clock.SECOND
 _UNNAMED: Final = {
     "domain": "-",
+    "reason": "-",
     "provider": "not looked up yet",
     "site": "not looked up yet",
     "egress": "not tried yet",
@@ -38,6 +40,9 @@ def groups_in_words(
     yield _total(found, now)
     if not found["groups"]:
         return
+    if found["by"] == "domain" and found["reasons"]:
+        yield ""
+        yield _reasons(found["reasons"])
     yield ""
     yield _table(found, now)
     left = found["total"] - len(found["groups"])
@@ -58,6 +63,24 @@ def _total(found: Row, now: int) -> str:
     return f"{words} (counted {ago(found['at'], now)})" if age > _OLD else words
 
 
+def _reasons(rows: Sequence[Row]) -> Table:
+    """What is waited for. A destination counts whole for what its oldest recipient waits for."""
+    return Table(
+        ("REASON", "RECIPIENTS", "DESTINATIONS", "MOST OF THEM"),
+        [
+            (
+                TITLES[Why(row["kind"])],
+                f"{row['recipients']:,}",
+                f"{row['destinations']:,}",
+                f"{row['example']}: {row['most']:,}" if row["example"] else "-",
+            )
+            for row in rows
+        ],
+        empty="",
+        right=frozenset({"RECIPIENTS", "DESTINATIONS"}),
+    )
+
+
 def _table(found: Row, now: int) -> Table:
     by = found["by"]
     has_provider = by in ("domain", "site")
@@ -66,12 +89,12 @@ def _table(found: Row, now: int) -> Table:
         (*headers, "STATE", "RECIPIENTS", "OLDEST", "NEXT TRY", "WHY"),
         [
             (
-                group["name"] or _UNNAMED[by],
+                TITLES[Why(group["kind"])] if by == "reason" else group["name"] or _UNNAMED[by],
                 *((group["provider"] or "-",) if has_provider else ()),
                 group["status"],
                 f"{group['count']:,}",
                 span(now - group["oldest"]),
-                "-" if group["status"] == "held" else ahead(group["next"], now),
+                "-" if group["status"] == "held" else ahead(_next(group), now),
                 group["reason"] or "-",
             )
             for group in found["groups"]
@@ -79,6 +102,11 @@ def _table(found: Row, now: int) -> Table:
         empty="",
         right=frozenset({"RECIPIENTS"}),
     )
+
+
+def _next(group: Row) -> int:
+    """What is due may be kept back longer."""
+    return int(max(group["next"], group["until"]))
 
 
 def pause_in_words(one: Pause, names: dict[int, str], now: int) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from appliance.core.errors import ConflictError, NotFoundError
 from appliance.core.scope import BOX, Scope
-from appliance.tenancy import Tenants
+from appliance.tenancy import AuditLog, Tenants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -51,6 +51,11 @@ class Rooms:
     def tenants(self) -> Tenants:
         """Tenants."""
         return Tenants(self._engine)
+
+    @cached_property
+    def audit(self) -> AuditLog:
+        """Who changed what."""
+        return AuditLog(self._engine)
 
     @cached_property
     def credentials(self) -> Credentials:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 command = group("statistics", "What became of mail, by hour and by day.")
 
-_DIMENSIONS: Final = ("tenant", "domain", "provider", "egress", "tag", "class")
+_DIMENSIONS: Final = ("tenant", "domain", "provider", "egress", "tag", "class", "reason")
 _SHOWN: Final = (
     *("accepted", "delivered", "deferred", "bounced_hard", "bounced_soft", "expired"),
     *("suppressed", "cancelled", "held", "complained", "bounced_late", "unsubscribed"),

@@ -194,6 +194,19 @@ def pause(
     _show_moved(session, found, f"is paused until {when(until) if until else 'it is resumed'}")
 
 
+@command.command("step-back")
+@click.argument("egress")
+@_providers
+@click.option("--reason", required=True, help="Why; whoever finds it later will ask.")
+@pass_session
+def step_back(session: Session, *, egress: str, providers: tuple[str, ...], reason: str) -> None:
+    """Go back to the stage before; below the first there are smaller ones."""
+    found = session.box.ask(
+        lambda rooms: rooms.warmups.step_back(rooms.scope, egress, providers, reason=reason)
+    )
+    _show_moved(session, found, "is a stage back")
+
+
 def _register(action: str, done: str, help_text: str) -> None:
     """Four commands that differ in a word."""
 

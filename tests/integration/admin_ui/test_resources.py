@@ -185,6 +185,16 @@ async def test_an_import_is_a_job_with_its_lines(api, owner, admin):
     assert job["id"] not in [one["id"] for one in standing["items"]]
 
 
+async def test_rates_are_of_the_box_and_a_tenant_learns_of_its_own_mail_alone(api, owner, admin):
+    live = await api.good("GET", "/queue/live", admin)
+    assert (live["accepted_per_s"], live["leaving_per_s"], live["connections"]) == (3.0, 2.5, 3)
+    own = await api.good("GET", "/queue/live", owner)
+    assert own == dict.fromkeys(live) | {"due_next_hour": own["due_next_hour"]}
+    found = (await api.good("GET", "/queue/traffic", admin))["items"]
+    assert [(one["accepted"], one["delivered"]) for one in found] == [(1.0, 0.5)] * 3
+    assert (await api.ask("GET", "/queue/traffic", owner)).status_code == 403
+
+
 async def test_the_queue_is_asked_for_a_tenants_own_mail_alone(api, owner, admin):
     mine, theirs = api.owners.add(api.tenants["acme"]), api.owners.add(api.tenants["beta"])
     found = await api.good("GET", "/queue/recipients", owner, domain="good.test")
@@ -197,10 +207,15 @@ async def test_the_queue_is_asked_for_a_tenants_own_mail_alone(api, owner, admin
     assert (whole["groups"][0]["recipients"], whole["by"]) == (2, "provider")
     own = await api.good("GET", "/queue/summary", owner)
     assert own["groups"][0]["recipients"] == 1
+    assert (own["groups"][0]["kind"], own["groups"][0]["words"]) == ("refused", "451 later")
+    assert [(one["title"], one["recipients"]) for one in own["reasons"]] == [("Refused for now", 1)]
+    await api.good("GET", "/queue/summary", admin, by="reason", kind="warmup")
+    assert (api.owners.asked[-1][1]["by"], api.owners.asked[-1][1]["kind"]) == ("reason", "warmup")
     answer = await api.ask("GET", "/queue/summary", owner, by="egress")
     assert await _fields(answer) == ["by"]
     shown = await api.good("GET", f"/queue/messages/{mine}", owner)
     assert shown["recipients"][0]["state"] == "deferred"
+    assert shown["recipients"][0]["kind"] == "refused"
     for place in (theirs, "0000000000000", "no-id-at-all!"):
         answer = await api.ask("GET", f"/queue/messages/{place}", owner)
         assert answer.status_code == 404 if len(place) == 13 else 400, answer.text
@@ -296,6 +311,11 @@ async def _warm(api, admin):
     assert (await api.ask("POST", "/warmups/out-1/start", admin, {})).status_code == 409
     (one,) = (await api.good("POST", "/warmups/out-1/skip", admin, {}))["items"]
     assert one["stage"] == 2
+    body = {"reason": "deferrals"}
+    (one,) = (await api.good("POST", "/warmups/out-1/step-back", admin, body))["items"]
+    assert (one["stage"], one["reason"]) == (1, "stepped back by hand: deferrals (ann)")
+    nameless = await api.ask("POST", "/warmups/out-1/step-back", admin, {})
+    assert await _fields(nameless) == ["reason"]
     paused = await api.good("POST", "/warmups/out-1/pause", admin, {"reason": "complaints"})
     assert paused["items"][0]["state"] == "paused"
     (one,) = (await api.good("GET", "/warmups", admin, egress="out-1"))["items"]
@@ -342,7 +362,7 @@ async def test_asking_for_what_is_not_ones_own_is_audited_and_cannot_flood(api, 
     noted = (await api.good("GET", "/audit", owner, action="access."))["items"]
     assert 1 <= len(noted) - before <= 11
     assert noted[0]["record"] == f"/api/v1/suppressions/{theirs.id}"
-    assert noted[0]["detail"] == "GET from 192.0.2.7"
+    assert (noted[0]["detail"], noted[0]["address"]) == ("GET", "192.0.2.7")
     await api.ask("GET", f"/suppressions/{1 << 40}", admin)
     assert not (await api.good("GET", "/audit", admin, action="access.", by="ann"))["items"]
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from admin_ui.api.guard import READS, SENDS, WRITES
 from admin_ui.api.rates import Rate, Rates
+from appliance.core.settings import Api
+from appliance.run.web import rates_of
 
 
 class Clock:
@@ -68,3 +71,19 @@ def test_memory_is_bounded(monkeypatch):
         rates.take(str(n), "x", Rate(1, 1))
     assert not rates.take("99", "x", Rate(1, 1)).is_allowed
     assert rates.take("0", "x", Rate(1, 1)).is_allowed
+
+
+def test_a_rate_with_a_name_is_what_the_configuration_says_and_others_are_what_they_are():
+    rates = Rates(Clock(), configured=[Rate(1, 2, "reads")])
+    asked = [rates.take("a", "x", Rate(50, 200, "reads")) for _ in range(3)]
+    assert [one.is_allowed for one in asked] == [True, True, False]
+    assert asked[0].limit == 2
+    for free in (Rate(50, 200), Rate(50, 200, "writes")):
+        assert all(rates.take(free.name, "x", free).is_allowed for _ in range(200))
+
+
+def test_what_is_configured_is_what_was_so_far():
+    rates = rates_of(Api())
+    for one, per_second, burst in ((READS, 50, 200), (WRITES, 10, 60), (SENDS, 2000, 4000)):
+        assert rates.of(one) == one == Rate(per_second, burst, one.name)
+    assert rates_of(Api(sends_per_second=5, sends_burst=9)).of(SENDS) == Rate(5, 9, "sends")

@@ -270,3 +270,14 @@ async def test_the_servers_that_are_asked_are_told_and_whether_one_is_believed()
     assert resolver.servers == ("192.0.2.53", "2001:db8::53")
     assert [resolver.believes(server) for server in resolver.servers] == [False, True]
     assert resolver.believes("127.0.0.53")
+
+
+async def test_each_question_to_a_server_is_counted_once_by_what_came_of_it() -> None:
+    heard: list[str] = []
+    async with LabDns(ZONE) as server:
+        resolver = Resolver(dns_settings(server), count=heard.append)
+        await resolver.mx("good.test")
+        await resolver.mx("good.test")  # from the cache
+        with pytest.raises(NoSuchNameError):
+            await resolver.mx("gone.test")
+    assert heard == ["found", "no name"]

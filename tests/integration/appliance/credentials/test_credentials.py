@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from appliance.core import clock
 from appliance.core.errors import ConflictError, NotFoundError
 from appliance.core.scope import Scope
 from appliance.core.secrets import MasterKeys
-from appliance.credentials import Credentials, Policy, Use, entries
+from appliance.credentials import Credentials, Door, Policy, Use, entries
 from appliance.tenancy import AuditLog, Tenants
 from mta.directory import FromPolicy
 
@@ -158,3 +160,25 @@ async def test_no_secret_stands_in_the_audit_log(engine, credentials, acme):
     assert "credential.rotate" in log
     assert issued.password not in log
     assert again.password not in log
+
+
+async def test_people_of_a_tenant_send_through_one_credential_that_stands_in_no_list(
+    credentials, acme, other, engine
+):
+    ann = Scope.tenant(acme.id, by="ann@acme.test")
+    found = await asyncio.gather(*(credentials.of_console(ann) for _ in range(5)))
+    assert len({one.id for one in found}) == 1
+    (first, *_) = found
+    assert (first.tenant_id, first.door, first.logins) == (acme.id, Door.CONSOLE, ())
+    assert (await credentials.of_console(ADMIN, other.id)).id != first.id
+    assert await credentials.list(ann) == ()
+    assert await credentials.page(ann, revoked_too=True) == ()
+    with pytest.raises(NotFoundError):
+        await credentials.find(ann, first.name)
+    assert first in await credentials.list(ADMIN, door=None)
+    made = [(one.by, one.action) for one in await AuditLog(engine).list(ann)]
+    assert made.count(("ann@acme.test", "credential.create")) == 1
+    (entry,) = entries(first)
+    assert (entry.id, entry.username, entry.revoked) == (first.id, "", False)
+    with pytest.raises(NotFoundError):
+        await credentials.of_console(ADMIN, 1 << 40)

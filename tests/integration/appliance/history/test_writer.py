@@ -118,6 +118,24 @@ def test_late_news_go_to_the_day_of_their_message(writer, reader, outbox, now):
     assert kinds(reader.show(BOX, fresh)) == ["accepted"]
 
 
+def test_an_earlier_messages_event_is_appended_behind_what_came_before_it(
+    writer, outbox, log_location
+):
+    """In the order of messages a batch of retries would rewrite a page for nearly each of them."""
+    if isinstance(log_location, str):
+        pytest.skip("PostgreSQL's heap has no order")
+    first = outbox.accept("ann@receiver.example")
+    second = outbox.accept("bob@receiver.example")
+    ship(writer, outbox)
+    outbox.tell(first, 0, "deferred", "ann@receiver.example")
+    ship(writer, outbox)
+    (day,) = log_location.glob("*.db")
+    connection = sqlite_connect(day, readonly=True)
+    stored = connection.execute("SELECT message_id FROM log_event ORDER BY rowid").fetchall()
+    connection.close()
+    assert stored == [(first,), (second,), (first,)]
+
+
 def test_a_batch_that_comes_again_is_written_once(writer, reader, outbox):
     message = outbox.accept("ann@receiver.example")
     outbox.tried(message, 0, "delivered", "ann@receiver.example")

@@ -44,6 +44,7 @@ async def test_a_token_stands_for_its_key_and_nothing_near_it_does(keys, book, a
     await book.step()
     actor, key = book.find(issued.token, "192.0.2.1")
     assert (actor.id, actor.rights, actor.scope.tenant_id) == (key.id, SEND.rights, acme.id)
+    assert actor.scope.address == "192.0.2.1"
     number = issued.token.split("_")[1]
     other = issued.token.replace(f"_{number}_", f"_{int(number) + 1}_")
     for wrong in (issued.token[:-1] + "?", issued.token[:-1], other, "", "pbk_1_", "x" * 5000):

@@ -21,6 +21,7 @@ from appliance.core.scope import Scope
 from appliance.people import Client, Opened, first_admin_link, tidy
 from appliance.people.invitations import MOST_OPEN
 from appliance.rights import Right, Role
+from appliance.tenancy import AuditLog
 from tests.support.people import HERE, PASSWORD, SYSTEM, URL, people
 
 __all__ = ["people"]
@@ -47,6 +48,9 @@ async def test_the_first_admin_comes_by_a_link_and_there_is_no_second_first(peop
     assert (await people.desk.sessions.actor_of(opened.token)).may(Right.TENANTS_MANAGE)
     assert await first_admin_link(people.engine, URL, people.now) is None
     assert [one[2] for one in await people.audit()] == ["user.first-admin", "user.sign-in"]
+    entries = await AuditLog(people.engine).list(SYSTEM)
+    assert {one.address for one in entries} == {HERE.address}
+    assert (await people.desk.sessions.actor_of(opened.token, "::1")).scope.address == "::1"
 
 
 async def test_the_first_admins_link_used_twice_at_once_makes_one_admin(people):

@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from appliance.core.clock import DAY
 from appliance.core.scope import BOX, Scope
 from appliance.domains import CheckState, DomainRecord
 from appliance.domains.model import Check, Report
-from appliance.notices import Notices
-from appliance.run.domain_notices import KIND, tell, tidy
+from appliance.notices import Notices, Severity
+from appliance.run.domain_notices import KIND, VERIFIED, tell, tell_verified, tidy
 from appliance.tenancy import Tenants
 from mta.signing.dns_records import RecordKind
 
@@ -82,3 +83,19 @@ async def test_a_domain_that_was_given_up_troubles_nobody(notices, acme):
     await tidy(notices, [kept])
     (left,) = await notices.list(ADMIN)
     assert left.tenant_id == BOX
+
+
+async def test_a_domain_that_was_proved_is_told_once_and_for_a_day(notices, acme, now):
+    proved = replace(domain(acme), created_at=now.at - 5, verified_at=now.at)
+    assumed = replace(domain(acme, name="lab.example"), created_at=now.at, verified_at=now.at)
+    ours = replace(domain(BOX, name="box.example"), verified_at=now.at)
+    for _ in range(2):
+        now.move(5)
+        await tell_verified(notices, [proved, assumed, ours], now.at)
+    (notice,) = await notices.list(Scope.tenant(acme))
+    assert (notice.kind, notice.subject, notice.count) == (VERIFIED, "shop.example", 1)
+    assert notice.severity is Severity.INFO
+    now.move(DAY)
+    await tell_verified(notices, [proved, assumed, ours], now.at)
+    assert await notices.list(ADMIN) == ()
+    assert len(await notices.list(ADMIN, open_only=False)) == 1

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from appliance.core.database import open_engine
 from appliance.core.rpc import RpcServer
+from appliance.people import first_admin_link
 from appliance.run import web
+from tests.support.people import PASSWORD
 from tests.support.process import (
     FakeMta,
     context_of,
@@ -173,6 +176,38 @@ async def test_a_request_that_runs_is_finished_when_the_process_stops(
         assert (await request).json()["processes"]["worker"]["ok"] is True
         await until(task.done)
     await server.close()
+
+
+async def test_open_live_streams_starve_no_request_and_hold_up_no_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(web, "_MAX_REQUESTS", 5)
+    home, context, url = await prepared(tmp_path, processes={"drain_timeout": 60.0})
+    engine = open_engine(home.control_location(context.settings))
+    link = await first_admin_link(engine, "https://box.test")
+    await engine.dispose()
+    async with running(web.main, context) as task, httpx.AsyncClient(timeout=20) as client:
+        told = {"token": (link or "").rpartition("/")[2], "email": "root@box.test", "name": "Root"}
+        welcome = await client.post(f"{url}/api/v1/welcome", json=told | {"password": PASSWORD})
+        headers = {"Cookie": f"pillarbox={welcome.cookies['pillarbox']}"}
+
+        async def listen(ready: asyncio.Event) -> str:
+            said = ""
+            async with client.stream("GET", f"{url}/live", headers=headers) as answer:
+                async for piece in answer.aiter_text():
+                    said += piece
+                    ready.set()
+            return said
+
+        opened = [asyncio.Event() for _ in range(8)]
+        listening = [asyncio.create_task(listen(ready)) for ready in opened]
+        await asyncio.gather(*(ready.wait() for ready in opened))
+        assert (await get(f"{url}/health")).status_code == 503  # nobody else is there
+        context.stop.set()
+        for said in await asyncio.gather(*listening):
+            assert said.startswith("retry: ")
+            assert said.endswith("event: bye\ndata: {}\n\n")
+        await until(task.done)
 
 
 async def test_a_known_proxy_says_where_a_request_comes_from_and_nobody_else_does() -> None:

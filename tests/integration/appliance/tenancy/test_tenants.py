@@ -8,7 +8,7 @@ from appliance.core.control import Part, generations
 from appliance.core.database import reading
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import Scope
-from appliance.tenancy import AuditLog, Tenants
+from appliance.tenancy import Act, AuditFilter, AuditLog, Tenants
 
 ADMIN = Scope.system(by="ann")
 
@@ -119,3 +119,17 @@ async def test_a_change_that_fails_leaves_neither_row_nor_audit_nor_generation(e
     assert len(await AuditLog(engine).list(ADMIN)) == 1
     async with reading(engine) as connection:
         assert (await generations(connection))[Part.TENANTS] == 1
+
+
+async def test_the_audit_log_says_from_where(engine):
+    tenants, log = Tenants(engine), AuditLog(engine)
+    there = Scope.system(by="ann", address="192.0.2.7")
+    acme = await tenants.create(there, name="acme")
+    await tenants.create(ADMIN, name="other")
+    assert [one.address for one in await log.list(ADMIN)] == ["", "192.0.2.7"]
+    await log.note(
+        there.within(acme.id), Act(tenant_id=acme.id, at=1, action="x", subject="tenant acme")
+    )
+    (noted,) = await log.list(Scope.tenant(acme.id), AuditFilter(address="192.0.2.7", action="x"))
+    assert (noted.by, noted.tenant_id) == ("ann", acme.id)
+    assert not await log.list(ADMIN, AuditFilter(address="192.0.2.8"))

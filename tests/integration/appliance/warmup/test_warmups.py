@@ -11,7 +11,7 @@ from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import Scope
 from appliance.tenancy import AuditLog
 from appliance.warmup import DayBook, DayCounts, Warmups
-from mta.warmup.model import OTHER, WarmupState
+from mta.warmup.model import LOWEST, OTHER, WarmupState
 from mta.warmup.schedule import SHIPPED, load_schedules
 
 ADMIN = Scope.system(by="ann")
@@ -95,6 +95,29 @@ async def test_stages_are_skipped_up_to_the_end_and_begun_anew(warmups):
     await warmups.restart(ADMIN, "a")
     again = await plan_of(warmups)
     assert (again.state, again.stage) == (WarmupState.WARMING, 0)
+
+
+async def test_a_warmup_steps_back_to_the_smallest_stage_and_says_who_and_why(warmups, engine):
+    await warmups.start(ADMIN, "a", STANDARD, providers=GOOGLE)
+    await warmups.skip(ADMIN, "a")
+    (moved,) = await warmups.step_back(ADMIN, "a", reason="deferrals")
+    assert (moved.stage, moved.reason) == (0, "stepped back by hand: deferrals (ann)")
+    first = await plan_of(warmups)
+    await warmups.step_back(ADMIN, "a", reason="more of them")
+    assert (await plan_of(warmups)).limit < first.limit
+    while (await plan_of(warmups)).stage > LOWEST:
+        await warmups.step_back(ADMIN, "a", reason="still")
+    with pytest.raises(ConflictError, match="lowest stage"):
+        await warmups.step_back(ADMIN, "a", reason="again")
+    with pytest.raises(UsageError, match="say why"):
+        await warmups.step_back(ADMIN, "a", reason=" ")
+    await warmups.pause(ADMIN, "a", reason="listed")
+    await warmups.resume(ADMIN, "a")
+    await warmups.finish(ADMIN, "a")
+    with pytest.raises(ConflictError, match="warm"):
+        await warmups.step_back(ADMIN, "a", GOOGLE, reason="x")
+    acts = [one.action for one in await AuditLog(engine).list(ADMIN)]
+    assert acts.count("warmup.step-back") == 1 - LOWEST
 
 
 async def test_what_is_warm_is_passed_over_unless_it_was_named(warmups):

@@ -14,9 +14,11 @@ from appliance.lab.script import Point, Script
 from mta.directory import FromPolicy, KillSwitch, Tenant
 from mta.egress import Member, Pool
 from mta.message import Egress
+from mta.outcome.decide import RetrySchedule
 from mta.scheduling import operations
 from mta.scheduling.census import By
 from mta.scheduling.operations import Action, Turn
+from mta.scheduling.why import Why
 from mta.spool.questions import QueueFilter
 from tests.support.peers import PeerReceiver
 from tests.support.submissions import credential
@@ -219,6 +221,54 @@ async def test_what_waits_is_counted_by_anything_with_its_reason(location):
         )
         assert (tried.provider, tried.status, tried.count) == ("google", "deferred", 1)
         assert (await census.recent(By.DOMAIN, 1)).total == 2
+
+
+async def test_what_waits_is_counted_by_the_kind_of_reason(location):
+    slow = RetrySchedule(
+        waits=(20 * clock.MINUTE,), jitter=0.0, lifetime=clock.DAY, bulk_lifetime=clock.DAY
+    )
+    async with (
+        Receiver(LATER) as mx,
+        open_way(location, mx.port, shaping=SHAPING, schedule=slow) as way,
+    ):
+        _, other = await two_that_wait(way)
+        census = way.operations.census
+        stopped = await census.recent(By.DOMAIN, 10)
+        assert [(r.kind, r.recipients, r.destinations) for r in stopped.reasons] == [
+            (Why.STOPPED, 2, 2)
+        ]
+        assert stopped.due_soon == 0  # nothing is tried while everything is stopped
+        way.sender._draining = True
+        way.change(kill_switch=None)
+        await way.operations.act(Action.HOLD, QueueFilter(message_id=other), by="ann")
+        found = await census.recent(By.DOMAIN, 10)
+        kinds = {reason.kind: (reason.example, reason.most) for reason in found.reasons}
+        assert kinds == {Why.REFUSED: ("gmail.lab", 1), Why.HELD: ("example.net", 1)}
+        tried = (await census.recent(By.DOMAIN, 10, Why.REFUSED)).groups[0]
+        assert (tried.words, tried.egress) == ("451 4.7.1 not now", "out1")
+        assert (tried.until, found.due_soon) == (0, 1)
+        assert found.oldest_waiting == tried.oldest
+        await way.operations.act(Action.HOLD, QueueFilter(), by="ann")
+        held = await census.recent(By.DOMAIN, 10)
+        assert (held.oldest, held.oldest_waiting, held.due_soon) == (tried.oldest, 0, 0)
+        await way.operations.act(Action.RELEASE, QueueFilter(tenant_id=8), by="ann")
+        by_reason = await census.recent(By.REASON, 10)
+        assert {group.name: group.count for group in by_reason.groups} == {"leaving": 1, "held": 1}
+        assert (await census.of_tenant(8, By.REASON, 10)).groups[0].name == "leaving"
+        assert (await census.recent(By.DOMAIN, 10, Why.WARMUP)).total == 0
+
+
+async def test_reasons_of_more_destinations_than_are_looked_at_are_not_made_up(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("mta.scheduling.census.LOOKED_AT", 1)
+    async with open_way(tmp_path, 1) as way:
+        way.change(kill_switch=STOP)
+        await way.send(recipients=("a@one.lab", "b@one.lab", "a@two.lab", "a@three.lab"))
+        found = await way.operations.census.recent(By.DOMAIN, 10)
+        counted = [(r.kind, r.recipients, r.destinations) for r in found.reasons]
+        assert counted == [(Why.NOT_LOOKED_AT, 2, 2), (Why.STOPPED, 2, 1)]
+        assert (found.total, len(found.groups)) == (3, 1)
 
 
 async def test_one_tenants_mail_is_counted_alone(location, monkeypatch):

@@ -466,7 +466,7 @@ def counted(spool, kind):
     found, after = {}, None
     while True:
         tallies, after = spool.store.questions.tally(kind, after)
-        for tenant, name, status, number, due, oldest in tallies:
+        for tenant, name, status, number, due, oldest, _soon in tallies:
             before = found.get((tenant, name, status), (0, due, oldest))
             sums = (before[0] + number, min(before[1], due), min(before[2], oldest))
             found[tenant, name, status] = sums
@@ -639,8 +639,8 @@ def test_shards_of_one_database_see_nothing_of_each_other(postgres_url):
         ("next_due", (0, 7, "transactional", "d3.test", "", NOW), "recipient_waiting"),
         ("done", (0, NOW, 100), "message_done"),
         ("end_waiting", (0, 7, "", "", "", 0, 0, 0, 100), "recipient_waiting"),
-        ("count_waiting", (0, *KEY_SPAN), "recipient_waiting"),
-        ("count_held", (0, *KEY_SPAN), "recipient_held"),
+        ("count_waiting", (NOW, NOW, 0, *KEY_SPAN), "recipient_waiting"),
+        ("count_held", (NOW, 0, *KEY_SPAN), "recipient_held"),
         ("held_expired", (0, NOW, 100), "recipient_held"),
     ],
 )
@@ -675,7 +675,8 @@ def test_what_is_held_is_found_through_its_partial_index(spool):
 def test_counting_reads_the_index_alone_and_sorts_nothing(spool, kind):
     """A million rows take a second so; with a look at each row, ten."""
     fill(spool)
-    plan = explain(spool, spool.store._sql[f"count_{kind}"], (0, *KEY_SPAN))
+    soon = {"waiting": (NOW, NOW), "held": (NOW,)}[kind]
+    plan = explain(spool, spool.store._sql[f"count_{kind}"], (*soon, 0, *KEY_SPAN))
     assert re.search("COVERING INDEX|Index Only Scan|Bitmap", plan), plan
     assert "TEMP B-TREE" not in plan, plan
 
@@ -712,3 +713,55 @@ def explain(spool, statement, parameters):
     prefix = "EXPLAIN QUERY PLAN " if is_sqlite else "EXPLAIN "
     rows = spool.store._connection.execute(prefix + statement, parameters).fetchall()
     return "\n".join(str(row[-1]) for row in rows)
+
+
+def test_the_content_of_finished_messages_is_kept_until_they_are_purged_where_that_is_wanted(
+    location,
+):
+    spool = Spool(backend_at(location), keeps_content=True)
+    spool.write(admitted(1, recipient(1)))
+    spool.write(settle=(settlement(recipient(1), Status.BOUNCED),))
+    assert spool.rows("SELECT open FROM message") == [(0,)]
+    assert spool.store.content(1) is not None
+    spool.write(then=lambda store, batch: store.purge(NOW, batch.now, 10))
+    assert (spool.store.content(1), spool.count("message")) == (None, 0)
+    spool.store.close()
+
+
+def test_a_page_of_a_tenants_mail_costs_what_it_has_however_much_others_have(spool, monkeypatch):
+    monkeypatch.setattr(questions, "SLICE", 10)
+    monkeypatch.setattr(questions, "SLOW_SLICE", 10)
+    for number in range(1, 301):
+        tenant, tags = (8, ("mine",)) if number % 100 == 0 else (7, ())
+        status = Status.HELD if number == 200 else Status.QUEUED
+        people = [recipient(number, n, tenant_id=tenant, status=status) for n in range(2)]
+        spool.write(admitted(number, *people, tenant_id=tenant, tags=tags))
+    asked: list[object] = []
+    find = spool.store.questions
+    monkeypatch.setattr(find, "_run", lambda asks, run=find._run: asked.append(asks) or run(asks))
+    page = find.find(QueueFilter(tenant_id=8), FIRST, 4)
+    assert [(r.message_id, r.n) for r in page.recipients] == [
+        (100, 0),
+        (100, 1),
+        (200, 0),
+        (200, 1),
+    ]
+    assert len(asked) == 1
+    rest = find.find(QueueFilter(tenant_id=8), page.after, 4)
+    assert [(r.message_id, r.n) for r in rest.recipients] == [(300, 0), (300, 1)]
+    assert rest.after is None
+    for wanted, ids in (
+        ({"status": "held"}, [200, 200]),
+        ({"tag": "mine"}, [100, 100, 200, 200, 300, 300]),
+        ({"message_id": 200}, [200, 200]),
+    ):
+        found = find.find(QueueFilter(tenant_id=8, **wanted), FIRST, 100)
+        assert ([r.message_id for r in found.recipients], found.after) == (ids, None)
+
+
+def test_what_waits_of_a_tenant_is_read_through_its_index_and_not_sorted(spool):
+    fill(spool)
+    asked = questions.select_recipients(QueueFilter(tenant_id=7), 0, FIRST, 100)
+    text = str(asked.compile(dialect=spool.backend.dialect, compile_kwargs={"literal_binds": True}))
+    plan = explain(spool, text, ())
+    assert "recipient_of_tenant" in plan, plan

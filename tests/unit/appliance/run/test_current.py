@@ -7,9 +7,10 @@ import pytest
 from appliance.core.errors import StoreError
 from appliance.run import current
 from appliance.run.current import Current, in_force
-from mta.directory import Directory, Pause
+from mta.directory import Credential, Directory, Pause
 
 NOW = 1_800_000_000_000
+SENDER = Credential(id=5, tenant_id=1, name="new", username="", secret_hash=b"")
 
 
 class Reader:
@@ -60,3 +61,13 @@ async def test_a_new_directory_comes_without_what_has_ended(now):
 def test_a_directory_without_such_pauses_is_left_as_it_is():
     found = Directory(generation=1, pauses=(Pause(id=1),))
     assert in_force(found, NOW) is found
+
+
+async def test_a_credential_that_was_made_a_moment_ago_is_looked_up_and_a_known_one_is_not(now):
+    reader = Reader()
+    held = await Current.load(reader)
+    reader.found = Directory(generation=2, senders={5: SENDER})
+    assert (await held.with_sender(0)).generation == 1
+    assert (await held.with_sender(5)).senders == {5: SENDER}
+    reader.found = StoreError("nobody asks")
+    assert (await held.with_sender(5)).generation == 2

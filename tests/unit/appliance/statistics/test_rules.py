@@ -119,13 +119,27 @@ def test_a_profile_says_whose_from_where_and_through_what():
         tags=("a", "b", "a"),
     )
     profile, _ = the_only(tally([one]))
-    assert profile == (1, AT, "sender.example", "google", "out-1", "bulk", ("a", "b"))
+    assert profile == (1, AT, "sender.example", "google", "out-1", "bulk", ("a", "b"), "")
 
 
 def test_a_receiver_without_a_name_is_other_and_before_an_attempt_there_is_none():
     tried, _ = the_only(tally([told("deferred", facts={"attempt": 1})]))
     untried, _ = the_only(tally([told("held")]))
     assert (tried.provider, untried.provider) == ("other", "")
+
+
+def test_a_failure_has_its_reason_and_nothing_else_has_one():
+    known = Known()
+    found = {}
+    for one in (
+        told("bounced", facts={"category": "user_unknown", "hard": True}),
+        told("expired"),
+        told("deferred", facts={"category": "rate_limited"}),
+    ):
+        for row in rows(tally([one]), known)[Step.DAY]:
+            if row.dimension is Dimension.REASON and row.tenant_id == 1:
+                found[row.value] = one.kind
+    assert found == {"user_unknown": "bounced", "other": "expired"}
 
 
 def test_late_news_go_the_way_of_their_delivery():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from mta.scheduling import traffic
-from mta.scheduling.traffic import SECONDS, Kind, Traffic
+from mta.scheduling.traffic import MINUTES, SECONDS, Kind, Traffic
 
 
 class Clock:
@@ -56,3 +56,30 @@ def test_commits_are_told_by_their_middle_and_their_worst():
     assert seen.commit_seconds() == (0.05, 0.099)
     now.at += SECONDS + 1
     assert seen.commit_seconds() == (0.0, 0.0)
+
+
+def test_minutes_are_told_once_they_are_over_from_the_first_whole_one():
+    now = Clock()  # 40 seconds into minute 16
+    seen = Traffic(now)
+    seen.accepted(1)
+    now.at = 1020.5
+    seen.accepted(2)
+    now.at = 1079.5
+    seen.accepted(3)
+    assert seen.minutes() == {}
+    now.at = 1140.0
+    assert {minute: counts[Kind.ACCEPTED] for minute, counts in seen.minutes().items()} == {
+        17: 5,
+        18: 0,
+    }
+
+
+def test_minutes_are_kept_for_so_long_and_no_longer():
+    now = Clock()
+    seen = Traffic(now)
+    for _ in range(2 * MINUTES):
+        now.at += SECONDS
+        seen.outcome("out1", "other", "a.lab", Kind.DEFERRED)
+    found = seen.minutes()
+    assert len(found) == MINUTES
+    assert {counts[Kind.DEFERRED] for counts in found.values()} == {1}

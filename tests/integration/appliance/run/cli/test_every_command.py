@@ -35,7 +35,7 @@ def test_the_names_people_script_against_are_all_there():
     names = {" ".join(path) for path in LEAVES}
     assert names >= {
         *("init", "serve", "lab", "migrate", "send-test", "events", "completion"),
-        *("config check", "config show", "notices"),
+        *("config check", "config show", "notices", "audit"),
         *(f"shaping {verb}" for verb in ("check", "explain", "lift")),
         *(f"blocklist {verb}" for verb in ("list", "check", "check-config")),
         *(f"tenant {verb}" for verb in ("create", "list", "suspend", "resume")),
@@ -46,13 +46,22 @@ def test_the_names_people_script_against_are_all_there():
         *("egress update", "egress delete", "tenant pools"),
         *(f"pool {verb}" for verb in ("list", "set", "add", "remove", "delete")),
         *(f"queue {verb}" for verb in ("list", "show", "retry", "hold", "release", "cancel")),
-        *("queue reroute", "queue pause", "queue resume", "messages list", "messages show", "top"),
+        *(
+            "queue reroute",
+            "queue pause",
+            "queue resume",
+            "messages list",
+            "messages show",
+            "top",
+            "messages resend",
+        ),
         *(f"suppression {verb}" for verb in ("list", "add", "remove", "import", "export")),
         *("statistics show", "statistics rebuild"),
         *("spool check", "spool repair", "restore"),
         *(f"backup {verb}" for verb in ("create", "verify", "list", "new-key")),
         *(f"kill-switch {verb}" for verb in ("on", "off", "status")),
         *(f"warmup {verb}" for verb in ("list", "show", "start", "pause", "resume", "skip")),
+        "warmup step-back",
         *(f"warmup {verb}" for verb in ("finish", "restart", "history", "eta", "check")),
     }
     assert set(FILES) == {path[0] for path in LEAVES}

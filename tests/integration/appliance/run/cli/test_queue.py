@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import re
 
 import msgspec
 import pytest
@@ -47,7 +48,12 @@ def _group(**changes):
         "count": 3,
         "oldest": clock.now_ms() - clock.HOUR,
         "next": clock.now_ms() + clock.MINUTE,
+        "until": 0,
+        "due_soon": 3,
+        "kind": "refused",
         "reason": "451 4.7.1 later \x1b[2J",
+        "words": "451 4.7.1 later \x1b[2J",
+        "egress": "default",
     } | changes
 
 
@@ -59,8 +65,11 @@ def _summary(*groups, **changes):
         "at": now,
         "counts": counts,
         "oldest": now - clock.HOUR,
+        "oldest_waiting": now - clock.HOUR,
         "total": len(groups),
+        "due_soon": 3,
         "groups": list(groups),
+        "reasons": [],
     } | changes
 
 
@@ -94,6 +103,22 @@ def test_what_waits_is_counted_by_whatever_is_asked_for(shell, owner):
         assert by.upper() in text
         assert unnamed in text
         assert owner.calls("queue_summary")[-1] == {"by": by, "limit": 7}
+
+
+def test_what_is_waited_for_comes_before_who_waits(shell, owner):
+    reasons = [
+        {"kind": "slowed", "recipients": 2310, "destinations": 12, "example": "a.lab", "most": 900},
+        {"kind": "not_looked_at", "recipients": 7, "destinations": 7, "example": "", "most": 0},
+    ]
+    owner.answers["queue_summary"] = _summary(_group(), reasons=reasons)
+    text = shell("queue", "list").out
+    assert re.search(r"Slowed by the remote +2,310 +12 +a\.lab: 900", text)
+    assert re.search(r"Not looked at +7 +7 +-", text)
+    assert shell.json("queue", "list")["reasons"] == reasons
+    owner.answers["queue_summary"] = _summary(_group(name="slowed", kind="slowed"), by="reason")
+    assert re.search(
+        r"Slowed by the remote +deferred +3", shell("queue", "list", "--by", "reason").out
+    )
 
 
 def test_a_count_that_is_old_says_so_and_how_many_groups_are_not_shown(shell, owner):

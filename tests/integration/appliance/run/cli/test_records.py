@@ -254,3 +254,17 @@ def test_send_test_checks_its_words_before_it_sends(acme):
     assert "no address" in acme.error(*words, "shop.example", expect=64)
     acme("credential", "create", "--tenant", "acme", "--name", "web")
     assert "`pillarbox serve`" in acme.error(*words, "me@sub.shop.example", expect=69)
+
+
+def test_the_audit_log_tells_who_did_what_newest_first(acme):
+    acme("tenant", "suspend", "acme", "--reason", "unpaid")
+    newest, *_, oldest = acme.json("audit", "--by", BY)
+    assert (newest["action"], newest["tenant"], newest["detail"]) == (
+        *("tenant.suspend", "acme"),
+        "unpaid",
+    )
+    assert (newest["at"][-1], newest["address"]) == ("Z", "")
+    assert (oldest["by"], oldest["action"]) == (BY, "tenant.create")
+    assert len(acme.json("audit", "--tenant", "acme", "--action", "domain.", "--limit", "1")) == 1
+    assert acme.json("audit", "--address", "192.0.2.1") == []
+    assert "unpaid" in acme("audit").out

@@ -97,6 +97,10 @@ def test_it_is_paused_resumed_skipped_finished_and_restarted(box):
     )
     box("warmup", "resume", *target)
     assert box.json("warmup", "skip", *target)[0]["limit"] == 20
+    assert "--reason" in box.error("warmup", "step-back", *target, expect=2)
+    said = box("warmup", "step-back", *target, "--reason", "deferrals").out
+    assert said == "warmup of default for google is a stage back: stage 1 of 2, 10 a day\n"
+    assert "stepped back by hand: deferrals" in box("warmup", "show", "default").out
     said = box("warmup", "finish", *target).out
     assert said == "default is warm for google: no budget any more\n"
     assert "google: 10 20\n" in box("warmup", "show", "default").out

@@ -1,0 +1,83 @@
+"""Looking at a page as people do: both themes, desktop and phone, with what axe finds wrong.
+
+await look(chromium, url, visitor, "/suppressions", "suppressions")
+
+leaves .run/screens/suppressions-dark-1440.png and three more, and fails when a page breaks a rule of WCAG 2.2 AA,
+scrolls sideways, or moves while it loads.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from axe_playwright_python.async_playwright import Axe
+
+from tests.support.chromium import DESKTOP, PHONE, profile
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser, Page
+
+    from tests.support.chromium import Watched
+    from tests.support.console import Visitor
+
+SCREENS = Path(__file__).parents[2] / ".run" / "screens"
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+WIDTHS = {1440: DESKTOP, 390: PHONE}
+THEMES = ("dark", "light")
+_SHIFT = """() => new Promise(done => {
+  let sum = 0;
+  new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) sum += one.value; })
+    .observe({type: 'layout-shift', buffered: true});
+  requestAnimationFrame(() => requestAnimationFrame(() => done(sum)));
+})"""
+
+
+async def enter(watched: Watched, url: str, visitor: Visitor | None) -> None:
+    """Give the browser somebody's session."""
+    if visitor is not None:
+        cookie: Any = {"name": "pillarbox", "value": visitor.opened.token, "url": url}
+        await watched.context.add_cookies([cookie])
+
+
+async def look(
+    chromium: Browser, url: str, visitor: Visitor | None, path: str, name: str, do: Any = None
+) -> None:
+    """`do(page)` brings the page into the state that is looked at, such as an open dialog."""
+    found: list[str] = []
+    async with profile(chromium) as watched:
+        await enter(watched, url, visitor)
+        page = await watched.page()
+        for width, size in WIDTHS.items():
+            for theme in THEMES:
+                await page.set_viewport_size(size)
+                await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+                await page.goto(f"{url}{path}", wait_until="load")
+                shift = await page.evaluate(_SHIFT)
+                if do is not None:
+                    await do(page)
+                await _shoot(page, f"{name}-{theme}-{width}")
+                found += [f"{theme} {width}: {one}" for one in await _faults(page, shift)]
+    assert not found, "\n".join(found)
+
+
+async def _shoot(page: Page, name: str) -> None:
+    SCREENS.mkdir(parents=True, exist_ok=True)
+    await page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
+
+
+async def _faults(page: Page, shift: float) -> list[str]:
+    results = await Axe().run(page, options=RULES)
+    found = [
+        f"{rule['id']}: {rule['help']}: {node['html'][:200]} ({node.get('failureSummary', '')[:200]})"
+        for rule in results.response["violations"]
+        for node in rule["nodes"][:3]
+    ]
+    wide = await page.evaluate(
+        "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    if wide > 0:
+        found.append(f"the page is {wide} px wider than the screen")
+    if shift > 0.02:
+        found.append(f"the page moves while it loads: {shift:.3f}")
+    return found
