@@ -2,53 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import UTC, tzinfo
 from typing import TYPE_CHECKING, Final
 
-from litestar import Litestar, Router
+from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.openapi.config import OpenAPIConfig
 
-from admin_ui.api import (
-    account,
-    audit,
-    blocklists,
-    credentials,
-    domains,
-    egress,
-    events,
-    exports,
-    jobs,
-    keys,
-    messages,
-    notifications,
-    pauses,
-    pools,
-    queue,
-    queue_actions,
-    resend,
-    send,
-    sending_stop,
-    shaping,
-    sign_in,
-    statistics,
-    suppressions,
-    tenants,
-    users,
-    warmup,
-    webhooks,
-)
 from admin_ui.api.docs import docs
-from admin_ui.api.guard import add_rates, asker_of, guard
+from admin_ui.api.guard import add_rates
 from admin_ui.api.openapi import openapi
 from admin_ui.api.rates import Rates
+from admin_ui.api.routes import API
 from admin_ui.api.strangers import note_strangers
 from admin_ui.assets import Assets, assets
 from admin_ui.console.errors import EVERYWHERE
 from admin_ui.console.live import Lines, live
 from admin_ui.console.routes import PAGES_FOR_GUESTS, PAGES_FOR_MEMBERS
 from admin_ui.console.stage import Stage
-from admin_ui.errors import HANDLERS
 from admin_ui.headers import add_headers
 from admin_ui.public.health import health
 from admin_ui.public.metrics import metrics
@@ -68,44 +40,14 @@ DESCRIPTION: Final = OpenAPIConfig(
 
 
 def create_app(
-    processes: Processes, rooms: Rooms, *, token: str = "", rates: Rates | None = None
+    processes: Processes,
+    rooms: Rooms,
+    *,
+    token: str = "",
+    rates: Rates | None = None,
+    zone: tzinfo = UTC,
 ) -> Litestar:
-    """`token`: lets other machines than this one see inside; "" lets none."""
-    api = Router(
-        "/api/v1",
-        route_handlers=[
-            *send.HANDLERS,
-            *resend.HANDLERS,
-            *messages.HANDLERS,
-            *events.HANDLERS,
-            *statistics.HANDLERS,
-            *webhooks.HANDLERS,
-            *users.HANDLERS,
-            *tenants.HANDLERS,
-            *domains.HANDLERS,
-            *credentials.HANDLERS,
-            *keys.HANDLERS,
-            *suppressions.HANDLERS,
-            *queue.HANDLERS,
-            *queue_actions.HANDLERS,
-            *pauses.HANDLERS,
-            *sending_stop.HANDLERS,
-            *egress.HANDLERS,
-            *pools.HANDLERS,
-            *warmup.HANDLERS,
-            *shaping.HANDLERS,
-            *blocklists.HANDLERS,
-            *jobs.HANDLERS,
-            *exports.HANDLERS,
-            *audit.HANDLERS,
-            *notifications.HANDLERS,
-            sign_in.ROUTES,
-            account.ROUTES,
-        ],
-        guards=[guard],
-        dependencies={"asker": Provide(asker_of)},
-        exception_handlers=HANDLERS,
-    )
+    """`token`: lets other machines than this one see inside; "" lets none. `zone`: of all times on pages."""
     built = Assets.load()
     return Litestar(
         route_handlers=[
@@ -115,7 +57,7 @@ def create_app(
             docs,
             assets,
             live,
-            api,
+            API,
             PAGES_FOR_GUESTS,
             PAGES_FOR_MEMBERS,
         ],
@@ -134,7 +76,7 @@ def create_app(
                 "rooms": rooms,
                 "rates": rates or Rates(),
                 "lines": Lines(),
-                "stage": Stage(built, rooms.files.zone),
+                "stage": Stage(built, zone),
             }
         ),
         logging_config=None,  # appliance.core.log has set logging up

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import tzinfo
 from enum import StrEnum
 from pathlib import Path
@@ -75,6 +76,9 @@ class DnsDesk(Protocol):
     async def check_domain(self, scope: Scope, found: DomainRecord) -> DomainRecord:
         """The records of a sending domain; what is right takes effect."""
 
+    def watch(self, domain_id: int) -> int:
+        """Somebody has the domain's page open: look by itself for a while. How often, in ms."""
+
     async def check_egress(
         self, scope: Scope, name: str
     ) -> tuple[EgressRecord, tuple[AddressCheck, ...]]:
@@ -103,12 +107,25 @@ class EgressDesk(Protocol):
         """Forget it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Doors:
+    """Where applications hand over their mail; a port is 0 where the box does not listen."""
+
+    host: str
+    starttls: int
+    tls: int
+
+
 class Files(Protocol):
     """What this machine's files say, read anew at each question."""
 
     @property
     def zone(self) -> tzinfo:
         """Whose midnight begins a day of warmup."""
+
+    @property
+    def doors(self) -> Doors:
+        """Where applications hand over their mail."""
 
     @property
     def default_egress(self) -> str:

@@ -284,11 +284,11 @@ def _shown(one: DomainRecord) -> Domain:
 
 def _whole(rooms: Rooms, one: DomainRecord) -> DomainWithRecords:
     checks = {(each.kind, each.name): each for each in one.report.checks} if one.report else {}
-    records = [_record(each, _check_of(each, checks)) for each in rooms.domains.records(one)]
+    records = [_record(each, check_of(each, checks)) for each in rooms.domains.records(one)]
     return DomainWithRecords(**_fields(one), records=records)
 
 
-def _check_of(record: DnsRecord, checks: dict[tuple[RecordKind, str], Check]) -> Check | None:
+def check_of(record: DnsRecord, checks: dict[tuple[RecordKind, str], Check]) -> Check | None:
     """A DMARC record may stand with a parent of the domain: its check says where."""
     exact = checks.get((record.kind, record.name))
     if exact is not None or record.kind is not RecordKind.DMARC:

@@ -79,7 +79,7 @@ async def _visit(request: Request[Any, Any, Any]) -> Visit:
     if seen is None:
         raise SignInNeededError(_back(request))
     own = Own(seen, token, client)
-    return Visit(own=own, rooms=rooms, stage=state.stage, request=request)
+    return Visit(own=own, rooms=rooms, stage=state.stage, request=request, mark=rooms.live.now())
 
 
 def _back(request: Request[Any, Any, Any]) -> str:

@@ -9,7 +9,11 @@ from litestar.di import Provide
 
 from admin_ui.console import (
     account,
+    audit,
+    bounces,
     counts,
+    jobs,
+    message,
     messages,
     shell,
     sign_in,
@@ -27,7 +31,11 @@ PAGES_FOR_MEMBERS: Final = Router(
     "/",
     route_handlers=[
         *account.HANDLERS,
+        *audit.HANDLERS,
+        *bounces.HANDLERS,
         *counts.HANDLERS,
+        *jobs.HANDLERS,
+        *message.HANDLERS,
         *messages.HANDLERS,
         *shell.HANDLERS,
         *suppressions.HANDLERS,

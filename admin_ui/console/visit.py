@@ -81,6 +81,7 @@ class Visit:
     stage: Stage
     request: Request[Any, Any, Any]
     form: Form = field(default_factory=Form)
+    mark: str = ""  # of the live stream, from before anything was read
 
     @property
     def actor(self) -> Actor:
@@ -136,6 +137,7 @@ class Visit:
             problem=problem,
             form=self.form,
             theme=theme_of(self.request),
+            mark=self.mark,
             **context,
         )
         answer = html(self.request, text, 422 if problem.words and status == 200 else status)
@@ -154,6 +156,10 @@ class Visit:
         """Answer a form: what has come of it is told on the next page."""
         cookies = [toast_cookie(Toast(kind=kind, title=title, text=text))] if title else []
         return Response(b"", status_code=303, headers={"Location": where}, cookies=cookies)
+
+    def back(self, default: str) -> str:
+        """The page that a form came from."""
+        return safe_path(self.form.said("back"), default=default)
 
     def refused(self, error: PillarboxError, title: str = "Not done") -> Response[bytes]:
         """Answer a button that could not do it: back to its page, which says why."""

@@ -94,7 +94,7 @@ async def look(connection: AsyncConnection, statement: str) -> dict[str, frozens
     """What stands now, by source."""
     found: dict[str, set[Mark]] = {}
     for each in await connection.exec_driver_sql(statement):
-        mark = Mark(*each)
+        mark = Mark._make(each)
         found.setdefault(mark.source, set()).add(mark)
     return {source: frozenset(marks) for source, marks in found.items()}
 

@@ -10,9 +10,9 @@ first one was delivered, so that a credential in use costs nothing. Nothing is d
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import select
 
 from appliance.core import clock
 from appliance.core.database import reading, transaction, upsert
@@ -20,12 +20,13 @@ from appliance.core.scope import scoped
 from appliance.credentials.tables import credential, trial
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from appliance.core.scope import Scope
 
+Row: TypeAlias = dict[str, Any]
 MAX_WORDS: Final = 500
 MAX_SENDER: Final = 320
 
@@ -41,7 +42,7 @@ class Trial:
     refused_sender: str = ""  # envelope sender; "" for a sign-in that failed
     refused_words: str = ""  # the reply, whole
     accepted_at: int = 0
-    message_id: int = 0  # of the newest one that was accepted while none was delivered
+    message_id: int = 0  # of the newest accepted one, then of the first delivered one
     delivered_at: int = 0  # the first time
 
     @property
@@ -84,50 +85,50 @@ class Trials:
 
     async def note_tries(self, tries: Iterable[Try]) -> None:
         """Write down the last sign-in and the last refusal of each; unknown credentials are ignored."""
-        signed, refused = {}, {}
+        signed: dict[int, Row] = {}
+        refused: dict[int, Row] = {}
         for one in tries:
-            (refused if one.words else signed)[one.credential_id] = one
-        if not signed and not refused:
-            return
-        async with transaction(self._engine) as connection:
-            owners = await _owners(connection, signed.keys() | refused.keys())
-            for one in signed.values():
-                values = {"signed_in_at": one.at, "address": one.address, "tls": one.tls}
-                await self._put(connection, owners, one, values, only_new=True)
-            for one in refused.values():
-                values = {
+            if one.words:
+                refused[one.credential_id] = {
                     "refused_at": one.at,
                     "refused_sender": one.sender[:MAX_SENDER],
                     "refused_words": one.words[:MAX_WORDS],
                 }
-                await self._put(connection, owners, one, values)
+            else:
+                signed[one.credential_id] = {
+                    "signed_in_at": one.at,
+                    "address": one.address,
+                    "tls": one.tls,
+                }
+        if signed or refused:
+            async with transaction(self._engine) as connection:
+                await self._put(connection, signed, only_new=True)
+                await self._put(connection, refused)
 
     async def note_mail(
-        self, accepted: Mapping[int, tuple[int, int]], delivered: Mapping[int, int]
+        self, accepted: Mapping[int, tuple[int, int]], delivered: Mapping[int, tuple[int, int]]
     ) -> None:
-        """credential -> (at, message) that was accepted; message -> when it was delivered."""
+        """By credential: when which message was accepted, and when which was the first delivered."""
         if not accepted and not delivered:
             return
+        taken = {
+            number: {"accepted_at": at, "message_id": message_id}
+            for number, (at, message_id) in accepted.items()
+        }
+        done = {
+            number: {"delivered_at": at, "message_id": message_id}
+            for number, (at, message_id) in delivered.items()
+        }
         async with transaction(self._engine) as connection:
-            owners = await _owners(connection, accepted)
-            for number, (at, message_id) in accepted.items():
-                values = {"accepted_at": at, "message_id": message_id}
-                one = Try(credential_id=number, at=at)
-                await self._put(connection, owners, one, values, only_new=True)
-            done = (
-                update(trial)
-                .where(trial.c.message_id == bindparam("b_message"), trial.c.delivered_at == 0)
-                .values(delivered_at=bindparam("b_at"), changed_at=self._now())
-            )
-            rows = [{"b_message": number, "b_at": at} for number, at in delivered.items()]
-            if rows:
-                await connection.execute(done, rows)
+            await self._put(connection, taken, only_new=True)
+            await self._put(connection, done, only_new=True)
 
-    async def waiting(self) -> frozenset[int]:
-        """Messages whose delivery would be somebody's first."""
-        wanted = select(trial.c.message_id).where(trial.c.message_id > 0, trial.c.delivered_at == 0)
+    async def waiting(self) -> dict[int, int]:
+        """Messages whose delivery would be their credential's first: message -> credential."""
+        wanted = select(trial.c.message_id, trial.c.credential_id)
+        unproven = wanted.where(trial.c.message_id > 0, trial.c.delivered_at == 0)
         async with reading(self._engine) as connection:
-            return frozenset((await connection.execute(wanted)).scalars())
+            return {row.message_id: row.credential_id for row in await connection.execute(unproven)}
 
     async def proven(self) -> frozenset[int]:
         """Credentials that have delivered: nothing is to be noted of their mail any more."""
@@ -136,28 +137,32 @@ class Trials:
             return frozenset((await connection.execute(wanted)).scalars())
 
     async def _put(
-        self,
-        connection: AsyncConnection,
-        owners: Mapping[int, int],
-        one: Try,
-        values: dict[str, Any],
-        *,
-        only_new: bool = False,
+        self, connection: AsyncConnection, rows: Mapping[int, Row], *, only_new: bool = False
     ) -> None:
-        if one.credential_id not in owners:
+        """Rows with the same columns; `only_new`: leave alone what has delivered."""
+        owners = await _owners(connection, rows)
+        known = [
+            {"credential_id": number, "tenant_id": owners[number], "changed_at": self._now(), **row}
+            for number, row in sorted(rows.items())
+            if number in owners
+        ]
+        if not known:
             return
-        known = values | {"changed_at": self._now()}
-        key = {"credential_id": one.credential_id, "tenant_id": owners[one.credential_id]}
-        statement = upsert(connection, trial).values(**key, **known)
-        where = trial.c.delivered_at == 0 if only_new else None
+        statement = upsert(connection, trial)
+        changed = {name: statement.excluded[name] for name in known[0]}
         await connection.execute(
             statement.on_conflict_do_update(
-                index_elements=[trial.c.credential_id], set_=known, where=where
-            )
+                index_elements=[trial.c.credential_id],
+                set_=changed,
+                where=trial.c.delivered_at == 0 if only_new else None,
+            ),
+            known,
         )
 
 
-async def _owners(connection: AsyncConnection, credential_ids: Iterable[int]) -> dict[int, int]:
+async def _owners(connection: AsyncConnection, credential_ids: Collection[int]) -> dict[int, int]:
+    if not credential_ids:
+        return {}
     wanted = select(credential.c.id, credential.c.tenant_id)
     rows = await connection.execute(wanted.where(credential.c.id.in_(sorted(credential_ids))))
     return {row.id: row.tenant_id for row in rows}

@@ -99,6 +99,12 @@ class DomainRecord:
     keys: tuple[DomainKey, ...] = ()
 
     @property
+    def is_right(self) -> bool:
+        """Whether the last look found every record as it must be."""
+        checks = self.report.checks if self.report else ()
+        return bool(checks) and all(check.state is CheckState.OK for check in checks)
+
+    @property
     def verified(self) -> bool:
         """Whether its ownership was proved."""
         return self.verified_at > 0

@@ -167,6 +167,11 @@ def judge_dkim(record: DnsRecord, found: Found) -> Check:
         return Check(kind=record.kind, name=record.name, state=CheckState.OK, found=found.values)
     elif not published[0]:
         problem = "the record holds no key (p= is empty, which means withdrawn)"
+    elif wanted.startswith(published[0]):
+        problem = (
+            f"the published key is cut off after {len(published[0])} of {len(wanted)} characters:"
+            " paste the value again, whole, or as quoted strings of at most 255 characters each"
+        )
     else:
         problem = (
             "the record holds another key: was it cut short when it was pasted? It must be whole"

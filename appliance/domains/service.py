@@ -116,6 +116,12 @@ class Domains:
         async with reading(self._engine) as connection:
             return await store.page(connection, scope, after, limit, prefix.strip().lower())
 
+    async def some(self, scope: Scope, ids: Iterable[int]) -> tuple[DomainRecord, ...]:
+        """Those of these that the scope sees."""
+        wanted = select(domain).where(domain.c.id.in_(sorted(ids)))
+        async with reading(self._engine) as connection:
+            return await store.load(connection, scope, wanted)
+
     async def counts(self, scope: Scope) -> tuple[int, int]:
         """How many domains the scope sees, and how many of them are verified."""
         async with reading(self._engine) as connection:

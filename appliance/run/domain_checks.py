@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from appliance.notices import Notices
 
 CHECK_EVERY: Final = clock.DAY
+NEW_EVERY: Final = 10 * clock.MINUTE  # while its owner publishes its records
+NEW_FOR: Final = 7 * clock.DAY
 _CHECKS_A_TURN: Final = 20
 _SYSTEM: Final = Scope.system(by="worker")
 log = logging.getLogger(__name__)
@@ -37,7 +39,7 @@ class DomainChecker:
         due = [
             found
             for found in await self._domains.list(_SYSTEM)
-            if found.checked_at + CHECK_EVERY <= self._now()
+            if found.checked_at + _pause(found, self._now()) <= self._now()
         ]
         await self.check(due[:_CHECKS_A_TURN])
         known = await self._domains.list(_SYSTEM)
@@ -65,6 +67,12 @@ class DomainChecker:
                 check.state,
                 check.problem,
             )
+
+
+def _pause(found: DomainRecord, now: int) -> int:
+    """How long after a look comes the next."""
+    is_new = found.created_at + NEW_FOR > now and not found.is_right
+    return NEW_EVERY if is_new else CHECK_EVERY
 
 
 def broken(before: DomainRecord, after: DomainRecord) -> Iterator[Check]:

@@ -19,7 +19,7 @@ from appliance.core.errors import StoreError
 from appliance.core.metrics import Metrics, watch_process
 from appliance.core.rpc import RpcServer
 from appliance.core.secrets import MasterKeys
-from appliance.credentials import Credentials, Use
+from appliance.credentials import Credentials, Trials, Try, Use
 from appliance.limits import Budgets, LoginFailures
 from appliance.run.current import Current
 from appliance.run.delivery import (
@@ -281,11 +281,21 @@ class Mta:
     async def _share(self) -> bool:
         """Exchange what processes must know of each other: failed logins, last uses."""
         ledger, uses = self._smtp.ledger, self._smtp.uses.drain()
+        rebuffs = self._smtp.uses.drain_rebuffs()
         ledger.merge(await LoginFailures(self._engine).add_failures(ledger.drain_deltas()))
         await Credentials(self._engine, self.keys).note_uses(
             Use(credential_id=number, address=use.address, at=use.at)
             for number, use in uses.items()
         )
+        signed = (
+            Try(credential_id=number, at=use.at, address=use.address, tls=use.tls)
+            for number, use in uses.items()
+        )
+        refused = (
+            Try(credential_id=number, at=one.at, sender=one.sender, words=one.words)
+            for number, one in rebuffs.items()
+        )
+        await Trials(self._engine).note_tries([*signed, *refused])
         return False
 
     def _directory_changed(self) -> None:

@@ -17,7 +17,16 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from admin_ui.desks import Topic
-from appliance import blocklists, jobs, notices, notifications, tenancy, webhooks
+from appliance import (
+    blocklists,
+    credentials,
+    domains,
+    jobs,
+    notices,
+    notifications,
+    tenancy,
+    webhooks,
+)
 from appliance.core import clock, control, marks, tasks
 from appliance.core.control import Part
 from appliance.core.database import reading
@@ -49,6 +58,8 @@ MOST_EVENTS: Final = 2000  # a look; more concern everybody
 MOST_SUPPRESSIONS: Final = 2000
 MARKS: Final = (
     *control.MARKS,
+    *credentials.MARKS,
+    *domains.MARKS,
     *jobs.MARKS,
     *notices.MARKS,
     *notifications.MARKS,

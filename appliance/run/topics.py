@@ -44,6 +44,8 @@ _OF_SOURCE: Final[Mapping[str, Topic]] = {
     "listings": Topic.BLOCKLISTS,
     "lists": Topic.BLOCKLISTS,
     "audit": Topic.AUDIT,
+    "tries": Topic.CREDENTIALS,
+    "domain looks": Topic.DOMAINS,
 }
 _OF_PEOPLE: Final = ("user.", "invitation.")
 

@@ -99,7 +99,13 @@ async def main(context: Context) -> None:
     processes = BoxProcesses(others, loops)
     behind = WebRooms(context, engine, processes.health)
     rates = rates_of(settings.api)
-    app = create_app(processes, behind.rooms, token=settings.metrics.token, rates=rates)
+    app = create_app(
+        processes,
+        behind.rooms,
+        token=settings.metrics.token,
+        rates=rates,
+        zone=behind.rooms.files.zone,
+    )
     try:
         await loops.listen()
         await behind.start(loops)

@@ -6,23 +6,34 @@ Files are read in a thread at each question: they are small, and whoever has jus
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
 
+from admin_ui.desks import Doors
 from appliance.blocklists import file_of, load_lists
+from appliance.core import clock, tasks
 from appliance.core.dns import Resolver
-from appliance.core.errors import NotFoundError
+from appliance.core.errors import NotFoundError, NotRunningError
+from appliance.core.scope import Scope
 from appliance.domains import Domains
 from appliance.egress import default_egress
 from appliance.jobs import JobState
 from appliance.notices import Notices
 from appliance.run import domain_notices, domain_recheck, exports
-from appliance.run.directory import queue_life_ms, sending_names
+from appliance.run.directory import box_names, queue_life_ms, sending_names
 from appliance.run.domain_checks import broken
+from appliance.run.sockets import published
 from appliance.run.suppression_import import order, parts
 from appliance.shaping.file import ShapingFile, places
 from mta.warmup.day import zone_of
 from mta.warmup.model import OTHER
 from mta.warmup.schedule import SHIPPED, load_schedules
+
+LOOK_SECONDS: Final = 2.0
+LOOK_EVERY: Final = 30 * clock.SECOND
+WATCHED_FOR: Final = 3 * clock.MINUTE  # a page that is open asks again at each look
+MOST_WATCHED: Final = 200
+_SYSTEM: Final = Scope.system(by="box")
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +44,6 @@ if TYPE_CHECKING:
 
     from appliance.blocklists import Blocklist
     from appliance.core.home import Home
-    from appliance.core.scope import Scope
     from appliance.core.secrets import MasterKeys
     from appliance.core.settings import Settings
     from appliance.domains import DomainRecord
@@ -50,6 +60,7 @@ class BoxDns:
     ) -> None:
         self._settings, self._engine, self._keys = settings, engine, keys
         self._egresses = egresses
+        self._watched: dict[int, int] = {}  # domain -> until when
 
     async def check_domain(self, scope: Scope, found: DomainRecord) -> DomainRecord:
         """The records of a sending domain; SPF must name every egress that there is at this moment."""
@@ -61,6 +72,29 @@ class BoxDns:
         # Said here, too: the worker's next look finds nothing new.
         await domain_notices.tell(Notices(self._engine), after, broken(found, after))
         return after
+
+    def watch(self, domain_id: int) -> int:
+        """Somebody has the domain's page open: look by itself for a while."""
+        self._watched.pop(domain_id, None)
+        if len(self._watched) >= MOST_WATCHED:
+            del self._watched[next(iter(self._watched))]
+        self._watched[domain_id] = clock.now_ms() + WATCHED_FOR
+        return LOOK_EVERY
+
+    async def step(self) -> bool:
+        """Look at those whose page is open and that were not looked at just now."""
+        now = clock.now_ms()
+        self._watched = {one: until for one, until in self._watched.items() if until > now}
+        if not self._watched:
+            return False
+        life = queue_life_ms(self._settings)
+        domains = Domains(
+            self._engine, self._keys, box_names(self._settings), queue_life=life
+        )
+        for found in await domains.some(_SYSTEM, self._watched):
+            if found.checked_at + LOOK_EVERY <= now and not found.is_right:
+                await tasks.guard(self.check_domain(_SYSTEM, found), name=f"look at {found.name}")
+        return False
 
     async def check_egress(
         self, scope: Scope, name: str
@@ -79,6 +113,17 @@ class BoxFiles:
     def zone(self) -> tzinfo:
         """Whose midnight begins a day of warmup."""
         return zone_of(self._settings.warmup.timezone)
+
+    @property
+    def doors(self) -> Doors:
+        """Where applications hand over their mail: as the box listens now, else as it is told to."""
+        listeners = self._settings.listeners
+        places = {"submission": listeners.submission, "submissions": listeners.submissions}
+        ports = {name: one.port if one.address else 0 for name, one in places.items()}
+        with suppress(NotRunningError):
+            ports |= {name: port for name, (_, port) in published(self._home).items()}
+        host = box_names(self._settings).hostname
+        return Doors(host=host, starttls=ports["submission"], tls=ports["submissions"])
 
     @property
     def default_egress(self) -> str:

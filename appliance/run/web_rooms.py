@@ -11,7 +11,7 @@ from appliance.blocklists import Blocklists
 from appliance.core.database import open_engine
 from appliance.core.errors import StoreError
 from appliance.core.secrets import MasterKeys
-from appliance.credentials import Credentials
+from appliance.credentials import Credentials, Trials
 from appliance.domains import Domains
 from appliance.egress import Egresses, Pools
 from appliance.history import FreshEvents, LogReader
@@ -31,7 +31,7 @@ from appliance.run.own_mail import BoxMail
 from appliance.run.people import people_options
 from appliance.run.pulse import Pulse
 from appliance.run.shard_owners import ShardOwners
-from appliance.run.web_desks import BoxDns, BoxExports, BoxFiles, BoxImports
+from appliance.run.web_desks import LOOK_SECONDS, BoxDns, BoxExports, BoxFiles, BoxImports
 from appliance.run.web_queue import BoxQueue
 from appliance.run.webhook_sender import client_of, trials_of, webhooks_of
 from appliance.sending import Resending, Sending
@@ -76,13 +76,10 @@ class WebRooms:
         audit, log = AuditLog(engine), LogReader(settings.database.url or home.log_dir)
         self._handover = Handover(context.home.socket("mta-0"))
         self._webhook_client = client_of(settings)
-        people = open_desk(
-            engine,
-            keys,
-            people_options(context.settings, _port(context)),
-            BoxMail(context.settings.box.hostname, self._handover),
-        )
+        post = BoxMail(settings.box.hostname, self._handover)
+        people = open_desk(engine, keys, people_options(settings, _port(context)), post)
         suppressions = SuppressionList(engine)
+        self._dns = BoxDns(settings, engine, keys, egresses)
         fresh = FreshEvents(settings.database.url or home.log_dir)
         self._pulse = Pulse(engine, suppressions, fresh, health)
         self.rooms = Rooms(
@@ -91,7 +88,7 @@ class WebRooms:
             book=KeyBook(engine, api_keys, keys),
             budgets=Budgets(engine),
             credentials=credentials,
-            dns=BoxDns(settings, engine, keys, egresses),
+            dns=self._dns,
             domains=Domains(engine, keys, names, queue_life=queue_life_ms(settings)),
             egress_life=EgressLife(egresses, warmups, throttles),
             egresses=egresses,
@@ -114,6 +111,7 @@ class WebRooms:
             statistics=Statistics(self._counts_engine),
             suppressions=suppressions,
             tenants=tenants,
+            trials=Trials(engine),
             throttles=throttles,
             warmups=warmups,
             webhook_trials=trials_of(settings, engine, keys, self._webhook_client),
@@ -126,6 +124,7 @@ class WebRooms:
         await book.step()
         await self._prepare_counts()
         self._pulse.start(loops, self._stop)
+        loops.start("domain looks", self._dns.step, pause=LOOK_SECONDS, limit=120)
         loops.start("keys", book.step, pause=BOOK_SECONDS, limit=30)
         loops.start("key uses", book.note, pause=_NOTE_SECONDS, limit=300)
         loops.start("requests", self._forget, pause=_FORGET_SECONDS, limit=2 * _FORGET_SECONDS)

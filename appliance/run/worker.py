@@ -19,7 +19,7 @@ from appliance.core import clock, tasks
 from appliance.core.database import open_engine
 from appliance.core.scope import Scope
 from appliance.core.secrets import MasterKeys
-from appliance.credentials import Credentials
+from appliance.credentials import Credentials, Trials
 from appliance.domains import Domains
 from appliance.egress import Egresses, Pools, default_egress
 from appliance.history import (
@@ -48,6 +48,7 @@ from appliance.run.exports import Export
 from appliance.run.exports import tidy as tidy_exports
 from appliance.run.handover import Handover
 from appliance.run.job_runner import JobRunner
+from appliance.run.first_messages import FirstMessages
 from appliance.run.loops import Loops
 from appliance.run.notification_loops import NotificationLoops
 from appliance.run.people import people_options
@@ -141,6 +142,7 @@ class Worker:
             [
                 SuppressionConsumer(self._suppressions),
                 UsageConsumer(self._credentials),
+                FirstMessages(Trials(engine)),
                 WarmupConsumer(self._days, self._zone, Deliveries(reader)),
             ],
         )

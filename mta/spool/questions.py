@@ -317,7 +317,7 @@ def _slice(wanted: QueueFilter, shard: int, after: Place) -> tuple[ColumnElement
     behind = (_r.shard == shard, tuple_(*_PLACE) > tuple_(*after))
     if not wanted.is_by_tenant:
         return behind
-    return (*behind, _r.tenant_id == wanted.tenant_id, _WAITS)
+    return (*behind, _r.tenant_id == wanted.tenant_id, literal_column(t.OF_TENANT))
 
 
 def select_recipients(

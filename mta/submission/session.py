@@ -12,6 +12,7 @@ store into 452 4.3.1 (full) and 451 4.3.0. Never answers 250 before intake has r
 from __future__ import annotations
 
 import ipaddress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -26,7 +27,7 @@ from mta.reply import Reply
 from mta.submission.login import check_usable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mta.directory import Credential, Directory, Tenant
     from mta.submission.commands import MailCommand
@@ -79,9 +80,16 @@ class SubmissionSession:
 
     async def on_auth(self, username: str, password: str) -> None:
         """Check the login."""
-        credential = await self._desk.login.check(self._peer.address, username, password)
+        try:
+            credential = await self._desk.login.check(self._peer.address, username, password)
+        except Refused as refusal:
+            known = self._desk.directory().credentials.get(username.lower()[:255])
+            if known is not None:
+                self._note(known, "", refusal)
+            raise
         self._username = credential.username.lower()
-        self._desk.uses.note_use(credential.id, self._peer.address, self._desk.now())
+        peer = self._peer
+        self._desk.uses.note_use(credential.id, peer.address, self._desk.now(), peer.tls)
         self._take(credential)
 
     def on_mail(self, mail: MailCommand) -> None:
@@ -93,10 +101,15 @@ class SubmissionSession:
         check_tenant(tenant)
         self._take(credential)
         self._tenant, self._smtputf8 = tenant, mail.smtputf8
-        self._sender = self._checked_sender(mail) if mail.sender else ""
+        with self._noting(mail.sender):
+            self._sender = self._checked_sender(mail) if mail.sender else ""
 
     def on_rcpt(self, recipient: RecipientRequest) -> RecipientRequest:
         """Whether it is an address, and may be written to."""
+        with self._noting(self._sender):
+            return self._checked_recipient(recipient)
+
+    def _checked_recipient(self, recipient: RecipientRequest) -> RecipientRequest:
         address = recipient.address
         if address.lower() == "postmaster":  # RFC 5321 4.1.1.3: stands without a domain
             address = f"{address}@{self._desk.hostname}"
@@ -111,6 +124,10 @@ class SubmissionSession:
 
     async def on_data(self, transaction: Transaction) -> Reply:
         """Hand the message to intake and wait until it is safe."""
+        with self._noting(self._sender):
+            return await self._handed_over(transaction)
+
+    async def _handed_over(self, transaction: Transaction) -> Reply:
         try:
             message_id = await self._desk.intake.accept(self._submission(transaction))
         except StoreFullError as error:
@@ -125,6 +142,20 @@ class SubmissionSession:
                 451, "4.3.0", "the message could not be stored; try again later", log=str(error)
             ) from error
         return Reply(250, "2.0.0", f"queued as {ids.to_text(message_id)}")
+
+    @contextmanager
+    def _noting(self, sender: str) -> Iterator[None]:
+        """Keep what is refused, for who waits for the credential's first message."""
+        try:
+            yield
+        except Refused as refusal:
+            self._note(self._credential, sender, refusal)
+            raise
+
+    def _note(self, credential: Credential, sender: str, refusal: Refused) -> None:
+        reply = refusal.reply
+        words = f"{reply.code} {reply.enhanced} {reply.text}"
+        self._desk.uses.note_rebuff(credential.id, sender, words, self._desk.now())
 
     def _submission(self, transaction: Transaction) -> Submission:
         mail = transaction.mail

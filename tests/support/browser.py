@@ -6,8 +6,6 @@ browsers() makes one; admin is the first admin's, signed in. The rooms of people
 from __future__ import annotations
 
 from dataclasses import fields
-from datetime import UTC
-from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -69,7 +67,6 @@ async def browsers(people: People):
         "people": people.desk,
         "sessions": people.desk.sessions,
         "tenants": Tenants(people.engine),
-        "files": SimpleNamespace(zone=UTC),
         "operations": Operations(people.engine),
     }
     rooms = Rooms(**(others | ours))

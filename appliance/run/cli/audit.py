@@ -27,7 +27,9 @@ _PAGE = 1000
 @click.option("--since", default="", metavar="TIME", help="2026-11-20, with a time, or 2h, 3d ago.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1))
 @pass_session
-def command(session: Session, *, tenant: str | None, since: str, limit: int, **given: Any) -> None:
+def command(
+    session: Session, /, *, tenant: str | None, since: str, limit: int, **given: Any
+) -> None:
     """Show the audit log: metadata alone, never a secret, never a letter."""
     from appliance.tenancy import AuditFilter
 

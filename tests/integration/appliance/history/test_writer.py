@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.core.clock import DAY
+from appliance.core.database import sqlite_connect
 from appliance.core.errors import NotFoundError
 from appliance.core.scope import Scope
 from appliance.history import EventFilters, Filters, Flag, LogWriter, write_partitions
@@ -129,7 +130,7 @@ def test_an_earlier_messages_event_is_appended_behind_what_came_before_it(
     ship(writer, outbox)
     outbox.tell(first, 0, "deferred", "ann@receiver.example")
     ship(writer, outbox)
-    (day,) = log_location.glob("*.db")
+    day = min(log_location.glob("*.db"))
     connection = sqlite_connect(day, readonly=True)
     stored = connection.execute("SELECT message_id FROM log_event ORDER BY rowid").fetchall()
     connection.close()

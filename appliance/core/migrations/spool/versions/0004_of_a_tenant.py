@@ -10,7 +10,7 @@ down_revision = "0003"
 branch_labels = None
 depends_on = None
 
-WAITS = sa.text("status IN ('queued', 'deferred', 'held')")
+WAITS = sa.text("coalesce(status, '') IN ('queued', 'deferred', 'held')")
 
 
 def upgrade() -> None:

@@ -1,0 +1,110 @@
+"""Records: the DNS records of a sending domain as pages show them: what is asked for, what was found, in words.
+
+Pure, over what the rooms say (appliance/domains).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from admin_ui.api.domains import check_of
+from appliance.domains import CheckState, KeyState
+from mta.signing.dns_records import RecordKind
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from appliance.domains import Check, DomainRecord, Domains
+    from mta.signing.dns_records import DnsRecord
+
+_TITLES: Final = {
+    RecordKind.OWNERSHIP: "Ownership",
+    RecordKind.DKIM: "DKIM",
+    RecordKind.SPF: "SPF",
+    RecordKind.DMARC: "DMARC",
+    RecordKind.RETURN_PATH: "Return path",
+}
+_BADGES: Final = {
+    CheckState.OK: ("Found", "good"),
+    CheckState.MISSING: ("Missing", "bad"),
+    CheckState.DIFFERENT: ("Wrong", "bad"),
+    CheckState.UNKNOWN: ("No answer", "look"),
+}
+_NOT_YET: Final = ("Not looked at yet", "way")
+_SAYS: Final = {
+    CheckState.MISSING: "No record with this name",
+    CheckState.DIFFERENT: "What is published is not right",
+    CheckState.UNKNOWN: "DNS could not say",
+}
+_FOUND: Final = 5  # values that are shown
+_KINDS: Final = ("bad", "look", "way", "good")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One record on the page."""
+
+    id: str
+    title: str
+    record: DnsRecord
+    word: str
+    kind: str  # of its badge
+    says: str  # what is wrong, in a sentence
+    problem: str  # and what to do
+    found: tuple[str, ...]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it is as it must be."""
+        return self.kind == "good"
+
+
+def shown_of(domains: Domains, found: DomainRecord) -> tuple[Shown, ...]:
+    """All records of a domain, those to fix first."""
+    checks = {(one.kind, one.name): one for one in found.report.checks} if found.report else {}
+    rows = [
+        _shown(n, one, check_of(one, checks), found) for n, one in enumerate(domains.records(found))
+    ]
+    return tuple(sorted(rows, key=lambda row: _KINDS.index(row.kind)))
+
+
+def _shown(number: int, record: DnsRecord, check: Check | None, found: DomainRecord) -> Shown:
+    word, kind = _BADGES[check.state] if check else _NOT_YET
+    return Shown(
+        id=f"record-{number}",
+        title=_title(record, found),
+        record=record,
+        word=word,
+        kind=kind,
+        says=_SAYS.get(check.state, "") if check else "",
+        problem=check.problem if check else "",
+        found=check.found[:_FOUND] if check and check.state is CheckState.DIFFERENT else (),
+    )
+
+
+def _title(record: DnsRecord, found: DomainRecord) -> str:
+    if record.kind is not RecordKind.DKIM:
+        return _TITLES[record.kind]
+    key = next((one for one in found.keys if record.name.startswith(f"{one.selector}.")), None)
+    algorithm = "Ed25519" if key is not None and "ed25519" in key.algorithm else "RSA"
+    news = {KeyState.PENDING: ", new", KeyState.RETIRING: ", old"}
+    return f"DKIM, {algorithm} key{news.get(key.state, '') if key else ''}"
+
+
+def zone_of(domains: Domains, found: DomainRecord) -> str:
+    """All records as lines of a zone file."""
+    lines = [one.zone_line() for one in domains.records(found)]
+    return "\n".join([f"; DNS records of {found.name} for Pillarbox", *lines, ""])
+
+
+def letter_of(rows: Sequence[Shown], name: str) -> str:
+    """A mailto: link with what is open, for whoever runs the DNS."""
+    parts = [
+        f"{row.record.type}  {row.record.name}\n{row.record.value}"
+        for row in rows
+        if not row.is_right
+    ]
+    body = f"These records are missing in the DNS of {name}:\n\n" + "\n\n".join(parts)
+    return f"mailto:?subject={quote(f'DNS records for {name}')}&body={quote(body)}"
