@@ -13,7 +13,7 @@ WORKERS ?= $(shell expr 2 '*' $$(nproc 2>/dev/null || echo 2))
 # Kept bytecode spares each worker the rewriting of every test, also where the environment forbids it.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: run test check lint fix fuzz torture bench bench-guard lock clean
+.PHONY: run test check lint fix fuzz torture screens bench bench-guard lock clean
 
 run: $(STAMP) $(ASSETS)  ## the whole box on loopback, with a small world to send to
 	@exec $(BIN)/pillarbox --home $(LAB) lab
@@ -33,6 +33,9 @@ lint: $(STAMP) $(ASSETS)  ## format, lint, types (also TypeScript's), imports
 
 fix: $(STAMP)  ## let the formatter and linter mend what they can
 	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+screens: $(STAMP) $(ASSETS)  ## each page of the console in both themes and widths, in .run/screens (with Debian's chromium)
+	@$(BIN)/python -m pytest tests/browser --looks all
 
 bench: $(STAMP) $(ASSETS)  ## the relay job beside Postfix + OpenDKIM (as root, with Debian's packages)
 	@$(BIN)/python bench/relay_job.py

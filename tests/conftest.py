@@ -32,6 +32,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fuzzing")
     group.addoption("--fuzz-seconds", type=float, default=0.0, help="for each target of tests/fuzz")
     group.addoption("--fuzz-seed", type=int, default=0, help="where to start; as told by a failure")
+    group = parser.getgroup("browser")
+    group.addoption("--looks", choices=("two", "all"), default="two", help="of each page")
     group = parser.getgroup("torture")
     group.addoption("--torture-seconds", type=float, default=0.0, help="0: every fault once")
     group.addoption("--torture-seed", type=int, default=1, help="which faults come when")

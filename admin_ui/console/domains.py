@@ -14,6 +14,7 @@ from admin_ui.api.nouns import PLAIN, Id, cut
 from admin_ui.api.rates import Rate
 from admin_ui.api.shapes import Cursor, place_of
 from admin_ui.console import trial_mail
+from admin_ui.console.form import Form
 from admin_ui.console.records import letter_of, shown_of, zone_of
 from admin_ui.console.visit import NO_PROBLEM, Problem, Visit, WhoVisits
 from admin_ui.rooms import Behind
@@ -174,6 +175,7 @@ async def _page(
         letter=letter_of(rows, found.name),
         modes=_MODES,
         is_boxs=found.tenant_id == BOX,
+        no_form=Form(),  # a private key is never sent back
     )
 
 

@@ -36,6 +36,10 @@ class Form:
         values = self._fields.get(name, ())
         return values[0] if values else default
 
+    def every(self, name: str) -> tuple[str, ...]:
+        """All that was chosen of a field, unchecked: to show it again."""
+        return self._fields.get(name, ())
+
     def text(self, name: str, *, most: int = _MOST) -> str:
         """One line, without blanks around it; "" when there is none."""
         found = self.said(name).strip()

@@ -157,7 +157,7 @@ def story_of(past: MessageHistory | None, waiting: Mapping[str, Any] | None) -> 
     ]
     fresh = _events(waiting, past.message_id) if waiting else []
     live = {row["n"]: row for row in waiting["recipients"]} if waiting else {}
-    providers = _providers(events)
+    providers, planned = _providers(events), _planned(events)
     return Story(
         id=ids.to_text(past.message_id),
         number=past.message_id,
@@ -177,7 +177,8 @@ def story_of(past: MessageHistory | None, waiting: Mapping[str, Any] | None) -> 
         signing_domain=past.signing_domain,
         selectors=past.selectors,
         people=tuple(
-            _person(one, live.get(one.n), providers.get(one.n, "")) for one in past.recipients
+            _person(one, live.get(one.n), providers.get(one.n, ""), planned.get(one.n, 0))
+            for one in past.recipients
         ),
         events=_told_once(events, fresh),
         is_cut=past.is_cut,
@@ -229,7 +230,12 @@ def _providers(events: Iterable[Happened]) -> dict[int, str]:
     return {one.n: one.data["provider"] for one in events if one.data.get("provider")}
 
 
-def _person(found: Found, row: Row | None, provider: str) -> Person:
+def _planned(events: Iterable[Happened]) -> dict[int, int]:
+    """When the next try was to be, as the last one said."""
+    return {one.n: int(one.data["next"]) for one in events if one.data.get("next")}
+
+
+def _person(found: Found, row: Row | None, provider: str, planned: int) -> Person:
     if row is not None and not found.status.is_final:
         return _waiting_person(row, provider, found.flags)
     return Person(
@@ -239,6 +245,7 @@ def _person(found: Found, row: Row | None, provider: str) -> Person:
         state=state_of(found.status, found.category, found.flags),
         attempts=found.attempts,
         provider=provider,
+        next=planned if found.status is Status.DEFERRED else 0,
         reason=found.reply,
         egress=found.egress,
         has_failed=found.status in _FAILED

@@ -170,7 +170,8 @@ def _about(data: dict[str, Any]) -> str:
 
 def _coming(story: Story) -> Iterator[Moment]:
     for one in story.open[:MOST_SHOWN]:
-        yield _next(one)
+        if one.next or one.status in (Status.HELD, Status.SENDING):
+            yield _next(one)
 
 
 def _next(one: Person) -> Moment:

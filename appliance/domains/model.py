@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from appliance.core import clock
 from mta.signing.dns_records import RecordKind  # noqa: TC001 - msgspec reads it at run time
 
 if TYPE_CHECKING:
@@ -19,6 +20,10 @@ class BoxNames:
     hostname: str
     bounce_domain: str  # has MX and SPF records of the box
     addresses: tuple[str, ...] = ()  # from which the box sends, where it is set; for SPF
+
+
+KEY_AGE: Final = 330 * clock.DAY
+"""A signing key is changed within a year (M3AAWG, best practices for key rotation, asks for more often)."""
 
 
 class KeyState(StrEnum):
@@ -43,6 +48,10 @@ class DomainKey:
     created_at: int
     updated_at: int
     withdraw_at: int  # when a retiring key may go; 0 before
+
+    def is_old(self, now: int) -> bool:
+        """Whether it has signed for so long that another should."""
+        return self.state is KeyState.ACTIVE and now - self.created_at > KEY_AGE
 
 
 class CheckState(StrEnum):

@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     func,
     literal_column,
+    or_,
     select,
     tuple_,
 )
@@ -289,6 +290,13 @@ def events_of(dialect: Dialect) -> Query:
     e = t.event.c
     statement = select(*e).where(e.message_id == p("message_id")).order_by(e.seq)
     return compiled(at_most(statement), dialect)
+
+
+def several(dialect: Dialect) -> Query:
+    """Recipients by their keys. Given at execution: SEVERAL times m0, n0, m1, n1, ..."""
+    r = t.recipient.c
+    these = (and_(r.message_id == p(f"m{at}"), r.n == p(f"n{at}")) for at in range(SEVERAL))
+    return compiled(select(*r).where(or_(*these)), dialect)
 
 
 def acceptances(dialect: Dialect) -> Query:

@@ -64,6 +64,7 @@ class LogReader:
         self._stream = Stream(self._partitions)
         self._told = stream_queries.told(self._dialect)
         self._acceptances = queries.acceptances(self._dialect)
+        self._several = queries.several(self._dialect)
 
     def close(self) -> None:
         """Let the log go."""
@@ -123,6 +124,25 @@ class LogReader:
     def recipients(self, message_id: int) -> tuple[Found, ...]:
         """Everybody a message went to; nothing when the log does not know it."""
         return tuple(map(found_of, self._of_message(self._recipients_of, message_id)))
+
+    def several(self, keys: Collection[tuple[int, int]]) -> dict[tuple[int, int], Found]:
+        """These recipients (message, n) as the log knows them, of those that it has."""
+        by_day: dict[int, set[tuple[int, int]]] = {}
+        for key in keys:
+            by_day.setdefault(day_of(key[0]), set()).add(key)
+        found: dict[tuple[int, int], Found] = {}
+        for day in by_day.keys() & set(self._partitions.days()):
+            wanted = sorted(by_day[day])
+            for start in range(0, len(wanted), queries.SEVERAL):
+                rows = self._some_recipients(day, wanted[start : start + queries.SEVERAL])
+                found |= {(one.message_id, one.n): one for one in map(found_of, rows)}
+        return found
+
+    def _some_recipients(self, day: int, keys: list[tuple[int, int]]) -> list[tuple[Any, ...]]:
+        padded = keys + keys[-1:] * (queries.SEVERAL - len(keys))
+        given = {f"m{at}": message_id for at, (message_id, _) in enumerate(padded)}
+        given |= {f"n{at}": n for at, (_, n) in enumerate(padded)}
+        return self._partitions.rows(day, self._several.sql, self._several.values(**given))
 
     def acceptances(self, message_ids: Collection[int]) -> dict[int, dict[str, Any]]:
         """What was said when these messages were accepted, of those that the log knows."""

@@ -7,8 +7,21 @@ log know it as they know an SMTP login. Requests that carry an Idempotency-Key a
 from __future__ import annotations
 
 from appliance.keys.book import KeyBook
-from appliance.keys.model import ApiKey, IssuedKey, KeyUse, Wish
+from appliance.keys.model import ApiKey, IssuedKey, KeyCounts, KeyUse, Wish
 from appliance.keys.requests import Claim, Requests
+from appliance.keys.rules import SOON, grantable
 from appliance.keys.service import Keys
 
-__all__ = ["ApiKey", "Claim", "IssuedKey", "KeyBook", "KeyUse", "Keys", "Requests", "Wish"]
+__all__ = [
+    "SOON",
+    "ApiKey",
+    "Claim",
+    "IssuedKey",
+    "KeyBook",
+    "KeyCounts",
+    "KeyUse",
+    "Keys",
+    "Requests",
+    "Wish",
+    "grantable",
+]

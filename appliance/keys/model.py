@@ -55,6 +55,15 @@ class IssuedKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeyCounts:
+    """How many keys there are."""
+
+    valid: int
+    ending: int  # of them, soon
+    unused: int  # of them, for long
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class KeyUse:
     """That a key was used, noted in batches."""
 

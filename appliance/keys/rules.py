@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_NAME: Final = 80
 MAX_LIFE: Final = 10 * 365 * clock.DAY
+SOON: Final = 30 * clock.DAY  # a key that ends by then is worth a word
+UNUSED: Final = 90 * clock.DAY  # a key that nobody has used for so long, too
 _TOKEN: Final = re.compile(r"pbk_([1-9][0-9]{0,17})_([2-9A-HJ-NP-Za-km-z]{33})")
 _FOR_TENANTS: Final = GRANTS[Role.OWNER]
 _NOT_FOR_THE_BOX: Final = frozenset({Right.MESSAGES_SEND})  # what is sent has a tenant
@@ -57,10 +59,15 @@ def checked_name(name: str) -> str:
     return words
 
 
+def grantable(tenant_id: int) -> frozenset[Right]:
+    """What a key of a tenant, or of the box (0), can have at all."""
+    return frozenset(Right) - _NOT_FOR_THE_BOX if tenant_id == BOX else _FOR_TENANTS
+
+
 def _check_rights(rights: AbstractSet[Right], tenant_id: int, held: AbstractSet[Right]) -> None:
     if not rights:
         raise UsageError("a key without a right opens nothing: give one at least", field="rights")
-    never = rights & _NOT_FOR_THE_BOX if tenant_id == BOX else rights - _FOR_TENANTS
+    never = rights - grantable(tenant_id)
     if never:
         whose = "of the box" if tenant_id == BOX else "of a tenant"
         raise UsageError(f"a key {whose} cannot have {_words(never)}", field="rights")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, or_, select, update
 
 from appliance.core import clock
 from appliance.core.control import Part, change, move
@@ -17,8 +17,8 @@ from appliance.core.database import reading, transaction
 from appliance.core.errors import NotFoundError
 from appliance.core.scope import BOX, Scope, scoped
 from appliance.core.secrets import CREDENTIAL_PREFIX, generate_password
-from appliance.keys.model import ApiKey, IssuedKey
-from appliance.keys.rules import checked_wish, rights_of_text, rights_text, token_of
+from appliance.keys.model import ApiKey, IssuedKey, KeyCounts
+from appliance.keys.rules import SOON, UNUSED, checked_wish, rights_of_text, rights_text, token_of
 from appliance.keys.tables import api_key
 from appliance.rights import Right
 from appliance.tenancy import Act, record
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
+    from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from appliance.core.control import Change
@@ -65,12 +66,28 @@ class Keys:
             await self._audit(changed, scope, made, "key.create", rights_text(made.rights))
         return IssuedKey(key=made, token=token_of(made.id, secret))
 
-    async def list(self, scope: Scope, *, after: int = 0, limit: int = 100) -> tuple[ApiKey, ...]:
-        """A page of keys behind the key `after`, revoked ones too, oldest first."""
+    async def list(
+        self, scope: Scope, *, after: int = 0, limit: int = 100, valid: bool | None = None
+    ) -> tuple[ApiKey, ...]:
+        """A page of keys behind the key `after`, oldest first; `valid`: only those that are, or are not."""
         statement = scoped(select(api_key), api_key, scope).where(api_key.c.id > after)
+        if valid is not None:
+            opens = _is_valid(self._now())
+            statement = statement.where(opens if valid else ~opens)
         page = statement.order_by(api_key.c.id).limit(min(limit, MAX_PAGE))
         async with reading(self._engine) as connection:
             return tuple(_key(row) for row in (await connection.execute(page)).mappings())
+
+    async def counts(self, scope: Scope) -> KeyCounts:
+        """How many there are, and how many of them somebody should look at."""
+        now, c = self._now(), api_key.c
+        ends = (c.expires_at > 0) & (c.expires_at < now + SOON)
+        rests = (c.last_used_at < now - UNUSED) & (c.created_at < now - UNUSED)
+        wanted = select(func.count(), func.count().filter(ends), func.count().filter(rests))
+        wanted = scoped(wanted.select_from(api_key), api_key, scope).where(_is_valid(now))
+        async with reading(self._engine) as connection:
+            valid, ending, unused = (await connection.execute(wanted)).one()
+        return KeyCounts(valid=valid, ending=ending, unused=unused)
 
     async def valid(self) -> Mapping[int, ApiKey]:
         """Every key that is not revoked, for the book."""
@@ -170,6 +187,12 @@ async def _get(connection: AsyncConnection, scope: Scope, key_id: int) -> ApiKey
     if row is None:
         raise NotFoundError(f"no key has the number {key_id}")
     return _key(row)
+
+
+def _is_valid(now: int) -> ColumnElement[bool]:
+    """As ApiKey.is_valid says it."""
+    c = api_key.c
+    return (c.revoked_at == 0) & or_(c.expires_at == 0, c.expires_at > now)
 
 
 def _key(row: Mapping[Any, Any]) -> ApiKey:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from appliance.suppressions.matcher import Matcher
 from appliance.suppressions.model import (
+    Counted,
     Entry,
     ImportResult,
     Reason,
@@ -21,6 +22,7 @@ from appliance.suppressions.service import BATCH, TOMBSTONE_LIFE, SuppressionLis
 __all__ = [
     "BATCH",
     "TOMBSTONE_LIFE",
+    "Counted",
     "Entry",
     "ImportResult",
     "Matcher",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from appliance.core import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MAX_ERRORS: Final = 100  # rows of an import that are told of
 
@@ -33,6 +36,19 @@ class Entry:
     event_id: str  # the event that caused it, "" if a person did
     created_at: int
     expires_at: int  # 0 = never
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """How many stand, by reason. `is_cut`: there are more than were looked at."""
+
+    by_reason: Mapping[Reason, int]
+    is_cut: bool
+
+    @property
+    def total(self) -> int:
+        """All that were counted."""
+        return sum(self.by_reason.values())
 
 
 class SuppressionEvent(NamedTuple):

@@ -11,7 +11,7 @@ import logging
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from sqlalchemy import and_, delete, func, or_, select, tuple_
+from sqlalchemy import and_, case, delete, func, or_, select, tuple_
 
 from appliance.core import clock
 from appliance.core.control import Part, change, generations
@@ -21,6 +21,7 @@ from appliance.core.scope import BOX, Scope, scoped
 from appliance.suppressions import store
 from appliance.suppressions.model import (
     MAX_ERRORS,
+    Counted,
     Entry,
     ImportResult,
     Reason,
@@ -34,7 +35,7 @@ from appliance.suppressions.tables import applied_event, soft_bounce, suppressio
 from appliance.tenancy import Act, record
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 
     from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from appliance.suppressions.matcher import Matcher
 
 BATCH: Final = 1000
+COUNTED: Final = 20_000
 TOMBSTONE_LIFE: Final = 7 * clock.DAY
 EVENT_LIFE: Final = 60 * clock.DAY
 """Return paths are valid for 30 days: an event cannot come again after twice that."""
@@ -137,6 +139,37 @@ class SuppressionList:
                 statement.order_by(suppression.c.id).limit(min(limit, _PAGE))
             )
             return tuple(map(store.to_entry, rows.mappings()))
+
+    async def counts(self, scope: Scope, most: int = COUNTED) -> Counted:
+        """How many stand, by reason, of at most so many rows: counting a million would take a second."""
+        c = suppression.c
+        some = scoped(select(c.reason, c.expires_at, c.removed_at), suppression, scope)
+        rows = some.limit(most + 1).subquery()
+        live = and_(
+            rows.c.removed_at == 0,
+            or_(rows.c.expires_at == 0, rows.c.expires_at > self._now()),
+        )
+        counted = select(
+            rows.c.reason, func.sum(case((live, 1), else_=0)), func.count()
+        ).group_by(rows.c.reason)
+        async with reading(self._engine) as connection:
+            found = (await connection.execute(counted)).all()
+        return Counted(
+            by_reason={Reason(reason): int(number) for reason, number, _ in found if number},
+            is_cut=sum(every for _, _, every in found) > most,
+        )
+
+    async def remove_many(self, scope: Scope, entry_ids: Collection[int]) -> tuple[Entry, ...]:
+        """Let several be written to again; those that are not there any more, or not seen, are passed over."""
+        wanted = sorted(set(entry_ids))[:BATCH]
+        where = suppression.c.id.in_(wanted)
+        if scope.tenant_id is not None:
+            where = and_(where, suppression.c.tenant_id == scope.tenant_id)
+        async with change(self._engine, Part.SUPPRESSIONS) as changed:
+            removed = await store.bury(changed, where, at=self._now())
+            for one in removed:
+                await self._audit(changed, scope, one.tenant_id, "suppression.remove", one.target)
+        return tuple(removed)
 
     async def import_lines(
         self, scope: Scope, lines: Iterable[str], *, tenant_id: int | None = None

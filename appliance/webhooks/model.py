@@ -141,3 +141,9 @@ class Standing:
     given_up: int  # that were tried for as long as is tried; they can be replayed
     oldest_at: int  # when the oldest of those that wait happened; 0 = none waits
     last: Delivery | None
+    failing_since: int = 0  # since when what waits has been tried in vain; 0 = it has not
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the receiver does not take what it is sent."""
+        return self.failing_since > 0

@@ -21,7 +21,7 @@ from appliance.core.scope import scoped
 from appliance.history import cursor_at
 from appliance.notices import Notices
 from appliance.tenancy import Act, record
-from appliance.webhooks.model import Delivery, IssuedEndpoint, Standing
+from appliance.webhooks.model import IssuedEndpoint, Standing
 from appliance.webhooks.rows import bound_to, delivery_of, endpoint_of, types_text
 from appliance.webhooks.rules import (
     MAX_PER_TENANT,
@@ -37,13 +37,14 @@ from mta.transport.mx import is_address
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from appliance.core.control import Change as Changed
     from appliance.core.scope import Scope
     from appliance.core.secrets import MasterKeys
     from appliance.core.settings import Webhooks as Settings
-    from appliance.webhooks.model import Change, Endpoint, Waiting
+    from appliance.webhooks.model import Change, Delivery, Endpoint, Waiting
 
 OVERLAP: Final = clock.DAY
 """How long a secret that was replaced signs too."""
@@ -103,9 +104,12 @@ class Webhooks:
             await self._audit(changed.connection, scope, made, "create", made.url)
         return IssuedEndpoint(endpoint=made, secret=secret)
 
-    async def list(self, scope: Scope) -> tuple[Endpoint, ...]:
-        """The endpoints the scope sees, oldest first."""
-        statement = scoped(select(webhook), webhook, scope).order_by(webhook.c.id)
+    async def list(
+        self, scope: Scope, *, after: int = 0, limit: int | None = None
+    ) -> tuple[Endpoint, ...]:
+        """The endpoints the scope sees, oldest first; of them a page behind `after`."""
+        statement = scoped(select(webhook), webhook, scope).where(webhook.c.id > after)
+        statement = statement.order_by(webhook.c.id).limit(limit)
         async with reading(self._engine) as connection:
             return tuple(map(endpoint_of, (await connection.execute(statement)).mappings()))
 
@@ -210,25 +214,20 @@ class Webhooks:
 
     async def standing(self, scope: Scope, webhook_id: int) -> Standing:
         """How far an endpoint is. What has waited for less than a second may not be counted."""
-        of = waiting.c.webhook_id == webhook_id
-        is_waiting = waiting.c.given_up_at == 0
-        counted = select(
-            func.count().filter(is_waiting),
-            func.count().filter(~is_waiting),
-            func.min(waiting.c.at).filter(is_waiting),
-        ).where(of)
-        last = select(delivery).where(delivery.c.webhook_id == webhook_id)
+        await self.get(scope, webhook_id)
+        return (await self.standings(scope, [webhook_id]))[webhook_id]
+
+    async def standings(self, scope: Scope, webhook_ids: Sequence[int]) -> dict[int, Standing]:
+        """How far each of these is, of those that the scope sees."""
+        mine = scoped(select(webhook.c.id), webhook, scope).where(webhook.c.id.in_(webhook_ids))
+        newest = select(func.max(delivery.c.id)).where(delivery.c.webhook_id.in_(mine))
+        last = select(delivery).where(delivery.c.id.in_(newest.group_by(delivery.c.webhook_id)))
         async with reading(self._engine) as connection:
-            await _get(connection, scope, webhook_id)
-            waits, given_up, oldest = (await connection.execute(counted)).one()
-            rows = await connection.execute(last.order_by(delivery.c.id.desc()).limit(1))
-            row = rows.mappings().one_or_none()
-        return Standing(
-            waiting=waits,
-            given_up=given_up,
-            oldest_at=oldest or 0,
-            last=None if row is None else delivery_of(row),
-        )
+            ids = (await connection.execute(mine)).scalars().all()
+            rows = (await connection.execute(last)).mappings()
+            lasts = {row["webhook_id"]: delivery_of(row) for row in rows}
+            waits = {row[0]: row[1:] for row in await connection.execute(_waits(mine))}
+        return {one: _standing(waits.get(one, (0, 0, 0, 0)), lasts.get(one)) for one in ids}
 
     # -- replay ----------------------------------------------------------------
 
@@ -334,6 +333,34 @@ async def _get(connection: AsyncConnection, scope: Scope, webhook_id: int) -> En
     if row is None:
         raise _unknown(webhook_id)
     return endpoint_of(row)
+
+
+def _waits(mine: Select[Any]) -> Select[Any]:
+    """Of each endpoint: its id, how many events wait, were given up, since when the oldest waits and fails."""
+    c = waiting.c
+    is_waiting = c.given_up_at == 0
+    return (
+        select(
+            c.webhook_id,
+            func.count().filter(is_waiting),
+            func.count().filter(~is_waiting),
+            func.min(c.at).filter(is_waiting),
+            func.min(c.first_at).filter(is_waiting, c.first_at > 0),
+        )
+        .where(c.webhook_id.in_(mine))
+        .group_by(c.webhook_id)
+    )
+
+
+def _standing(waits: Sequence[int | None], last: Delivery | None) -> Standing:
+    waiting_now, given_up, oldest_at, failing_since = (number or 0 for number in waits)
+    return Standing(
+        waiting=waiting_now,
+        given_up=given_up,
+        oldest_at=oldest_at,
+        last=last,
+        failing_since=failing_since,
+    )
 
 
 async def _require_room(connection: AsyncConnection, tenant_id: int) -> None:

@@ -8,7 +8,7 @@ import pytest_asyncio
 from tests.support.api import open_api
 from tests.support.console import visitor
 from tests.support.looking import look
-from tests.support.mailroom import Mailroom, shop_day
+from tests.support.mailroom import Mailroom, in_queue, shop_day
 from tests.support.served import served
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("chromium")]
@@ -21,6 +21,7 @@ async def box(tmp_path_factory):
         room = Mailroom(path)
         ids = shop_day(room, api.tenants["acme"])
         room.ship()
+        in_queue(api, ids["three"], api.tenants["acme"])
         yield url, await visitor(api, "owner", "acme"), ids
 
 
@@ -34,6 +35,10 @@ async def test_what_failed_looks_as_it_should(chromium, box):
 
 async def test_a_message_looks_as_it_should(chromium, box):
     await look(chromium, *box[:2], f"/messages/{box[2]['three']}", "message")
+
+
+async def test_the_source_looks_as_it_should(chromium, box):
+    await look(chromium, *box[:2], f"/messages/{box[2]['three']}?tab=source", "message-source")
 
 
 async def test_bounces_look_as_they_should(chromium, box):

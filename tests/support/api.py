@@ -77,6 +77,8 @@ class FakeOwners:
 
     def __init__(self) -> None:
         self.messages: dict[int, int] = {}  # id -> tenant
+        self.rows: dict[int, list[dict[str, Any]]] = {}  # recipients of a message, where given
+        self.content: dict[int, bytes] = {}  # bytes of a message, where given
         self.lost: set[str] = set()  # whose bytes are kept no more
         self.asked: list[tuple[str, dict[str, Any]]] = []
 
@@ -161,6 +163,9 @@ class FakeOwners:
         message |= {"message_id": "<1@b.test>", "subject": "news", "size": 10, "tags": []}
         message |= {"accepted_at": 1_800_000_000_000}
         events = [[1, 0, "deferred", 1_800_000_000_000, {"attempt": 1}]]
+        rows = self.rows.get(number)
+        if rows is not None:
+            return {"message": message, "recipients": rows, "events": []}
         return {"message": message, "recipients": [self._row(number)], "events": events}
 
     def _original(self, asked: dict[str, Any]) -> dict[str, Any]:
@@ -176,7 +181,9 @@ class FakeOwners:
             "tags": ["order"],
             "metadata": '{"order":"1234"}',
             "recipients": [[0, "jane@good.test", "bounced"]],
-            "content": None if ids.to_text(number) in self.lost else _CONTENT,
+            "content": None
+            if ids.to_text(number) in self.lost
+            else self.content.get(number, _CONTENT),
         }
 
     def _act(self, asked: dict[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 await look(chromium, url, visitor, "/suppressions", "suppressions")
 
-leaves .run/screens/suppressions-dark-1440.png and three more, and fails when a page breaks a rule of WCAG 2.2 AA,
-scrolls sideways, or moves while it loads.
+leaves .run/screens/suppressions-dark-1440.png and -light-390.png, and fails when a page breaks a rule of WCAG 2.2 AA,
+scrolls sideways, or moves while it loads. `make screens` looks at all four: each theme at each width.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
 SCREENS = Path(__file__).parents[2] / ".run" / "screens"
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-WIDTHS = {1440: DESKTOP, 390: PHONE}
-THEMES = ("dark", "light")
+SIZES = {1440: DESKTOP, 390: PHONE}
+TWO = (("dark", 1440), ("light", 390))
+FOUR = (*TWO, ("light", 1440), ("dark", 390))
+ways: tuple[tuple[Any, int], ...] = TWO  # tests/browser/conftest.py
 _SHIFT = """() => new Promise(done => {
   let sum = 0;
   new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) sum += one.value; })
@@ -48,16 +50,15 @@ async def look(
     async with profile(chromium) as watched:
         await enter(watched, url, visitor)
         page = await watched.page()
-        for width, size in WIDTHS.items():
-            for theme in THEMES:
-                await page.set_viewport_size(size)
-                await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
-                await page.goto(f"{url}{path}", wait_until="load")
-                shift = await page.evaluate(_SHIFT)
-                if do is not None:
-                    await do(page)
-                await _shoot(page, f"{name}-{theme}-{width}")
-                found += [f"{theme} {width}: {one}" for one in await _faults(page, shift)]
+        for theme, width in ways:
+            await page.set_viewport_size(SIZES[width])
+            await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+            await page.goto(f"{url}{path}", wait_until="load")
+            shift = await page.evaluate(_SHIFT)
+            if do is not None:
+                await do(page)
+            await _shoot(page, f"{name}-{theme}-{width}")
+            found += [f"{theme} {width}: {one}" for one in await _faults(page, shift)]
     assert not found, "\n".join(found)
 
 

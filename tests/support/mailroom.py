@@ -94,6 +94,41 @@ class Mailroom:
         return self.home.statistics_location(Settings())
 
 
+SOURCE = (
+    b"Received: from [client hidden] by relay.example (Pillarbox) with ESMTPSA\r\n"
+    b"\t(TLS1.3 TLS_AES_256_GCM_SHA384) id 01kag7q2m4x8r; Fri, 20 Nov 2026 13:31:52 +0000\r\n"
+    b"Date: Fri, 20 Nov 2026 14:31:51 +0100\r\nFrom: Acme Store <billing@acme.example>\r\n"
+    b"To: dana@northwind.example\r\nCc: archive@northwind.example, billing@globex.example\r\n"
+    b"Subject: =?utf-8?q?Your_order_10-48213_has_shipped_=E2=9C=93?=\r\n"
+    b"X-Odd: <img src=x onerror=alert(1)>\r\n"
+    b"Message-ID: <20261120133151.48213@app.acme.example>\r\nMIME-Version: 1.0\r\n"
+    b'Content-Type: multipart/mixed; boundary="=_b1_7f3a9c"\r\n\r\n'
+    b"--=_b1_7f3a9c\r\nContent-Type: text/plain; charset=utf-8\r\n\r\nHello,\r\n\r\n"
+    b"your order 10-48213 left our warehouse today with 2 parcels.\r\n"
+    b'<script>alert("no")</script>\r\n\r\n--=_b1_7f3a9c\r\nContent-Type: application/pdf\r\n'
+    b"Content-Transfer-Encoding: base64\r\n\r\n"
+    + b"JVBERi0xLjcKJeLjz9MKMSAwIG9iago8PC9UeXBlL0NhdGFsb2cvUGFnZXMgMiAwIFI+Pgplbm\r\n" * 600
+    + b"--=_b1_7f3a9c--\r\n"
+)
+
+
+def waiting(number: int, tenant: int, n: int, address: str, at: int, **more: Any) -> dict[str, Any]:
+    """A recipient that waits, as the queue's owner tells of it."""
+    row = {"id": ids.to_text(number), "message_id": number, "n": n, "tenant_id": tenant}
+    row |= {"class": "transactional", "address": address, "domain": address.partition("@")[2]}
+    row |= {"status": "deferred", "reason": BUSY, "kind": "slowed", "next": at + 284_000}
+    row |= {"expires": at + 172_800_000, "attempts": 1, "host": "", "egress": "out2", "pool": "out1"}
+    return row | more
+
+
+def in_queue(api: Any, message: str, tenant: int) -> None:
+    """The message of three recipients waits for its third, and its bytes are kept."""
+    number = ids.from_text(message)
+    api.owners.messages[number] = tenant
+    api.owners.rows[number] = [waiting(number, tenant, 2, "billing@globex.example", clock.now_ms())]
+    api.owners.content[number] = SOURCE
+
+
 def shop_day(room: Mailroom, tenant: int) -> dict[str, str]:
     """Mail of a shop with each kind of fate; the ids of the messages by it."""
     made = {}

@@ -91,10 +91,10 @@ async def _made_over_http(api: Api, tenant: str) -> dict[str, int]:
 async def _people(api: Api, owner: int) -> dict[str, int]:
     """Somebody who came, and somebody who was asked to."""
     desk = api.rooms.people.invitations
-    _, url = await desk.link(SYSTEM, email="jo@x.test", role="viewer", tenant_id=owner)
+    _, url = await desk.link(SYSTEM, email=f"jo-{owner}@x.test", role="viewer", tenant_id=owner)
     opened = await desk.accept(url.rpartition("/")[2], CLIENT, name="Jo", password=PASSWORD)
     assert opened is not None
-    asked, _ = await desk.link(SYSTEM, email="ada@x.test", role="viewer", tenant_id=owner)
+    asked, _ = await desk.link(SYSTEM, email=f"ada-{owner}@x.test", role="viewer", tenant_id=owner)
     (jo,) = await api.rooms.people.users.list(Scope.tenant(owner))
     return {"invitation_id": asked.id, "user_id": jo.id}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
-from appliance.rights import Right
 from tests.support.api import open_api
 from tests.support.console import visitor
 from tests.support.mailroom import Mailroom, shop_day

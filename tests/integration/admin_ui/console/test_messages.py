@@ -19,7 +19,9 @@ async def api(tmp_path_factory):
         room = Mailroom(path)
         opened.ids = shop_day(room, opened.tenants["acme"])
         other = room.accept(opened.tenants["globex"], "cyd@other.example", subject="Of another")
-        room.told(opened.tenants["globex"], other, 0, "delivered", "cyd@other.example", reply="250 ok")
+        room.told(
+            opened.tenants["globex"], other, 0, "delivered", "cyd@other.example", reply="250 ok"
+        )
         room.ship()
         yield opened
 

@@ -8,10 +8,13 @@ import pytest
 
 from appliance.core.clock import DAY
 from appliance.core.scope import BOX, Scope
+from appliance.core.settings import Settings
 from appliance.domains import CheckState, DomainRecord
 from appliance.domains.model import Check, Report
 from appliance.notices import Notices, Severity
+from appliance.run import web_desks
 from appliance.run.domain_notices import KIND, VERIFIED, tell, tell_verified, tidy
+from appliance.run.web_desks import BoxDns
 from appliance.tenancy import Tenants
 from mta.signing.dns_records import RecordKind
 
@@ -99,3 +102,24 @@ async def test_a_domain_that_was_proved_is_told_once_and_for_a_day(notices, acme
     await tell_verified(notices, [proved, assumed, ours], now.at)
     assert await notices.list(ADMIN) == ()
     assert len(await notices.list(ADMIN, open_only=False)) == 1
+
+
+async def test_what_a_look_by_a_person_finds_broken_is_told_to_the_others_too(
+    notices, acme, engine, monkeypatch
+):
+    broken = check(state=CheckState.MISSING)
+
+    class Looked:
+        """appliance.domains.Domains, after whose look a record is gone."""
+
+        def __init__(self, *_args, **_options):
+            pass
+
+        async def check(self, *_args, **_options):
+            return domain(acme, broken)
+
+    monkeypatch.setattr(web_desks, "Domains", Looked)
+    desk = BoxDns(Settings(), engine, None, None)
+    await desk.check_domain(Scope.tenant(acme, by="ann"), domain(acme, check()))
+    (notice,) = await notices.list(Scope.tenant(acme))
+    assert (notice.kind, "is missing now" in notice.text) == (KIND, True)
