@@ -116,8 +116,21 @@ class Doors:
     tls: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarms:
+    """Shares of a tenant's mail, in per cent, above which somebody is told ([notifications])."""
+
+    bounced: float  # of what was tried
+    complained: float  # of what was delivered
+    least: int  # recipients below which shares say nothing
+
+
 class Files(Protocol):
     """What this machine's files say, read anew at each question."""
+
+    @property
+    def alarms(self) -> Alarms:
+        """Above which shares somebody is told."""
 
     @property
     def zone(self) -> tzinfo:

@@ -5,6 +5,7 @@ A change concerns the providers that are named, else all of the address where it
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
@@ -343,11 +344,17 @@ async def _the_schedule(rooms: Rooms, data: Start) -> Schedule:
 
 
 async def _all_shown(rooms: Rooms, found: Any) -> list[WarmupShape]:
-    """With what is used of the windows that run: one question for all."""
+    """With what is used of the windows that run."""
+    used = await used_now(rooms, found)
+    return [_shown(one, count) for one, count in zip(found, used, strict=True)]
+
+
+async def used_now(rooms: Rooms, found: Sequence[WarmupRecord]) -> list[int]:
+    """What is used of the windows that run, in the order of the warmups: one question for all."""
     calendar, now = Calendar(rooms.files.zone), clock.now_ms()
     windows = {hourly: calendar.window(now, is_hourly=hourly).start for hourly in (False, True)}
     used = await rooms.budgets.used_of(BUDGETS, tuple(set(windows.values()))) if found else {}
-    return [_shown(one, used.get(_place(one, windows), 0)) for one in found]
+    return [used.get(_place(one, windows), 0) for one in found]
 
 
 def _place(one: WarmupRecord, windows: dict[bool, int]) -> tuple[str, int]:

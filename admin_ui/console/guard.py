@@ -15,7 +15,7 @@ from litestar import Request
 from litestar.enums import RequestEncodingType
 from litestar.exceptions import HTTPException
 
-from admin_ui.api.guard import COOKIE, READS, RIGHT, WRITES, Asker, method_of
+from admin_ui.api.guard import COOKIE, RATE, READS, RIGHT, WRITES, Asker, method_of
 from admin_ui.api.own import Own, client_of
 from admin_ui.console.form import Form
 from admin_ui.console.visit import Visit, with_form
@@ -90,7 +90,8 @@ def _back(request: Request[Any, Any, Any]) -> str:
 
 def _limit(rates: Rates, visit: Visit, handler: BaseRouteHandler, *, is_change: bool) -> None:
     who = f"person {visit.own.seen.person_id}"
-    verdict = rates.take(who, handler.handler_name, WRITES if is_change else READS)
+    rate = handler.opt.get(RATE) or (WRITES if is_change else READS)
+    verdict = rates.take(who, handler.handler_name, rate)
     if not verdict.is_allowed:
         raise TooManyError(
             f"asked too often: ask again in {verdict.reset} s", seconds=verdict.reset

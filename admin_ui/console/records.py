@@ -5,6 +5,7 @@ Pure, over what the rooms say (appliance/domains).
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -33,11 +34,7 @@ _BADGES: Final = {
     CheckState.UNKNOWN: ("No answer", "look"),
 }
 _NOT_YET: Final = ("Not looked at yet", "way")
-_SAYS: Final = {
-    CheckState.MISSING: "No record with this name",
-    CheckState.DIFFERENT: "What is published is not right",
-    CheckState.UNKNOWN: "DNS could not say",
-}
+_BREAK: Final = re.compile(r"[:;] ")
 _FOUND: Final = 5  # values that are shown
 _KINDS: Final = ("bad", "look", "way", "good")
 
@@ -72,16 +69,33 @@ def shown_of(domains: Domains, found: DomainRecord) -> tuple[Shown, ...]:
 
 def _shown(number: int, record: DnsRecord, check: Check | None, found: DomainRecord) -> Shown:
     word, kind = _BADGES[check.state] if check else _NOT_YET
+    says, what = _parts(record, check)
     return Shown(
         id=f"record-{number}",
         title=_title(record, found),
         record=record,
         word=word,
         kind=kind,
-        says=_SAYS.get(check.state, "") if check else "",
-        problem=check.problem if check else "",
+        says=says,
+        problem=what,
         found=check.found[:_FOUND] if check and check.state is CheckState.DIFFERENT else (),
     )
+
+
+def _parts(record: DnsRecord, check: Check | None) -> tuple[str, str]:
+    """What is wrong, and what to do: two sentences of the room's one."""
+    if check is None or check.state is CheckState.OK:
+        return "", ""
+    if check.state is CheckState.UNKNOWN:
+        return "DNS could not say", f"{_sentence(check.problem)} It is asked again by itself."
+    says, _, what = _BREAK.sub("\n", check.problem, count=1).partition("\n")
+    if record.value in what:  # it stands above
+        what = "Copy its name and its value to your DNS host"
+    return _sentence(says).removesuffix("."), _sentence(what)
+
+
+def _sentence(words: str) -> str:
+    return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
 def _title(record: DnsRecord, found: DomainRecord) -> str:

@@ -14,6 +14,7 @@ from admin_ui.console import (
     counts,
     credentials,
     domains,
+    home,
     jobs,
     keys,
     message,
@@ -22,6 +23,9 @@ from admin_ui.console import (
     shell,
     sign_in,
     suppressions,
+    tenants,
+    users,
+    webhooks,
 )
 from admin_ui.console.errors import PAGES
 from admin_ui.console.guard import guard, visit_of
@@ -40,6 +44,7 @@ PAGES_FOR_MEMBERS: Final = Router(
         *counts.HANDLERS,
         *credentials.HANDLERS,
         *domains.HANDLERS,
+        *home.HANDLERS,
         *jobs.HANDLERS,
         *keys.HANDLERS,
         *message.HANDLERS,
@@ -47,6 +52,9 @@ PAGES_FOR_MEMBERS: Final = Router(
         *onboarding.HANDLERS,
         *shell.HANDLERS,
         *suppressions.HANDLERS,
+        *tenants.HANDLERS,
+        *users.HANDLERS,
+        *webhooks.HANDLERS,
     ],
     guards=[guard],
     dependencies={"visit": Provide(visit_of)},

@@ -13,8 +13,9 @@ import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from admin_ui.console.onboarding import STEPS, onboarding_of
 from appliance.core import clock
-from appliance.domains import Check, CheckState, KeyState
+from appliance.domains import Check, CheckState
 from appliance.notices import Severity
 from appliance.rights import Right
 from mta.signing.dns_records import RecordKind
@@ -22,6 +23,7 @@ from mta.signing.dns_records import RecordKind
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from admin_ui.console.onboarding import Onboarding
     from admin_ui.console.visit import Visit
     from admin_ui.rooms import Rooms
     from appliance.credentials import CredentialRecord, Trial
@@ -34,7 +36,9 @@ _MOST_DOMAINS: Final = 200
 _MOST_CREDENTIALS: Final = 100
 _FRESH: Final = clock.DAY  # a refusal of before is no news
 _ORDER: Final = {"bad": 0, "look": 1, "way": 2}
-_OF_DOMAINS: Final = frozenset({"domain-record", "domain-verified"})  # told by the domains themselves
+_OF_DOMAINS: Final = frozenset(
+    {"domain-record", "domain-verified"}
+)  # told by the domains themselves
 _KINDS: Final = {Severity.CRITICAL: "bad", Severity.WARNING: "look", Severity.INFO: "way"}
 
 _RECORDS: Final = {
@@ -50,6 +54,8 @@ _NOTICES: Final = {
     "quota": ("What comes above it is refused until midnight UTC.", "See the usage", "/usage"),
     "bounces": ("Receivers judge you by it: stop writing to addresses that do not exist.", "See why", "/bounces"),
     "complaints": ("Above 0.3 % Gmail and Yahoo refuse mail: find out who did not want it.", "See them", "/bounces"),
+    "blocklist": ("Receivers that ask this list refuse its mail.", "See the blocklists", "/blocklists"),
+    "egress-dns": ("Receivers distrust an address whose names do not agree.", "See the address", "/egress"),
     "webhook-disabled": ("Your application hears of nothing until it is enabled again.", "See the webhook", "/webhooks"),
 }  # fmt: skip
 
@@ -73,20 +79,31 @@ class Facts:
     domains: tuple[DomainRecord, ...] = ()
     notices: tuple[Notice, ...] = ()
     refused: tuple[tuple[CredentialRecord, Trial], ...] = ()
+    onboarding: Onboarding | None = None
 
 
 async def facts_of(rooms: Rooms, visit: Visit, tenant: TenantRecord) -> Facts:
     """Everything at once."""
     scope = visit.scope
-    domains, feed, refused = await asyncio.gather(
+    domains, feed, refused, onboarding = await asyncio.gather(
         rooms.domains.page(scope, limit=_MOST_DOMAINS),
         rooms.notifications.feed(scope, 0),  # of nobody: what stands, whatever somebody chose
         _refused(rooms, visit),
+        onboarding_of(rooms, scope) if visit.may(Right.DOMAINS_MANAGE) else _nothing(),
     )
     notices = tuple(entry.notice for entry in feed.entries)
     return Facts(
-        tenant=tenant, now=visit.stage.now(), domains=domains, notices=notices, refused=refused
+        tenant=tenant,
+        now=visit.stage.now(),
+        domains=domains,
+        notices=notices,
+        refused=refused,
+        onboarding=onboarding,
     )
+
+
+async def _nothing() -> None:
+    return None
 
 
 async def _refused(rooms: Rooms, visit: Visit) -> tuple[tuple[CredentialRecord, Trial], ...]:
@@ -107,10 +124,19 @@ def items_of(facts: Facts, when: Callable[[int], str]) -> list[Item]:
     found = [
         *_of_tenant(facts.tenant, when),
         *(item for one in facts.domains for item in _of_domain(one, facts, when)),
-        *(_of_notice(one) for one in facts.notices if one.kind not in _OF_DOMAINS),
+        *(item_of_notice(one) for one in facts.notices if one.kind not in _OF_DOMAINS),
         *(_of_refusal(one, trial, when) for one, trial in facts.refused),
     ]
-    return sorted(found, key=lambda one: _ORDER[one.kind])
+    ordered = sorted(found, key=lambda one: _ORDER[one.kind])
+    return [*_of_onboarding(facts.onboarding), *ordered]
+
+
+def _of_onboarding(found: Onboarding | None) -> Iterator[Item]:
+    """Before all others: what is broken of a set-up that goes on is part of it."""
+    if found is not None and not found.is_over:
+        number = list(STEPS).index(found.step) + 1
+        title = f"Set up: step {number} of {len(STEPS)}, {STEPS[found.step].lower()}"
+        yield Item("way", title, found.words, "Go on", "/onboarding")
 
 
 def _of_tenant(tenant: TenantRecord, when: Callable[[int], str]) -> Iterator[Item]:
@@ -123,9 +149,7 @@ def _of_tenant(tenant: TenantRecord, when: Callable[[int], str]) -> Iterator[Ite
         yield Item("way", "This is a sandbox: nothing is delivered", text, "Settings", "/settings")
 
 
-def _of_domain(
-    found: DomainRecord, facts: Facts, when: Callable[[int], str]
-) -> Iterator[Item]:
+def _of_domain(found: DomainRecord, facts: Facts, when: Callable[[int], str]) -> Iterator[Item]:
     href = f"/domains/{found.id}"
     if not found.verified:
         text = "Mail from its addresses is refused until its ownership record is seen."
@@ -178,7 +202,8 @@ def _of_key(found: DomainRecord, key: DomainKey, now: int) -> Item:
     return Item("way", title, text, "Start rotation", f"/domains/{found.id}")
 
 
-def _of_notice(one: Notice) -> Item:
+def item_of_notice(one: Notice) -> Item:
+    """A notice that stands. Of a kind that nobody described it says what the finder said."""
     kind = "bad" if one.kind == "quota" and one.subject == "100 %" else _KINDS[one.severity]
     text, act, href = _NOTICES.get(one.kind, (one.next_step, "See it", "/notifications"))
     return Item(kind, f"{one.text[:1].upper()}{one.text[1:]}", text, act, href)
@@ -201,7 +226,9 @@ def headline(items: Sequence[Item]) -> str:
         return "Nothing is broken." if items else "Nothing needs doing."
     parts = []
     if broken:
-        parts.append(f"{_count(broken)} thing{'s' * (broken > 1)} {'are' if broken > 1 else 'is'} broken")
+        parts.append(
+            f"{_count(broken)} thing{'s' * (broken > 1)} {'are' if broken > 1 else 'is'} broken"
+        )
     if look:
         parts.append(f"{_count(look)} need{'s' * (look == 1)} a look")
     said = " and ".join(parts)

@@ -10,7 +10,7 @@ import secrets
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from sqlalchemy import bindparam, delete, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from appliance.core import clock, tasks
@@ -183,6 +183,14 @@ class Credentials:
             ).mappings():
                 found[row["credential_id"]].append(_login(row))
         return tuple(_record(row, tuple(found[row["id"]])) for row in rows)
+
+    async def count(self, scope: Scope) -> int:
+        """How many SMTP logins that the scope sees are not revoked."""
+        wanted = scoped(select(func.count()).select_from(credential), credential, scope).where(
+            credential.c.door == Door.SMTP, credential.c.revoked_at == 0
+        )
+        async with reading(self._engine) as connection:
+            return int((await connection.execute(wanted)).scalar_one())
 
     async def get(self, scope: Scope, credential_id: int) -> CredentialRecord:
         """One credential. Raises NotFoundError."""

@@ -88,6 +88,19 @@ class Invitations:
             rows = await connection.execute(statement.order_by(link.c.id.desc()).limit(MOST_OPEN))
             return tuple(map(_invitation, rows.mappings()))
 
+    async def get(self, scope: Scope, invitation_id: int) -> Invitation:
+        """One that is open. Raises NotFoundError."""
+        statement = scoped(select(link), link, scope).where(
+            link.c.kind == LinkKind.INVITATION,
+            link.c.id == invitation_id,
+            link.c.expires_at > self._now(),
+        )
+        async with reading(self._engine) as connection:
+            row = (await connection.execute(statement)).mappings().one_or_none()
+        if row is None:
+            raise NotFoundError(f"there is no open invitation {invitation_id}")
+        return _invitation(row)
+
     async def withdraw(self, scope: Scope, invitation_id: int) -> None:
         """Take one back: its link is worth nothing from now on. Raises NotFoundError."""
         statement = scoped(delete(link), link, scope).where(

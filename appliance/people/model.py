@@ -38,6 +38,15 @@ class User:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeopleCounts:
+    """How many people there are."""
+
+    whole: int
+    disabled: int
+    password_alone: int  # neither a second factor nor a passkey stands beside it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     """Where a request comes from: what slow-down counts and a list of sessions shows."""
 

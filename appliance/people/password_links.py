@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, update
 
 from appliance.core.database import reading, transaction
+from appliance.core.errors import ForbiddenError
 from appliance.core.scope import BOX, Scope
 from appliance.people import letters, links, records
 from appliance.people.guessing import account_key, mail_key
@@ -48,6 +49,8 @@ class PasswordLinks:
         """A link for an admin to hand over. For the box's admin. Raises NotFoundError."""
         async with transaction(self._engine) as connection:
             found = await records.user(connection, scope, person_id)
+            if not scope.is_system:  # a person may be a member of other tenants too
+                raise ForbiddenError("a link to a new password is for the box's admin to make")
             url, _ = await self._make(connection, scope, found)
         return url
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from appliance.core.errors import ConflictError, NotFoundError
 from appliance.core.scope import scoped
-from appliance.people.model import Membership, User
+from appliance.people.model import Membership, PeopleCounts, User
 from appliance.people.sessions import end_all
 from appliance.people.tables import link, membership, passkey, person, recovery_code
 from appliance.rights import Role
@@ -28,10 +28,20 @@ if TYPE_CHECKING:
 
 
 async def users(
-    connection: AsyncConnection, scope: Scope, *, after: int = 0, limit: int = 1
+    connection: AsyncConnection,
+    scope: Scope,
+    *,
+    after: int = 0,
+    limit: int = 1,
+    prefix: str = "",
+    staff_only: bool = False,
 ) -> tuple[User, ...]:
-    """The users whom the scope sees, by id, from the one behind `after`."""
+    """The users whom the scope sees, by id, from the one behind `after`; `prefix`: of an address."""
     statement = select(person).where(person.c.id > after).order_by(person.c.id).limit(limit)
+    if prefix:
+        statement = statement.where(person.c.email.startswith(prefix, autoescape=True))
+    if staff_only:
+        statement = statement.where(person.c.box_role != "")
     if not scope.is_system:
         members = scoped(select(membership.c.person_id), membership, scope)
         statement = statement.where(person.c.id.in_(members))
@@ -45,6 +55,21 @@ async def users(
     )
     found = (await connection.execute(mine)).mappings().all()
     return tuple(_user(row, found, scope) for row in rows)
+
+
+async def counts(connection: AsyncConnection, scope: Scope) -> PeopleCounts:
+    """How many they are, how many may not come in, and how many need a password alone."""
+    every, c = func.count(), person.c
+    has_passkey = select(passkey.c.id).where(passkey.c.person_id == c.id).exists()
+    wanted = select(
+        every,
+        every.filter(c.disabled_at > 0),
+        every.filter(c.disabled_at == 0, c.totp_secret == "", c.password_hash != "", ~has_passkey),
+    ).select_from(person)
+    if not scope.is_system:
+        wanted = wanted.where(c.id.in_(scoped(select(membership.c.person_id), membership, scope)))
+    whole, disabled, weak = (await connection.execute(wanted)).one()
+    return PeopleCounts(whole=whole, disabled=disabled, password_alone=weak)
 
 
 async def user(connection: AsyncConnection, scope: Scope, person_id: int) -> User:

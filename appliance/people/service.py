@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from appliance.core.scope import Scope
-    from appliance.people.model import User
+    from appliance.people.model import PeopleCounts, User
 
 MAX_PAGE = 1000
 
@@ -60,11 +60,33 @@ class Users:
             await self._audit(connection, scope, made, "user.create", tenant_id, f"role={wanted}")
         return made
 
-    async def list(self, scope: Scope, *, after: int = 0, limit: int = 100) -> tuple[User, ...]:
-        """A page of the users whom the scope sees, behind the id `after`."""
+    async def list(
+        self,
+        scope: Scope,
+        *,
+        after: int = 0,
+        limit: int = 100,
+        prefix: str = "",
+        staff_only: bool = False,
+    ) -> tuple[User, ...]:
+        """A page of the users whom the scope sees, behind the id `after`; `prefix`: of an address.
+
+        `staff_only`: those who are something to the box, which a tenant is never told.
+        """
         async with reading(self._engine) as connection:
-            limited = max(1, min(limit, MAX_PAGE))
-            return await records.users(connection, scope, after=after, limit=limited)
+            return await records.users(
+                connection,
+                scope,
+                after=after,
+                limit=max(1, min(limit, MAX_PAGE)),
+                prefix=folded_email(prefix),
+                staff_only=staff_only and scope.is_system,
+            )
+
+    async def counts(self, scope: Scope) -> PeopleCounts:
+        """How many users the scope sees, and how many of them have no second factor."""
+        async with reading(self._engine) as connection:
+            return await records.counts(connection, scope)
 
     async def get(self, scope: Scope, person_id: int) -> User:
         """One of them. Raises NotFoundError."""

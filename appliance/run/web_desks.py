@@ -9,7 +9,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from admin_ui.desks import Doors
+from admin_ui.desks import Alarms, Doors
 from appliance.blocklists import file_of, load_lists
 from appliance.core import clock, tasks
 from appliance.core.dns import Resolver
@@ -113,6 +113,16 @@ class BoxFiles:
     def zone(self) -> tzinfo:
         """Whose midnight begins a day of warmup."""
         return zone_of(self._settings.warmup.timezone)
+
+    @property
+    def alarms(self) -> Alarms:
+        """Above which shares somebody is told (watch_rates.py)."""
+        told = self._settings.notifications
+        return Alarms(
+            bounced=told.bounce_percent,
+            complained=told.complaint_percent,
+            least=told.least_messages,
+        )
 
     @property
     def doors(self) -> Doors:

@@ -60,6 +60,12 @@ class ThrottleStore:
         statement = scoped(select(throttle), throttle, scope)
         return await self._read(statement.order_by(throttle.c.changed_at.desc()))
 
+    async def suspended(self, scope: Scope, *, limit: int = 100) -> tuple[Throttle, ...]:
+        """Those to which nothing goes at this moment; the latest change first."""
+        statement = scoped(select(throttle), throttle, scope)
+        wanted = statement.where(throttle.c.suspended_until > self._now())
+        return await self._read(wanted.order_by(throttle.c.changed_at.desc()).limit(limit))
+
     async def lift(self, scope: Scope, subject: Subject, *, reason: str) -> Throttle:
         """End a throttle now. Raises NotFoundError when nothing is in force for the subject."""
         if not scope.is_system:

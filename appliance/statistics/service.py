@@ -110,6 +110,18 @@ class Statistics:
             found[value][start] = counts
         return {value: _points(period, counts) for value, counts in found.items()}
 
+    async def sums(
+        self, scope: Scope, period: Period, by: Dimension, values: Sequence[str]
+    ) -> dict[str, Counts]:
+        """All of the period together, of each of these values of a dimension that has any."""
+        if len(values) > MAX_RANKED:
+            raise UsageError(f"ask for at most {MAX_RANKED} values", field="values")
+        table = _table(period)
+        wanted = select(table.c.value, *_sums(table)).where(table.c.value.in_(values))
+        wanted = _narrowed(wanted, table, scope, period, Of(dimension=by))
+        rows = await self._rows(wanted.group_by(table.c.value))
+        return {row[0]: counts_of(tuple(map(int, row[1:]))) for row in rows}
+
     async def standing(self, scope: Scope) -> Standing:
         """How far counting is; the same for everybody."""
         wanted = select(_g.is_live, _g.counted_to, _g.since).order_by(_g.is_live)

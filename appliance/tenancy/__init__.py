@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from appliance.tenancy.audit import AuditLog, record
 from appliance.tenancy.marks import MARKS
-from appliance.tenancy.model import Act, AuditEntry, AuditFilter, TenantRecord
+from appliance.tenancy.model import Act, AuditEntry, AuditFilter, TenantCounts, TenantRecord
 from appliance.tenancy.service import Tenants
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "AuditEntry",
     "AuditFilter",
     "AuditLog",
+    "TenantCounts",
     "TenantRecord",
     "Tenants",
     "record",

@@ -36,6 +36,15 @@ class TenantRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TenantCounts:
+    """How many tenants there are."""
+
+    whole: int
+    suspended: int
+    sandboxed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Act:
     """What somebody did, for the audit log. `subject` names the record as people know it."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from appliance.core import clock
@@ -16,7 +16,7 @@ from appliance.core.database import reading
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import BOX, scoped
 from appliance.tenancy.audit import record
-from appliance.tenancy.model import Act, TenantRecord
+from appliance.tenancy.model import Act, TenantCounts, TenantRecord
 from appliance.tenancy.rules import (
     checked_country,
     checked_name,
@@ -74,15 +74,29 @@ class Tenants:
             return tuple(TenantRecord(**row) for row in rows.mappings())
 
     async def page(
-        self, scope: Scope, *, after: int = 0, limit: int = 100
+        self, scope: Scope, *, after: int = 0, limit: int = 100, prefix: str = ""
     ) -> tuple[TenantRecord, ...]:
-        """Tenants that the scope sees with ids above `after`, in their order."""
+        """Tenants that the scope sees with ids above `after`, in their order; `prefix`: of a name."""
         statement = select(tenant).where(tenant.c.id > max(after, BOX)).order_by(tenant.c.id)
+        begins = prefix.strip().lower()
+        if begins:
+            statement = statement.where(tenant.c.name.startswith(begins, autoescape=True))
         wanted = scoped(statement, tenant, scope, column="id").limit(limit)
         async with reading(self._engine) as connection:
             return tuple(
                 TenantRecord(**row) for row in (await connection.execute(wanted)).mappings()
             )
+
+    async def counts(self, scope: Scope) -> TenantCounts:
+        """How many tenants the scope sees, and how many of them do not send."""
+        every, c = func.count(), tenant.c
+        wanted = select(
+            every, every.filter(c.suspended_at > 0), every.filter(c.sandboxed.is_(True))
+        ).where(c.id != BOX)
+        async with reading(self._engine) as connection:
+            rows = await connection.execute(scoped(wanted, tenant, scope, column="id"))
+            whole, suspended, sandboxed = rows.one()
+        return TenantCounts(whole=whole, suspended=suspended, sandboxed=sandboxed)
 
     async def by_id(self, scope: Scope, tenant_id: int) -> TenantRecord:
         """The tenant of that id. Raises NotFoundError."""

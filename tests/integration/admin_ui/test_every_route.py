@@ -95,7 +95,8 @@ async def _people(api: Api, owner: int) -> dict[str, int]:
     opened = await desk.accept(url.rpartition("/")[2], CLIENT, name="Jo", password=PASSWORD)
     assert opened is not None
     asked, _ = await desk.link(SYSTEM, email=f"ada-{owner}@x.test", role="viewer", tenant_id=owner)
-    (jo,) = await api.rooms.people.users.list(Scope.tenant(owner))
+    users = await api.rooms.people.users.list(Scope.tenant(owner))
+    (jo,) = [one for one in users if one.email.startswith("jo-")]
     return {"invitation_id": asked.id, "user_id": jo.id}
 
 

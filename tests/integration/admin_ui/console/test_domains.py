@@ -47,7 +47,7 @@ async def test_a_new_domain_shows_all_records_to_copy(api, ada, made):
 
 async def test_what_is_found_wrong_is_said_in_words_and_what_is_right_is_one_line(api, ada, made):
     """The nameserver of the test answers nothing: then what it says by hand."""
-    page = await ada.follow(await ada.submit(f"{made}/check"))
+    page = await ada.follow(await ada.submit(f"{made}/check", back=made))
     assert page.text(".toast b") == "Looked at"
     assert set(page.texts(".record .badge")) == {"No answer"}
     await publish(api.rooms, "mail.acme.example", cut="k=rsa")
@@ -59,3 +59,69 @@ async def test_what_is_found_wrong_is_said_in_words_and_what_is_right_is_one_lin
     assert "Send a test for me" in page.text(".actions")
     await publish(api.rooms, "mail.acme.example")
     assert (await ada.get(made)).text("h1") == "mail.acme.example Right"
+
+
+async def test_keys_are_renewed_and_taken_over(api, ada, made):
+    page = await ada.follow(await ada.submit(f"{made}/rotate"))
+    assert len(page.all(".record")) == 8
+    assert any("new" in title for title in page.texts("h3"))
+    secret = "-----BEGIN PRIVATE KEY-----" + BAD
+    page = await ada.submit(f"{made}/import", {"selector": "s1", "pem": secret}, expect=422)
+    assert page.all("dialog#import[data-open]")
+    assert page.value("selector") == "s1"
+    assert page.text("#pem-note")
+    assert "script>" not in page.html.replace("</script>", "").replace("<script ", "")
+    page = await ada.submit(f"{made}/import", {"selector": BAD, "pem": "x"}, expect=422)
+    assert page.text("#selector-note")
+    assert BAD not in page.html
+
+
+async def test_a_domain_becomes_the_default_and_has_its_own_return_path_mode(api, ada, made):
+    other = (await ada.submit("/domains", {"name": "second.example"})).location
+    page = await ada.follow(await ada.submit(f"{other}/default"))
+    assert "Default domain" in page.html
+    await ada.submit(f"{other}/return-path", {"mode": "message"})
+    scope = SYSTEM.within(api.tenants["acme"])
+    found = await api.rooms.domains.get(scope, "second.example")
+    assert (found.is_default, found.return_path_mode) == (True, "message")
+    await ada.submit(f"{other}/remove")
+    assert (await ada.get("/domains")).texts("tbody td.title") == ["mail.acme.example"]
+
+
+async def test_a_test_is_sent_from_the_domain_to_who_asks(api, ada, made):
+    await publish(api.rooms, "mail.acme.example")
+    await ada.submit(f"{made}/test", back=made)
+    ((handed, letter),) = api.carrier.handed
+    assert handed.tenant_id == api.tenants["acme"]
+    assert (letter.sender, letter.recipients) == ("test@mail.acme.example", ("owner@acme.test",))
+
+
+async def test_what_is_wrong_with_a_new_domain_stands_beside_its_field(ada, made):
+    for name in (BAD, "mail.acme.example", ""):
+        page = await ada.submit("/domains", {"name": name}, expect=422)
+        assert page.all("dialog#add[data-open]")
+        assert page.text("#name-note"), name
+        assert BAD not in page.html
+
+
+async def test_the_box_sees_all_domains_with_their_tenant_and_adds_them_for_one(api, made):
+    admin = await visitor(api)
+    page = await admin.submit("/domains", {"name": "third.example"}, expect=422)
+    assert page.text("#tenant-note")
+    wish = {"name": "third.example", "tenant": str(api.tenants["globex"])}
+    await admin.submit("/domains", wish)
+    page = await admin.get("/domains")
+    assert {"acme", "globex"} <= set(page.texts("tbody td[data-label=Tenant]"))
+    assert (await admin.get("/domains?q=third")).texts("tbody td.title") == ["third.exampleDefault"]
+
+
+async def test_another_tenants_domain_is_not_there_and_a_viewer_changes_nothing(api, made):
+    bob = await visitor(api, "owner", "globex")
+    await bob.get(made, expect=404)
+    for act in ("check", "rotate", "import", "default", "return-path", "remove", "test"):
+        await bob.submit(f"{made}/{act}", {"mode": "", "selector": "a", "pem": "b"}, back="/domains")
+        assert "no domain has the id" in (await bob.get("/domains")).text(".toast"), act
+    carl = await visitor(api, "viewer", "acme")
+    page = await carl.get(made)
+    assert not page.all("main form")
+    await carl.submit(f"{made}/remove", expect=403)
