@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from appliance.blocklists import Blocklist
 from appliance.core.scope import Scope
+from appliance.core.settings_reference import ToldTable
 from appliance.domains import DomainRecord
 from appliance.egress import AddressCheck, EgressRecord, EgressRequest
 from appliance.jobs import Job
@@ -125,6 +126,14 @@ class Alarms:
     least: int  # recipients below which shares say nothing
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Configuration:
+    """What the configuration file says, as far as it is in force."""
+
+    path: Path
+    tables: tuple[ToldTable, ...]
+
+
 class Files(Protocol):
     """What this machine's files say, read anew at each question."""
 
@@ -143,6 +152,10 @@ class Files(Protocol):
     @property
     def default_egress(self) -> str:
         """The name of the one egress of a box that has configured none."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """The settings with which this process was started; no secret among them."""
 
     async def schedules(self) -> Mapping[str, Schedule]:
         """Warmup schedules by name."""

@@ -33,6 +33,8 @@ _BOUNCES: Final = Place("/bounces", "Bounces", "corner-down-left", Right.MESSAGE
 _SUPPRESSIONS: Final = Place("/suppressions", "Suppressions", "ban", Right.SUPPRESSIONS_READ)
 _USERS: Final = Place("/users", "Users", "users", Right.PEOPLE_READ)
 _AUDIT: Final = Place("/audit", "Audit log", "scroll-text", Right.AUDIT_READ)
+_KEYS: Final = Place("/keys", "API keys", "braces", Right.KEYS_READ)
+_WEBHOOKS: Final = Place("/webhooks", "Webhooks", "webhook", Right.WEBHOOKS_READ, "webhooks")
 _JOBS: Final = Place("/jobs", "Jobs", "list-todo", Right.JOBS_READ, "jobs")
 _SETTINGS: Final = Place("/settings", "Settings", "settings", Right.TENANTS_READ)
 
@@ -43,8 +45,8 @@ TENANT: Final[tuple[Group, ...]] = (
         (
             Place("/domains", "Domains", "globe", Right.DOMAINS_READ, "domains"),
             Place("/credentials", "Credentials", "key-round", Right.CREDENTIALS_READ),
-            Place("/keys", "API keys", "braces", Right.KEYS_READ),
-            Place("/webhooks", "Webhooks", "webhook", Right.WEBHOOKS_READ, "webhooks"),
+            _KEYS,
+            _WEBHOOKS,
         ),
     ),
     (
@@ -74,6 +76,8 @@ BOX: Final[tuple[Group, ...]] = (
         (
             Place("/tenants", "Tenants", "building-2", Right.TENANTS_READ),
             Place("/domains", "Domains", "globe", Right.DOMAINS_READ, "domains"),
+            _KEYS,
+            _WEBHOOKS,
             _USERS,
             Place("/services", "Services", "activity", Right.BOX_READ, "services"),
             _JOBS,

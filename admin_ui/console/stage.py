@@ -53,7 +53,7 @@ class Stage:
         self._env.globals |= {
             "asset": assets.url,
             "icon": self._icon,
-            "mark": _MARK,
+            "favicon": _MARK,
             "version": VERSION,
             "zone_name": str(zone),
             "now": now,

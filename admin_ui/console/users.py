@@ -230,6 +230,7 @@ def _told(error: UsageError, dialog: str) -> Problem:
 @post("/users/{user_id:int}/enable", opt={RIGHT: Right.PEOPLE_MANAGE})
 async def enable_user(user_id: Id, rooms: Behind, visit: WhoVisits) -> Response[bytes]:
     """May sign in again."""
+    await rooms.people.users.get(visit.scope, user_id)
     found = await rooms.people.users.enable(visit.scope, user_id)
     return visit.to(_path(user_id), "Enabled", f"{found.email} may sign in again.")
 
@@ -237,6 +238,7 @@ async def enable_user(user_id: Id, rooms: Behind, visit: WhoVisits) -> Response[
 @post("/users/{user_id:int}/end-sessions", opt={RIGHT: Right.PEOPLE_MANAGE})
 async def end_sessions(user_id: Id, rooms: Behind, visit: WhoVisits) -> Response[bytes]:
     """Signed out everywhere."""
+    await rooms.people.users.get(visit.scope, user_id)
     count = await rooms.people.users.end_sessions(visit.scope, user_id)
     return visit.to(_path(user_id), "Signed out everywhere", f"{count} sessions have ended.")
 
@@ -244,6 +246,7 @@ async def end_sessions(user_id: Id, rooms: Behind, visit: WhoVisits) -> Response
 @post("/users/{user_id:int}/drop-second-factor", opt={RIGHT: Right.PEOPLE_MANAGE})
 async def drop_second_factor(user_id: Id, rooms: Behind, visit: WhoVisits) -> Response[bytes]:
     """For who lost device and recovery codes."""
+    await rooms.people.users.get(visit.scope, user_id)
     await rooms.people.users.drop_second_factor(visit.scope, user_id)
     return visit.to(_path(user_id), "Second factor removed", "The password alone signs them in.")
 

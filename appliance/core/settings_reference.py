@@ -2,6 +2,7 @@
 
     to_toml(settings)     the settings in force; secrets as ********
     reference_toml()      every option at its default, with its sentence and what is allowed
+    told(settings)        the same together, for a page
 
 What is written can be loaded again and means the same (but for the hidden secrets). Pure.
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 import functools
 import re
 import textwrap
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -40,6 +42,51 @@ _PREFACE: Final = """\
 # `pillarbox config check` tells what is wrong in a file, `pillarbox config show` what is in force.
 #
 # This file is generated from appliance/core/settings.py."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldOption:
+    """An option as it stands. Values as TOML writes them; of a secret no more than that there is one."""
+
+    name: str
+    description: str
+    allowed: str
+    value: str
+    default: str
+    is_changed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToldTable:
+    """A table of the file with the options that stand right in it."""
+
+    name: str
+    sentence: str
+    options: tuple[ToldOption, ...]
+
+
+def told(settings: Settings) -> tuple[ToldTable, ...]:
+    """The settings in force, with what each is for and whether it is another than by default."""
+    return tuple(
+        ToldTable(
+            name=name,
+            sentence=sections()[name],
+            options=tuple(_told(option, value_of(settings, option.name)) for option in own),
+        )
+        for name, own in _tables()
+        if own
+    )
+
+
+def _told(option: Option, value: Any) -> ToldOption:
+    return ToldOption(
+        name=option.name,
+        description=option.description,
+        allowed=allowed(option.kind),
+        value=as_toml(shown(option, value)),
+        default=as_toml(option.default),
+        is_changed=value != option.default,
+    )
 
 
 def to_toml(settings: Settings) -> str:

@@ -91,6 +91,17 @@ class Budgets:
         async with reading(self._engine) as connection:
             return int((await connection.execute(statement)).scalar() or 0)
 
+    async def used_in(
+        self, keys: Collection[str], windows: Collection[int]
+    ) -> dict[tuple[str, int], int]:
+        """What is used of these budgets, by key and window."""
+        statement = select(budget.c.key, budget.c.window, budget.c.used).where(
+            budget.c.key.in_(keys), budget.c.window.in_(windows)
+        )
+        async with reading(self._engine) as connection:
+            rows = await connection.execute(statement)
+            return {(key, int(window)): int(used) for key, window, used in rows}
+
     async def used_of(self, prefix: str, windows: Collection[int]) -> dict[tuple[str, int], int]:
         """What is used of every budget whose key begins so, by key and window."""
         statement = select(budget.c.key, budget.c.window, budget.c.used).where(

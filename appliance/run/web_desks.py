@@ -9,9 +9,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from admin_ui.desks import Alarms, Doors
+from admin_ui.desks import Alarms, Configuration, Doors
 from appliance.blocklists import file_of, load_lists
-from appliance.core import clock, tasks
+from appliance.core import clock, settings_reference, tasks
 from appliance.core.dns import Resolver
 from appliance.core.errors import NotFoundError, NotRunningError
 from appliance.core.scope import Scope
@@ -30,7 +30,7 @@ from mta.warmup.model import OTHER
 from mta.warmup.schedule import SHIPPED, load_schedules
 
 LOOK_SECONDS: Final = 2.0
-LOOK_EVERY: Final = 30 * clock.SECOND
+LOOK_EVERY: Final = 10 * clock.SECOND
 WATCHED_FOR: Final = 3 * clock.MINUTE  # a page that is open asks again at each look
 MOST_WATCHED: Final = 200
 _SYSTEM: Final = Scope.system(by="box")
@@ -139,6 +139,12 @@ class BoxFiles:
     def default_egress(self) -> str:
         """The name of the one egress of a box that has configured none."""
         return default_egress(self._settings).name
+
+    @property
+    def configuration(self) -> Configuration:
+        """The settings with which this process was started."""
+        tables = settings_reference.told(self._settings)
+        return Configuration(path=self._home.config_file, tables=tables)
 
     async def schedules(self) -> Mapping[str, Schedule]:
         """Those that come with the box, and the home's own."""

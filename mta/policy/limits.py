@@ -71,12 +71,22 @@ class Quota:
             self._portions[bound.key] = (start, self._left(bound.key, start) + amount)
 
 
+def hour_key(credential_id: int) -> str:
+    """The name of the shared record of what a credential used in an hour (appliance.limits)."""
+    return f"credential:{credential_id}:hour"
+
+
+def day_key(credential_id: int) -> str:
+    """Of what it used in a day."""
+    return f"credential:{credential_id}:day"
+
+
 def bounds_of(credential: Credential, tenant: Tenant) -> list[Bound]:
     """The limits that refuse."""
     hour, day = clock.HOUR, clock.DAY
     wanted = (
-        (f"credential:{credential.id}:hour", credential.recipients_per_hour, hour),
-        (f"credential:{credential.id}:day", credential.recipients_per_day, day),
+        (hour_key(credential.id), credential.recipients_per_hour, hour),
+        (day_key(credential.id), credential.recipients_per_day, day),
         (f"tenant:{tenant.id}:day", tenant.recipients_per_day, day),
     )
     return [Bound(key=key, limit=limit, window=window) for key, limit, window in wanted if limit]

@@ -64,7 +64,12 @@ class Watched:
 
     def _watch(self, page: Page) -> None:
         page.on("pageerror", lambda error: self._failed(page, str(error)))
-        page.on("console", lambda line: line.type == "error" and self._failed(page, line.text))
+        page.on(
+            "console",
+            lambda line: (
+                line.type == "error" and self._failed(page, f"{line.text} {line.location['url']}")
+            ),
+        )
 
     def _failed(self, page: Page, text: str) -> None:
         if not any(one in text for one in (*IN_ORDER, *self.expected)):

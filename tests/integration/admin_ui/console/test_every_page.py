@@ -52,12 +52,12 @@ async def people(api):
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def betas(api):
-    return await everything_of(api, "beta")
+    return await everything_of(api, "beta") | {"tenant_id": str(api.tenants["beta"])}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def acmes(api):
-    return await everything_of(api, "acme")
+    return await everything_of(api, "acme") | {"tenant_id": str(api.tenants["acme"])}
 
 
 def routes(api: Api) -> list[tuple[Any, str, str]]:
