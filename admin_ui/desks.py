@@ -5,7 +5,7 @@ Rooms know none of these; the roof gives what does (appliance/run/web_queue.py, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -22,6 +22,7 @@ from appliance.jobs import Job
 from mta.scheduling.census import By
 from mta.scheduling.changes import Action
 from mta.scheduling.why import Why
+from mta.shaping.matching import ShapingBook
 from mta.warmup.schedule import Schedule
 
 Row = dict[str, Any]
@@ -63,9 +64,14 @@ class QueueDesk(Protocol):
         """Do it to one message; how many recipients it changed. Raises NotFoundError."""
 
     async def order(
-        self, scope: Scope, action: Action, wanted: Mapping[str, object], pool: str = ""
+        self,
+        scope: Scope,
+        action: Action,
+        wanted: Mapping[str, object],
+        pool: str = "",
+        parts: Sequence[Mapping[str, object]] = (),
     ) -> Job:
-        """Have it done to all that match."""
+        """Have it done to all that match, as one job; `parts`: to what matches one of these too."""
 
     async def explain(self, domain: str) -> Row:
         """How mail to a domain goes (appliance/run/explain.py)."""
@@ -162,6 +168,9 @@ class Files(Protocol):
 
     async def providers(self) -> frozenset[str]:
         """Receivers that the shaping file names, and "other"."""
+
+    async def shaping(self) -> ShapingBook:
+        """The receivers and the rules that are in force, and the file they come from."""
 
     async def blocklists(self) -> tuple[Blocklist, ...]:
         """The blocklists that are asked."""

@@ -18,7 +18,7 @@ from admin_ui.desks import (
     QueueDesk,
 )
 from appliance.blocklists import Blocklists
-from appliance.credentials import Credentials, Trials
+from appliance.credentials import Credentials, Tries
 from appliance.domains import Domains
 from appliance.egress import Egresses, Pools
 from appliance.history import LogReader
@@ -69,7 +69,7 @@ class Rooms:
     statistics: Statistics
     suppressions: SuppressionList
     tenants: Tenants
-    trials: Trials
+    tries: Tries
     throttles: ThrottleStore
     warmups: Warmups
     webhook_trials: Trials

@@ -141,7 +141,7 @@ def traffic_chart(minutes: Sequence[Row], zone: tzinfo) -> Chart:
             finding=f"Up to {best:,.1f} messages a second were delivered in the last hour.",
             labels=times,
             series=lines if len(minutes) > 1 else (),
-            height=192,
+            height=212,
             empty="The first minutes are being counted.",
         )
     )

@@ -54,7 +54,7 @@ _Tab = Annotated[str, QueryParameter(max_length=20, pattern=PLAIN)]
 
 @get("/credentials", opt={RIGHT: Right.CREDENTIALS_READ})
 async def credentials(
-    rooms: Behind, visit: WhoVisits, cursor: Cursor = "", revoked: FromQuery[bool] = False
+    *, rooms: Behind, visit: WhoVisits, cursor: Cursor = "", revoked: FromQuery[bool] = False
 ) -> Response[bytes]:
     """The list."""
     return await _list(rooms, visit, cursor, revoked=revoked)
@@ -70,14 +70,12 @@ async def _list(
 ) -> Response[bytes]:
     scope = visit.scope
     found, tenants = await asyncio.gather(
-        rooms.credentials.page(
-            scope, after=place_of(cursor), limit=PAGE + 1, revoked_too=revoked
-        ),
+        rooms.credentials.page(scope, after=place_of(cursor), limit=PAGE + 1, revoked_too=revoked),
         tenants_of(rooms, visit),
     )
     rows, after = cut(found, PAGE, lambda one: one.id)
     tries, owners = await asyncio.gather(
-        rooms.trials.of(scope, [one.id for one in rows]),
+        rooms.tries.of(scope, [one.id for one in rows]),
         rooms.tenants.names(scope, {one.tenant_id for one in rows}),
     )
     return await visit.page(

@@ -57,7 +57,7 @@ class Story:
 
 async def story_of(rooms: Rooms, scope: Scope, one: CredentialRecord) -> Story:
     """Of one credential."""
-    trial = (await rooms.trials.of(scope, [one.id])).get(one.id, Trial())
+    trial = (await rooms.tries.of(scope, [one.id])).get(one.id, Trial())
     found = await _message(rooms, scope, trial)
     return Story(
         nodes=tuple(_nodes(one, trial, found)),
@@ -81,7 +81,9 @@ def _nodes(one: CredentialRecord, trial: Trial, found: Found | None) -> Iterator
     user = one.logins[0].username if one.logins else one.name
     if trial.signed_in_at:
         tls = trial.tls.partition(" ")[0] or "in the clear"
-        yield Node(at=trial.signed_in_at, title="Connected", text=f"{trial.address}, {tls}", kind="good")
+        yield Node(
+            at=trial.signed_in_at, title="Connected", text=f"{trial.address}, {tls}", kind="good"
+        )
         yield Node(at=trial.signed_in_at, title="Signed in", text=f"AUTH as {user}", kind="good")
     else:
         yield Node(at=0, title="Connected", text="Waiting")
@@ -142,8 +144,6 @@ def _delivered(trial: Trial, found: Found | None) -> Node:
         )
     if found.status is Status.DEFERRED:
         text = "Not yet: it is tried again by itself."
-        return Node(
-            at=found.status_at, title="Deferred", text=text, kind="look", words=found.reply
-        )
+        return Node(at=found.status_at, title="Deferred", text=text, kind="look", words=found.reply)
     text = "It is held: see the queue." if found.status is Status.HELD else "On its way"
     return Node(at=0, title="Delivered", text=text)

@@ -13,7 +13,7 @@ from admin_ui.console.box_mail import mail_of
 from admin_ui.console.egress_health import SHOWN, egress_rows, last_hours
 from admin_ui.console.moments import moment_of
 from admin_ui.console.sender_health import bounced
-from admin_ui.console.todo import MOST, headline, item_of_notice
+from admin_ui.console.todo import MOST, headline, item_of_notice, sentence
 from appliance.core.scope import BOX
 from appliance.notices import Severity
 from appliance.statistics import Counts, Dimension, Period
@@ -133,7 +133,7 @@ def risks_of(
     for one in notices:
         name = names.get(one.tenant_id, "")
         if name and one.kind in _RISKS:
-            why.setdefault(name, []).append(f"{one.text[:1].upper()}{one.text[1:]}")
+            why.setdefault(name, []).append(sentence(one.text))
             grave |= {name} if one.severity is Severity.CRITICAL else set()
     return [
         Risk(

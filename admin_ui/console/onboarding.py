@@ -88,7 +88,7 @@ async def onboarding_of(rooms: Rooms, scope: Scope) -> Onboarding | None:
         rooms.tenants.by_id(scope, scope.tenant_id),
         rooms.domains.page(scope, limit=_MANY),
         rooms.credentials.page(scope, limit=_MANY),
-        rooms.trials.has_delivered(scope),
+        rooms.tries.has_delivered(scope),
     )
     best = sorted(found, key=lambda one: (not one.is_right, not one.verified, one.id))
     return Onboarding(
@@ -192,8 +192,10 @@ async def save_organisation(rooms: Behind, visit: WhoVisits) -> Response[bytes]:
         )
     except UsageError as error:
         return await _page(rooms, visit, "organisation", problem=Problem.of(error))
-    return visit.to(visit.back("/onboarding"), "Saved") if form.ticked("stay") else visit.to(
-        "/onboarding"
+    return (
+        visit.to(visit.back("/onboarding"), "Saved")
+        if form.ticked("stay")
+        else visit.to("/onboarding")
     )
 
 

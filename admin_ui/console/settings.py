@@ -49,9 +49,7 @@ def _changed(tables: tuple[ToldTable, ...]) -> tuple[ToldTable, ...]:
     return tuple(one for one in tables if any(option.is_changed for option in one.options))
 
 
-async def _tenant(
-    rooms: Behind, visit: Visit, problem: Problem = NO_PROBLEM
-) -> Response[bytes]:
+async def _tenant(rooms: Behind, visit: Visit, problem: Problem = NO_PROBLEM) -> Response[bytes]:
     one = await _own(rooms, visit)
     return await visit.page(
         "settings_tenant.html",

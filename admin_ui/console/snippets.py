@@ -47,13 +47,14 @@ def _v(value: object) -> str:
 def snippets(doors: Doors, user: str, password: str = "", sender: str = "") -> tuple[Snippet, ...]:
     """For every program that is known. Without a password its place is held."""
     host, port, word = _v(doors.host), _v(doors.starttls), _v(password or NO_PASSWORD)
+    on = _v("True")
     name, origin = _v(user), _v(sender or "you@your-domain.example")
     texts = {
         "postfix": ("Postfix", "main.cf, sasl_passwd", _postfix(doors, user, password)),
         "django": (
             "Django",
             "settings.py",
-            f'EMAIL_HOST = "{host}"\nEMAIL_PORT = {port}\nEMAIL_USE_TLS = {_v(True)}\n'
+            f'EMAIL_HOST = "{host}"\nEMAIL_PORT = {port}\nEMAIL_USE_TLS = {on}\n'
             f'EMAIL_HOST_USER = "{name}"\nEMAIL_HOST_PASSWORD = "{word}"\n'
             f'DEFAULT_FROM_EMAIL = "{origin}"\n',
         ),

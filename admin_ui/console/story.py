@@ -242,7 +242,7 @@ def _person(found: Found, row: Row | None, provider: str, planned: int) -> Perso
         n=found.n,
         address=found.address,
         status=found.status,
-        state=state_of(found.status, found.category, found.flags),
+        state=state_of(found.status, "", found.flags),
         attempts=found.attempts,
         provider=provider,
         next=planned if found.status is Status.DEFERRED else 0,

@@ -98,7 +98,12 @@ def _chips(wanted: Reason | None, counted: Counted) -> list[list[Any]]:
     of = counted.by_reason
     every = [["/suppressions", "All", None if counted.is_cut else counted.total, wanted is None]]
     return every + [
-        [f"/suppressions?reason={one}", word, None if counted.is_cut else of.get(one, 0), one is wanted]
+        [
+            f"/suppressions?reason={one}",
+            word,
+            None if counted.is_cut else of.get(one, 0),
+            one is wanted,
+        ]
         for one, (word, _, _) in REASONS.items()
     ]
 

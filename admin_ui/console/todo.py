@@ -206,7 +206,12 @@ def item_of_notice(one: Notice) -> Item:
     """A notice that stands. Of a kind that nobody described it says what the finder said."""
     kind = "bad" if one.kind == "quota" and one.subject == "100 %" else _KINDS[one.severity]
     text, act, href = _NOTICES.get(one.kind, (one.next_step, "See it", "/notifications"))
-    return Item(kind, f"{one.text[:1].upper()}{one.text[1:]}", text, act, href)
+    return Item(kind, sentence(one.text), text, act, href)
+
+
+def sentence(text: str) -> str:
+    """A finder's words as a sentence begins; names keep their case."""
+    return f"The {text[4:]}" if text.startswith("the ") else text
 
 
 def _of_refusal(one: CredentialRecord, trial: Trial, when: Callable[[int], str]) -> Item:
@@ -224,15 +229,16 @@ def headline(items: Sequence[Item]) -> str:
     look = sum(one.kind == "look" for one in items)
     if not broken and not look:
         return "Nothing is broken." if items else "Nothing needs doing."
-    parts = []
-    if broken:
-        parts.append(
-            f"{_count(broken)} thing{'s' * (broken > 1)} {'are' if broken > 1 else 'is'} broken"
-        )
-    if look:
-        parts.append(f"{_count(look)} need{'s' * (look == 1)} a look")
-    said = " and ".join(parts)
-    return f"{said[0]}{said[1:].lower() if broken and look else said[1:]}."
+    if not look:
+        return f"{_things(broken)} {'is' if broken == 1 else 'are'} broken."
+    needs = "needs a look" if look == 1 else "need a look"
+    if not broken:
+        return f"{_things(look)} {needs}."
+    return f"{_things(broken)} {'is' if broken == 1 else 'are'} broken and {_count(look).lower()} {needs}."
+
+
+def _things(number: int) -> str:
+    return f"{_count(number)} thing{'s' * (number != 1)}"
 
 
 def _count(number: int) -> str:

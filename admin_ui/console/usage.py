@@ -19,7 +19,7 @@ from admin_ui.console.visit import Visit, WhoVisits
 from admin_ui.rooms import Behind, Rooms
 from appliance.core import clock
 from appliance.rights import Right
-from appliance.statistics import OVERFLOW, Counts, Dimension, Period
+from appliance.statistics import OVERFLOW, Counts, Dimension, Measure, Period
 from mta.policy.limits import day_key, hour_key
 
 if TYPE_CHECKING:
@@ -75,11 +75,34 @@ class Login:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One value of it."""
+
+    name: str
+    counts: Counts
+
+    @property
+    def bounced(self) -> int:
+        """Recipients that were refused for good."""
+        return bounced(self.counts)
+
+    @property
+    def tried(self) -> int:
+        """Recipients of whom a receiver said the last word."""
+        return self.counts.delivered + self.bounced
+
+    @property
+    def attempts(self) -> int:
+        """That were answered."""
+        return self.tried + self.counts.deferred
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
     """What was sent, by one thing."""
 
     title: str
-    rows: tuple[tuple[str, Counts, int], ...]  # name, counts, bounced
+    rows: tuple[Row, ...]
 
 
 @get("/usage", opt={RIGHT: Right.STATISTICS_READ})
@@ -155,7 +178,10 @@ async def _logins(rooms: Rooms, visit: Visit, now: int) -> list[Login]:
 async def _rankings(rooms: Rooms, visit: Visit, period: Period) -> list[Ranking]:
     dimensions = [one for one in _TITLES if one is not Dimension.TENANT or visit.is_box]
     found = await asyncio.gather(
-        *(rooms.statistics.top(visit.scope, period, one, limit=_MOST) for one in dimensions)
+        *(
+            rooms.statistics.top(visit.scope, period, one, order=Measure.DELIVERED, limit=_MOST)
+            for one in dimensions
+        )
     )
     names = {}
     if visit.is_box:
@@ -170,12 +196,8 @@ async def _rankings(rooms: Rooms, visit: Visit, period: Period) -> list[Ranking]
 def _ranking(dimension: Dimension, ranked: Sequence[Ranked], names: dict[str, str]) -> Ranking:
     unnamed = {"": _UNNAMED[dimension], OVERFLOW: "All others", "0": _UNNAMED[dimension]}
     known = {**(unnamed if dimension is Dimension.TENANT else unnamed | {"0": "0"}), **names}
-    return Ranking(
-        title=_TITLES[dimension],
-        rows=tuple(
-            (known.get(one.value, one.value), one.counts, bounced(one.counts)) for one in ranked
-        ),
-    )
+    rows = (Row(name=known.get(one.value, one.value), counts=one.counts) for one in ranked)
+    return Ranking(title=_TITLES[dimension], rows=tuple(one for one in rows if one.attempts))
 
 
 HANDLERS: Final[list[Any]] = [usage]

@@ -12,7 +12,7 @@ from appliance.credentials.model import CredentialRecord, Door, IssuedLogin, Log
 from appliance.credentials.rates import hour_of
 from appliance.credentials.rules import entries
 from appliance.credentials.service import Credentials
-from appliance.credentials.trials import Trial, Trials, Try
+from appliance.credentials.tries import Trial, Tries, Try
 
 __all__ = [
     "MARKS",
@@ -23,7 +23,7 @@ __all__ = [
     "Login",
     "Policy",
     "Trial",
-    "Trials",
+    "Tries",
     "Try",
     "Use",
     "entries",

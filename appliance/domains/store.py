@@ -67,7 +67,8 @@ async def page(
 async def counts(connection: AsyncConnection, scope: Scope) -> tuple[int, int]:
     """How many there are, and how many of them are verified."""
     verified = func.count().filter(domain.c.verified_at > 0)
-    wanted = scoped(select(func.count(), verified).select_from(domain), domain, scope)
+    both: Any = select(func.count(), verified).select_from(domain)
+    wanted = scoped(both, domain, scope)
     every, proved = (await connection.execute(wanted)).one()
     return int(every), int(proved)
 

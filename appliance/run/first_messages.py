@@ -1,4 +1,4 @@
-"""First messages: which credential's mail was accepted, and delivered for the first time (appliance.credentials.Trials).
+"""First messages: which credential's mail was accepted, and delivered for the first time (appliance.credentials.Tries).
 
 Costs two set look-ups an event. What a process has seen of a message is forgotten with it, but for the newest
 one of each credential: the first delivery is then that one's, or the next one's.
@@ -13,7 +13,7 @@ from mta.status import EventKind
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from appliance.credentials import Trials
+    from appliance.credentials import Tries
     from appliance.history import LoggedEvent
 
 MOST: Final = 10_000
@@ -25,8 +25,8 @@ class FirstMessages:
 
     name = "first messages"
 
-    def __init__(self, trials: Trials) -> None:
-        self._trials = trials
+    def __init__(self, tries: Tries) -> None:
+        self._tries = tries
         self._proven: set[int] | None = None
         self._waiting: dict[int, int] = {}  # message -> credential
 
@@ -42,12 +42,12 @@ class FirstMessages:
                 self._wait(event.message_id, number)
             elif event.kind is EventKind.DELIVERED and event.message_id in self._waiting:
                 delivered.setdefault(self._waiting.pop(event.message_id), place)
-        await self._trials.note_mail(accepted, delivered)
+        await self._tries.note_mail(accepted, delivered)
         proven.update(delivered)
 
     async def _known(self) -> set[int]:
         if self._proven is None:
-            waiting, proven = await self._trials.waiting(), await self._trials.proven()
+            waiting, proven = await self._tries.waiting(), await self._tries.proven()
             self._waiting, self._proven = waiting, set(proven)
         return self._proven
 

@@ -19,7 +19,7 @@ from appliance.core.errors import StoreError
 from appliance.core.metrics import Metrics, watch_process
 from appliance.core.rpc import RpcServer
 from appliance.core.secrets import MasterKeys
-from appliance.credentials import Credentials, Trials, Try, Use
+from appliance.credentials import Credentials, Tries, Try, Use
 from appliance.limits import Budgets, LoginFailures
 from appliance.run.current import Current
 from appliance.run.delivery import (
@@ -295,7 +295,7 @@ class Mta:
             Try(credential_id=number, at=one.at, sender=one.sender, words=one.words)
             for number, one in rebuffs.items()
         )
-        await Trials(self._engine).note_tries([*signed, *refused])
+        await Tries(self._engine).note_tries([*signed, *refused])
         return False
 
     def _directory_changed(self) -> None:

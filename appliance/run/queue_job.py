@@ -1,5 +1,6 @@
 """Queue action as a job: retry, hold, release, reroute or cancel all mail that matches, a second's turn a step.
 
+What is asked may name several parts (destinations, say), which are done one after another as one job.
 A turn that is done twice after a crash changes nothing the second time. While the owner of a shard does
 not answer, the job waits for it.
 """
@@ -16,7 +17,7 @@ from appliance.core.scope import BOX
 from appliance.jobs import Order, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from appliance.jobs import Job
     from appliance.run.shard_owners import ShardOwners
@@ -30,8 +31,9 @@ _PATIENCE: Final = 1.0  # seconds, while an owner is silent
 
 
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it goes on; `shards` is None at the beginning."""
+    """Where it goes on; `shards` is None at the beginning of a part."""
 
+    part: int = 0  # of `parts` that were asked
     shards: list[int] | None = None
     after: list[int] | None = None
     upto: int = 0
@@ -40,9 +42,17 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
     ready: int = 0
 
 
-def order(action: Action, wanted: Mapping[str, object], pool: str, tenant_id: int) -> Order:
-    """Do it to all that match; with a tenant, to its mail alone."""
-    asked = {"action": action.value, "filter": dict(wanted), "pool": pool}
+def order(
+    action: Action,
+    wanted: Mapping[str, object],
+    pool: str,
+    tenant_id: int,
+    parts: Sequence[Mapping[str, object]] = (),
+) -> Order:
+    """Do it to all that match, and one of `parts` too if there are any; with a tenant, to its mail alone."""
+    asked: dict[str, Any] = {"action": action.value, "filter": dict(wanted), "pool": pool}
+    if parts:
+        asked["parts"] = [dict(one) for one in parts]
     return Order(kind=KIND, tenant_id=tenant_id, asked=asked)
 
 
@@ -64,12 +74,13 @@ class QueueAction:
     async def _turn(self, job: Job, place: _Place) -> _Place:
         shards = await self._owners.shards() if place.shards is None else place.shards
         if not shards:
-            return msgspec.structs.replace(place, shards=[])
+            return _next_part(job, msgspec.structs.replace(place, shards=[]))
         done = await self._owners.call(
             shards[0], "queue_act", _payload(job, place, shards), TIMEOUT
         )
         is_over = done["after"] is None
-        return _Place(
+        found = _Place(
+            part=place.part,
             shards=shards[1:] if is_over else shards,
             after=None if is_over else list(done["after"]),
             upto=0 if is_over else done["upto"],
@@ -77,10 +88,20 @@ class QueueAction:
             being_sent=place.being_sent + done["being_sent"],
             ready=place.ready + done["ready"],
         )
+        return _next_part(job, found)
+
+
+def _next_part(job: Job, place: _Place) -> _Place:
+    """Where the next part begins, once all shards of one are gone through."""
+    is_last = place.part + 1 >= len(job.asked.get("parts", ()))
+    if place.shards or is_last:
+        return place
+    return msgspec.structs.replace(place, part=place.part + 1, shards=None)
 
 
 def _payload(job: Job, place: _Place, shards: list[int]) -> dict[str, Any]:
-    wanted = dict(job.asked["filter"])
+    parts = job.asked.get("parts", ())
+    wanted = {**job.asked["filter"], **(parts[place.part] if parts else {})}
     if job.tenant_id != BOX:
         wanted["tenant_id"] = job.tenant_id
     return {
@@ -96,5 +117,5 @@ def _payload(job: Job, place: _Place, shards: list[int]) -> dict[str, Any]:
 
 def _step(place: _Place) -> Step:
     counts = {name: getattr(place, name) for name in ("changed", "being_sent", "ready")}
-    result = None if place.shards else counts
+    result = None if place.shards != [] else counts
     return Step(place=msgspec.to_builtins(place), done=place.changed, result=result)

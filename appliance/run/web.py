@@ -149,6 +149,7 @@ async def serve(
     server = _Server(
         uvicorn.Config(
             app,
+            http="h11",  # the parser that bounds headers, whatever else is installed
             lifespan="off",
             log_config=None,
             access_log=False,

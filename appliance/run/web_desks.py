@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from appliance.domains import DomainRecord
     from appliance.egress import AddressCheck, Egresses, EgressRecord
     from appliance.jobs import Job, Jobs
+    from mta.shaping.matching import ShapingBook
     from mta.warmup.schedule import Schedule
 
 
@@ -88,9 +89,7 @@ class BoxDns:
         if not self._watched:
             return False
         life = queue_life_ms(self._settings)
-        domains = Domains(
-            self._engine, self._keys, box_names(self._settings), queue_life=life
-        )
+        domains = Domains(self._engine, self._keys, box_names(self._settings), queue_life=life)
         for found in await domains.some(_SYSTEM, self._watched):
             if found.checked_at + LOOK_EVERY <= now and not found.is_right:
                 await tasks.guard(self.check_domain(_SYSTEM, found), name=f"look at {found.name}")
@@ -152,9 +151,12 @@ class BoxFiles:
 
     async def providers(self) -> frozenset[str]:
         """Receivers that the shaping file names, and "other"."""
+        return frozenset(name or OTHER for name in (await self.shaping()).providers)
+
+    async def shaping(self) -> ShapingBook:
+        """The file's, or while it has a fault those that come with the box."""
         file = ShapingFile(places(self._settings, self._home))
-        book = await asyncio.to_thread(file.load_or_shipped)
-        return frozenset(name or OTHER for name in book.providers)
+        return await asyncio.to_thread(file.load_or_shipped)
 
     async def blocklists(self) -> tuple[Blocklist, ...]:
         """The blocklists that are asked."""

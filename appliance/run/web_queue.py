@@ -18,7 +18,7 @@ from appliance.run.queue_summary import merged
 from mta.scheduling.census import By
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from appliance.core.scope import Scope
     from appliance.jobs import Job, Jobs
@@ -96,10 +96,16 @@ class BoxQueue:
             payload |= {"after": done["after"], "upto": done["upto"]}
 
     async def order(
-        self, scope: Scope, action: Action, wanted: Mapping[str, object], pool: str = ""
+        self,
+        scope: Scope,
+        action: Action,
+        wanted: Mapping[str, object],
+        pool: str = "",
+        parts: Sequence[Mapping[str, object]] = (),
     ) -> Job:
-        """Have it done to all that match."""
-        asked = order(action, narrowed(scope, wanted), pool, scope.tenant_id or BOX)
+        """Have it done to all that match, as one job; `parts`: to what matches one of these too."""
+        own = [narrowed(scope, one) for one in parts]
+        asked = order(action, narrowed(scope, wanted), pool, scope.tenant_id or BOX, own)
         return await self._jobs.order(scope, asked)
 
     async def explain(self, domain: str) -> Row:

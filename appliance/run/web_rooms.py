@@ -11,7 +11,7 @@ from appliance.blocklists import Blocklists
 from appliance.core.database import open_engine
 from appliance.core.errors import StoreError
 from appliance.core.secrets import MasterKeys
-from appliance.credentials import Credentials, Trials
+from appliance.credentials import Credentials, Tries
 from appliance.domains import Domains
 from appliance.egress import Egresses, Pools
 from appliance.history import FreshEvents, LogReader
@@ -111,7 +111,7 @@ class WebRooms:
             statistics=Statistics(self._counts_engine),
             suppressions=suppressions,
             tenants=tenants,
-            trials=Trials(engine),
+            tries=Tries(engine),
             throttles=throttles,
             warmups=warmups,
             webhook_trials=trials_of(settings, engine, keys, self._webhook_client),

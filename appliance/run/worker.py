@@ -19,7 +19,7 @@ from appliance.core import clock, tasks
 from appliance.core.database import open_engine
 from appliance.core.scope import Scope
 from appliance.core.secrets import MasterKeys
-from appliance.credentials import Credentials, Trials
+from appliance.credentials import Credentials, Tries
 from appliance.domains import Domains
 from appliance.egress import Egresses, Pools, default_egress
 from appliance.history import (
@@ -46,9 +46,9 @@ from appliance.run.egress_drainer import BoxDrainer
 from appliance.run.exports import KIND as EXPORT
 from appliance.run.exports import Export
 from appliance.run.exports import tidy as tidy_exports
+from appliance.run.first_messages import FirstMessages
 from appliance.run.handover import Handover
 from appliance.run.job_runner import JobRunner
-from appliance.run.first_messages import FirstMessages
 from appliance.run.loops import Loops
 from appliance.run.notification_loops import NotificationLoops
 from appliance.run.people import people_options
@@ -142,7 +142,7 @@ class Worker:
             [
                 SuppressionConsumer(self._suppressions),
                 UsageConsumer(self._credentials),
-                FirstMessages(Trials(engine)),
+                FirstMessages(Tries(engine)),
                 WarmupConsumer(self._days, self._zone, Deliveries(reader)),
             ],
         )

@@ -149,9 +149,9 @@ class SuppressionList:
             rows.c.removed_at == 0,
             or_(rows.c.expires_at == 0, rows.c.expires_at > self._now()),
         )
-        counted = select(
-            rows.c.reason, func.sum(case((live, 1), else_=0)), func.count()
-        ).group_by(rows.c.reason)
+        counted = select(rows.c.reason, func.sum(case((live, 1), else_=0)), func.count()).group_by(
+            rows.c.reason
+        )
         async with reading(self._engine) as connection:
             found = (await connection.execute(counted)).all()
         return Counted(

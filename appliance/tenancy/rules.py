@@ -63,7 +63,9 @@ def checked_postal_address(address: str) -> str:
     """Lines without blanks around them."""
     lines = [line.strip() for line in address.splitlines() if line.strip()]
     if not lines:
-        raise UsageError("give the postal address: the law asks for it in bulk mail", field="postal_address")
+        raise UsageError(
+            "give the postal address: the law asks for it in bulk mail", field="postal_address"
+        )
     whole = "\n".join(lines)
     if len(whole) > MAX_POSTAL or not all(line.isprintable() for line in lines):
         raise UsageError(f"at most {MAX_POSTAL} plain characters", field="postal_address")

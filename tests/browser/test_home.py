@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.api import open_api
-from tests.support.busy_box import fill
+from tests.support.busy_box import Reports, fill
 from tests.support.console import visitor
 from tests.support.looking import look
 from tests.support.served import served
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group
 async def box(tmp_path_factory):
     path = tmp_path_factory.mktemp("box")
     async with (
-        open_api(path, "acme", "delta-freight", "harbor-books") as api,
+        open_api(path, "acme", "delta-freight", "harbor-books", processes=Reports()) as api,
         served(api.app) as url,
     ):
         await fill(api, path)

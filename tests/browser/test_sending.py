@@ -34,7 +34,9 @@ async def box(tmp_path_factory):
         await publish(api.rooms, "acme.example")
         await publish(api.rooms, "news.acme.example", missing=("_pillarbox.news.acme.example",))
         for name in ("billing-app", "web-shop", "crm"):
-            policy = Policy(networks=("203.0.113.0/24",), recipients_per_hour=600, tags=("billing",))
+            policy = Policy(
+                networks=("203.0.113.0/24",), recipients_per_hour=600, tags=("billing",)
+            )
             await api.rooms.credentials.create(scope, tenant, name=name, policy=policy)
         yield api, url, ada
 
@@ -47,14 +49,14 @@ async def _tries(api):
         " verify it, or send From an address of one that is"
     )
     signed = {"at": now, "address": "203.0.113.40", "tls": "TLSv1.3 TLS_AES_256_GCM_SHA384"}
-    await api.rooms.trials.note_tries(
+    await api.rooms.tries.note_tries(
         [
             Try(credential_id=1, **signed),
             Try(credential_id=1, at=now + 1, sender="shop@acme-store.example", words=words),
             Try(credential_id=2, **signed),
         ]
     )
-    await api.rooms.trials.note_mail({}, {2: (now, 7 << 20)})
+    await api.rooms.tries.note_mail({}, {2: (now, 7 << 20)})
 
 
 async def test_the_list_of_domains_looks_as_it_should(chromium, box):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from litestar import Litestar
 
+    from admin_ui.processes import Processes
     from admin_ui.rooms import Rooms
     from appliance.sending import Handed, Outgoing, Refusal
 
@@ -256,7 +257,9 @@ class Api:
 
 
 @asynccontextmanager
-async def open_api(path: Path, *tenants: str, public_url: str = "") -> AsyncIterator[Api]:
+async def open_api(
+    path: Path, *tenants: str, public_url: str = "", processes: Processes | None = None
+) -> AsyncIterator[Api]:
     """A box of its own with these tenants."""
     home, settings = Home(path / "home"), _settings(public_url)
     await initialised(home, settings)
@@ -273,7 +276,7 @@ async def open_api(path: Path, *tenants: str, public_url: str = "") -> AsyncIter
         sending=Sending(carrier),
         resending=Resending(kept, carrier, web.rooms.audit),
     )
-    app = create_app(NoProcesses(), rooms)
+    app = create_app(processes or NoProcesses(), rooms)
     made = {name: (await rooms.tenants.create(SYSTEM, name=name)).id for name in tenants}
     transport = httpx.ASGITransport(app, client=("192.0.2.7", 1))
     try:

@@ -30,7 +30,11 @@ GOOGLE = {
     "took": 131,
     "steps": [
         [20, "CONNECT gmail-smtp-in.l.google.com [142.250.102.27]:25", "220 mx.google.com ESMTP"],
-        [31, "EHLO out1.relay.example", "250-mx.google.com\n250-SIZE 157286400\n250-STARTTLS\n250 PIPELINING"],
+        [
+            31,
+            "EHLO out1.relay.example",
+            "250-mx.google.com\n250-SIZE 157286400\n250-STARTTLS\n250 PIPELINING",
+        ],
         [42, "STARTTLS", "220 2.0.0 Ready to start TLS"],
         [66, "TLS", "TLSv1.3 TLS_AES_256_GCM_SHA384 (verified)"],
         [75, "EHLO out1.relay.example", "250-mx.google.com\n250 PIPELINING"],
@@ -73,7 +77,9 @@ class Mailroom:
     def told(self, tenant: int, message: int, n: int, kind: str, to: str, **more: Any) -> None:
         """What happened next."""
         self.now.move(131)
-        tell = self.outbox.tried if "reply" in more and "host" in (GOOGLE | more) else self.outbox.tell
+        tell = (
+            self.outbox.tried if "reply" in more and "host" in (GOOGLE | more) else self.outbox.tell
+        )
         tell(message, n, kind, to, **({"tenant": tenant} | more))
 
     def ship(self) -> None:
@@ -117,7 +123,13 @@ def waiting(number: int, tenant: int, n: int, address: str, at: int, **more: Any
     row = {"id": ids.to_text(number), "message_id": number, "n": n, "tenant_id": tenant}
     row |= {"class": "transactional", "address": address, "domain": address.partition("@")[2]}
     row |= {"status": "deferred", "reason": BUSY, "kind": "slowed", "next": at + 284_000}
-    row |= {"expires": at + 172_800_000, "attempts": 1, "host": "", "egress": "out2", "pool": "out1"}
+    row |= {
+        "expires": at + 172_800_000,
+        "attempts": 1,
+        "host": "",
+        "egress": "out2",
+        "pool": "out1",
+    }
     return row | more
 
 
@@ -137,11 +149,21 @@ def shop_day(room: Mailroom, tenant: int) -> dict[str, str]:
         tenant, made["hostile"], 0, "bounced", "eve@evil.example",
         **GOOGLE | {"reply": f"550 5.7.1 {HOSTILE}", "category": "policy", "host": HOSTILE},
     )  # fmt: skip
-    made["good"] = room.accept(tenant, "hello@orchard.example", subject="Your receipt from Acme Store")
-    room.told(
-        tenant, made["good"], 0, "delivered", "hello@orchard.example", reply="250 ok dirdel", **GOOGLE
+    made["good"] = room.accept(
+        tenant, "hello@orchard.example", subject="Your receipt from Acme Store"
     )
-    made["suppressed"] = room.accept(tenant, "stock@delta-freight.example", subject="Low stock: 14 articles")
+    room.told(
+        tenant,
+        made["good"],
+        0,
+        "delivered",
+        "hello@orchard.example",
+        reply="250 ok dirdel",
+        **GOOGLE,
+    )
+    made["suppressed"] = room.accept(
+        tenant, "stock@delta-freight.example", subject="Low stock: 14 articles"
+    )
     room.told(
         tenant, made["suppressed"], 0, "suppressed", "stock@delta-freight.example",
         reason="on the suppression list since a hard bounce",
@@ -151,7 +173,9 @@ def shop_day(room: Mailroom, tenant: int) -> dict[str, str]:
         tenant, made["bounced"], 0, "bounced", "j.old@lumen.example",
         **GOOGLE | {"reply": UNKNOWN, "category": "user_unknown", "hard": True, "phase": "rcpt"},
     )  # fmt: skip
-    made["invoice"] = room.accept(tenant, "office@harbor-books.example", subject="Invoice 2026-11-0480")
+    made["invoice"] = room.accept(
+        tenant, "office@harbor-books.example", subject="Invoice 2026-11-0480"
+    )
     room.told(
         tenant, made["invoice"], 0, "delivered", "office@harbor-books.example",
         reply="250 2.6.0 Queued mail for delivery", **MICROSOFT,

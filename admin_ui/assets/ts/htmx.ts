@@ -13,6 +13,7 @@ Object.assign(htmx.config, {
   includeIndicatorStyles: false, // the policy allows no <style>
   allowEval: false,
   allowScriptTags: false,
+  attributesToSettle: ["class"], // a style attribute, as a script may have set one, is against the policy
   selfRequestsOnly: true,
   historyCacheSize: 0, // nothing of a session stays in the browser's storage
   scrollIntoViewOnBoost: false,

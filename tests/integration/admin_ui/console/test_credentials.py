@@ -33,7 +33,9 @@ async def ada(api):
 async def _credential(api, name="billing-app"):
     scope = SYSTEM.within(api.tenants["acme"])
     (found,) = [
-        one for one in await api.rooms.credentials.list(scope) if one.name == name and not one.revoked_at
+        one
+        for one in await api.rooms.credentials.list(scope)
+        if one.name == name and not one.revoked_at
     ]
     return found
 
@@ -81,8 +83,10 @@ async def test_the_password_stands_on_the_page_that_makes_it_and_nowhere_else(ap
 async def test_the_page_tells_each_step_of_the_first_message(api, ada):
     found = await _credential(api)
     path = f"/credentials/{found.id}"
-    note = api.rooms.trials.note_tries
-    await note([Try(credential_id=found.id, at=NOW, words="535 5.7.8 user name or password is wrong")])
+    note = api.rooms.tries.note_tries
+    await note(
+        [Try(credential_id=found.id, at=NOW, words="535 5.7.8 user name or password is wrong")]
+    )
     assert "Sign-in refused" in (await ada.get(path)).text(".timeline")
     signed = Try(credential_id=found.id, at=NOW, address="203.0.113.40", tls="TLSv1.3 X")
     words = f"550 5.7.1 {BAD} is no verified domain of this account"
@@ -95,18 +99,18 @@ async def test_the_page_tells_each_step_of_the_first_message(api, ada):
     assert BAD not in page.html
     assert "Refused last" in (await ada.get("/credentials")).text("tbody td.state")
 
-    await api.rooms.trials.note_mail({found.id: (NOW + 2, 7 << 20)}, {})
+    await api.rooms.tries.note_mail({found.id: (NOW + 2, 7 << 20)}, {})
     page = await ada.get(path)
     assert page.texts(".timeline .good b") == ["Connected", "Signed in", "Accepted"]
     scope = SYSTEM.within(api.tenants["acme"])
     assert not (await onboarding_of(api.rooms, scope)).is_over
-    await api.rooms.trials.note_mail({}, {found.id: (NOW + 3, 7 << 20)})
+    await api.rooms.tries.note_mail({}, {found.id: (NOW + 3, 7 << 20)})
     page = await ada.get(path)
     assert "Your first message has arrived" in page.text("#first .note")
     assert (await onboarding_of(api.rooms, scope)).is_over
     # What is in use writes nothing down but refusals.
     await note([Try(credential_id=found.id, at=NOW + 9, address="192.0.2.1")])
-    assert (await api.rooms.trials.of(scope, [found.id]))[found.id].address == "203.0.113.40"
+    assert (await api.rooms.tries.of(scope, [found.id]))[found.id].address == "203.0.113.40"
 
 
 async def test_what_it_may_do_is_changed_and_what_is_wrong_stands_at_its_field(api, ada):
@@ -130,7 +134,11 @@ async def test_what_it_may_do_is_changed_and_what_is_wrong_stands_at_its_field(a
     page = await ada.follow(await ada.submit(f"{path}/policy", wish))
     assert "600 recipients an hour" in page.text("dl.pairs")
     policy = (await _credential(api)).policy
-    assert (policy.networks, policy.tags, policy.surge_hold) == (("203.0.113.0/24",), ("billing",), True)
+    assert (policy.networks, policy.tags, policy.surge_hold) == (
+        ("203.0.113.0/24",),
+        ("billing",),
+        True,
+    )
     page = await ada.submit(f"{path}/policy", wish | {"any_from": "yes"}, expect=422)
     assert "only the box" in page.text("dialog#policy")
 

@@ -119,7 +119,9 @@ async def test_another_tenants_domain_is_not_there_and_a_viewer_changes_nothing(
     bob = await visitor(api, "owner", "globex")
     await bob.get(made, expect=404)
     for act in ("check", "rotate", "import", "default", "return-path", "remove", "test"):
-        await bob.submit(f"{made}/{act}", {"mode": "", "selector": "a", "pem": "b"}, back="/domains")
+        await bob.submit(
+            f"{made}/{act}", {"mode": "", "selector": "a", "pem": "b"}, back="/domains"
+        )
         assert "no domain has the id" in (await bob.get("/domains")).text(".toast"), act
     carl = await visitor(api, "viewer", "acme")
     page = await carl.get(made)

@@ -61,7 +61,9 @@ async def test_a_key_is_shown_once_works_and_is_revoked(api, ada):
 
 
 async def test_a_key_takes_what_a_role_may(api, ada):
-    await ada.submit("/keys", {"name": "as sender", "role": "sender", "sandboxed": "yes"}, expect=200)
+    await ada.submit(
+        "/keys", {"name": "as sender", "role": "sender", "sandboxed": "yes"}, expect=200
+    )
     key = (await api.rooms.keys.list(Scope.tenant(api.tenants["acme"])))[-1]
     assert key.rights == GRANTS[Role.SENDER]
     assert key.sandboxed
@@ -98,7 +100,7 @@ async def test_a_key_of_another_tenant_is_not_there(api, ada):
         held=ALL,
         tenant_id=api.tenants["globex"],
     )
-    page = await ada.submit(f"/keys/{made.key.id}/revoke")
+    page = await ada.submit(f"/keys/{made.key.id}/revoke", back="/keys")
     assert "no key has the number" in (await ada.follow(page)).text(".toast")
     assert not (await api.rooms.keys.get(SYSTEM, made.key.id)).revoked_at
     assert "theirs" not in (await ada.get("/keys")).html
@@ -115,7 +117,9 @@ async def test_who_may_only_look_sees_no_button_and_is_refused(api):
 
 async def test_the_box_makes_keys_of_its_own_and_of_a_tenant(api, root):
     globex = str(api.tenants["globex"])
-    await root.submit("/keys", {"name": "for globex", "role": "owner", "tenant": globex}, expect=200)
+    await root.submit(
+        "/keys", {"name": "for globex", "role": "owner", "tenant": globex}, expect=200
+    )
     await root.submit("/keys", {"name": "for ops", "role": "admin"}, expect=200)
     made = {key.name: key for key in await api.rooms.keys.list(SYSTEM)}
     assert made["for globex"].tenant_id == api.tenants["globex"]

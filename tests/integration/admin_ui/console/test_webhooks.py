@@ -1,4 +1,4 @@
-"""The pages of webhooks, over real rooms and a receiver that listens."""
+"""The pages of webhooks, over real rooms."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from appliance.core import clock
 from appliance.core.scope import Scope
-from appliance.webhooks import TYPES, Delivery, Outcome
+from appliance.webhooks import TYPES, Answer, Delivery, Outcome
 from tests.support.api import SYSTEM, open_api
 from tests.support.console import visitor
 
@@ -122,11 +122,19 @@ async def test_it_is_disabled_with_a_reason_and_enabled(api, ada, hook):
     assert (await api.rooms.webhooks.get(SYSTEM, hook.id)).is_enabled
 
 
-async def test_a_test_says_what_came_of_it(ada, hook):
+@pytest.mark.parametrize(
+    ("status", "kind", "state"), [(200, "success", "Taken 200"), (0, "error", "Failed")]
+)
+async def test_a_test_says_what_came_of_it(api, ada, hook, monkeypatch, status, kind, state):
+    class Receiver:
+        async def post(self, _target, _headers, _body):
+            return Answer(status=status, text="well", took=12)
+
+    monkeypatch.setattr(api.rooms.webhook_trials, "_client", Receiver())
     page = await ada.follow(await ada.submit(f"/webhooks/{hook.id}/test"))
-    assert page.all('.toast[data-kind="error"]')  # nobody has this name
+    assert page.all(f'.toast[data-kind="{kind}"]')
     assert "webhook.test" in page.text("tbody")
-    assert "Failed" in page.text("tbody td.state")
+    assert page.text("tbody td.state") == state
 
 
 async def test_it_says_since_when_it_fails_and_what_the_receiver_said(api, ada, hook):
@@ -151,7 +159,9 @@ async def test_all_since_a_time_is_sent_again_as_a_job(api, ada, hook):
 
 
 async def test_an_event_that_is_not_there_is_not_sent_again(ada, hook):
-    answer = await ada.submit(f"/webhooks/{hook.id}/replay-event", {"event": "msg_x"})
+    answer = await ada.submit(
+        f"/webhooks/{hook.id}/replay-event", {"event": "msg_x"}, back="/webhooks"
+    )
     assert "names no event" in (await ada.follow(answer)).text(".toast")
 
 
@@ -167,9 +177,24 @@ async def test_another_tenants_endpoint_is_not_there(api, ada):
     )
     here = f"/webhooks/{made.endpoint.id}"
     await ada.get(here, expect=404)
-    for path in ("", "/secret", "/disable", "/enable", "/test", "/replay", "/replay-event", "/delete"):
-        fields = {"url": URL, "types": TYPES[0], "from": "now", "what": "failed", "event": "msg_1-0-1"}
-        page = await ada.follow(await ada.submit(here + path, fields))
+    for path in (
+        "",
+        "/secret",
+        "/disable",
+        "/enable",
+        "/test",
+        "/replay",
+        "/replay-event",
+        "/delete",
+    ):
+        fields = {
+            "url": URL,
+            "types": TYPES[0],
+            "from": "now",
+            "what": "failed",
+            "event": "msg_1-0-1",
+        }
+        page = await ada.follow(await ada.submit(here + path, fields, back="/webhooks"))
         assert "no webhook has the id" in page.text(".toast"), path
     assert await api.rooms.webhooks.get(SYSTEM, made.endpoint.id) == made.endpoint
     assert "globex" not in (await ada.get("/webhooks")).html

@@ -81,3 +81,18 @@ async def test_a_tenant_means_its_own_mail_whatever_it_says(engine, jobs):
     assert ended.tenant_id == acme.id
     assert [one["filter"] for one in asked] == [{"tenant_id": acme.id}] * 3
     assert {one["by"] for one in asked} == {"ada"}
+
+
+async def test_several_destinations_are_one_job(jobs):
+    owners = Owners()
+    parts = [{"domain": "a.test"}, {"domain": "b.test", "status": "held"}]
+    made = await BoxQueue(owners, jobs).order(ADMIN, Action.RETRY, {"tag": "x"}, parts=parts)
+    runner = JobRunner(jobs, {KIND: QueueAction(owners)}, "worker")
+    while await runner.step():
+        pass
+    ended = await jobs.get(ADMIN, made.id)
+    assert (ended.state, ended.done) == (JobState.DONE, 30)
+    filters = [one["filter"] for one in owners.asked]
+    assert filters[0] == {"tag": "x", "domain": "a.test"}
+    assert filters[-1] == {"tag": "x", "domain": "b.test", "status": "held"}
+    assert len(filters) == 6

@@ -1,4 +1,4 @@
-"""Trials: what came of a credential's first tries, for who waits for the first message.
+"""Tries: what came of a credential's first tries, for who waits for the first message.
 
     note_tries     sign-ins and refusals, from the processes of the mta, once a second
     note_mail      what was accepted and delivered, from the event log
@@ -63,7 +63,7 @@ class Try:
     words: str = ""
 
 
-class Trials:
+class Tries:
     """What came of tries."""
 
     def __init__(self, engine: AsyncEngine, now: Callable[[], int] = clock.now_ms) -> None:
