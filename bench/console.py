@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import gzip
 import http.client
 import json
@@ -275,12 +274,8 @@ def _told(
 
 
 def cpu_ms(pid: int) -> float:
-    """Of all threads of a process so far; the kernel counts nanoseconds here, elsewhere ticks of 10 ms."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(OSError):  # a thread that ended
-            total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e6
+    """Of a process so far, with its threads that ended: its own clock (CPUCLOCK_SCHED of Linux)."""
+    return time.clock_gettime((~pid << 3) | 2) * 1000
 
 
 def _at(times: Sequence[float], share: float) -> float:

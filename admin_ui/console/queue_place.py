@@ -10,7 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from litestar import Response, get, post
-from litestar.params import FromQuery
+from litestar.params import FromPath, FromQuery
 
 from admin_ui.api.guard import RIGHT
 from admin_ui.api.nouns import Id, Name, in_field, known_provider
@@ -111,7 +111,7 @@ async def act_on_destination(domain: Name, rooms: Behind, visit: WhoVisits) -> R
 
 @post("/queue/messages/{message:str}/{action:str}", opt={RIGHT: Right.QUEUE_OPERATE})
 async def act_on_message(
-    message: str, action: str, rooms: Behind, visit: WhoVisits
+    message: FromPath[str], action: FromPath[str], rooms: Behind, visit: WhoVisits
 ) -> Response[bytes]:
     """One message, at once."""
     if action not in tuple(Action):

@@ -6,7 +6,7 @@ Counts are the statistics' (a rollup by day and reason), so that a page costs th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from datetime import datetime, time
 from typing import TYPE_CHECKING, Final
 
 from admin_ui.console.mail import category_words
@@ -105,9 +105,3 @@ def day_of(now: int, zone: tzinfo) -> Period:
     midnight = datetime.combine(clock.aware(now).astimezone(zone).date(), time.min, zone)
     since = min(clock.from_datetime(midnight), now - 1)
     return Period(since=since, until=now + 1, step=Step.HOUR)
-
-
-def day_names(now: int, days: int) -> list[str]:
-    """The days of such a period, oldest first: 2026-11-20."""
-    today = clock.aware(now).date()
-    return [(today - timedelta(days=back)).isoformat() for back in range(days - 1, -1, -1)]

@@ -16,6 +16,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from admin_ui.console import words
+from admin_ui.console.waits import WaitsNow
 from appliance.core import clock
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Stage:
 
     def __init__(self, assets: Assets, zone: tzinfo, now: Callable[[], int] = clock.now_ms) -> None:
         self.zone, self.now, self._assets = zone, now, assets
+        self.waits = WaitsNow()
         self._env = Environment(
             loader=FileSystemLoader([HERE / "components", HERE / "views"]),
             autoescape=True,

@@ -119,11 +119,13 @@ async def _one(
     found = await _get(rooms, visit, tenant_id)
     scope, its = visit.scope, visit.scope.within(tenant_id)
     of = Of(tenant_id=tenant_id)
-    sending, people, counted, domains, keys, hooks, logins, pools = await asyncio.gather(
+    sending, people, counted, domains = await asyncio.gather(
         rooms.statistics.totals(scope, _week(visit), of),
         rooms.people.users.list(its, limit=MOST_PEOPLE),
         rooms.people.users.counts(its),
         rooms.domains.counts(its),
+    )
+    keys, hooks, logins, pools = await asyncio.gather(
         rooms.keys.counts(its),
         rooms.webhooks.list(its),
         rooms.credentials.count(its),

@@ -7,6 +7,7 @@ sentences, theirs the quote.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from admin_ui.console.mail import category_words
@@ -67,7 +68,7 @@ def time_line(story: Story, credential: str = "") -> tuple[Moment, ...]:
     past = [
         moment for one in story.events[:MOST_SHOWN] for moment in _moments(one, story, credential)
     ]
-    apart = [None, *(b.at - a.at for a, b in zip(past, past[1:], strict=False))]
+    apart = [None, *(b.at - a.at for a, b in pairwise(past))]
     told = [replace(one, since=ms) for one, ms in zip(past, apart, strict=True)]
     return (*told, *_coming(story))
 

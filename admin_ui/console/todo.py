@@ -110,12 +110,12 @@ async def _refused(rooms: Rooms, visit: Visit) -> tuple[tuple[CredentialRecord, 
     if not visit.may(Right.CREDENTIALS_READ):
         return ()
     credentials = await rooms.credentials.page(visit.scope, limit=_MOST_CREDENTIALS)
-    trials = await rooms.trials.of(visit.scope, [one.id for one in credentials])
+    tries = await rooms.tries.of(visit.scope, [one.id for one in credentials])
     fresh = visit.stage.now() - _FRESH
     return tuple(
         (one, trial)
         for one in credentials
-        if (trial := trials.get(one.id)) and trial.is_refused and trial.refused_at > fresh
+        if (trial := tries.get(one.id)) and trial.is_refused and trial.refused_at > fresh
     )
 
 

@@ -27,6 +27,7 @@ from appliance.core.errors import PillarboxError, UsageError
 if TYPE_CHECKING:
     from admin_ui.api.own import Own
     from admin_ui.console.stage import Stage
+    from admin_ui.console.waits import Waits
     from admin_ui.rooms import Rooms
     from appliance.core.scope import Scope
     from appliance.operations import KillStatus
@@ -171,10 +172,12 @@ class Visit:
         if not self.is_box and self.scope.tenant_id is not None:
             tenant = await self.rooms.tenants.by_id(self.scope, self.scope.tenant_id)
         groups = groups_of(self.actor)
+        stop = await self.rooms.operations.kill_status()
         return Shell(
             box=self.rooms.people.options.box_name,
             tenant=tenant,
-            stop=await self.rooms.operations.kill_status(),
+            stop=stop,
+            waits=await self.stage.waits.now(self.rooms) if stop.is_on and self.is_box else None,
             groups=groups,
             tabs=tabs_of(groups, is_box=self.is_box),
             current=current_of(groups, self.path),
@@ -192,6 +195,7 @@ class Shell:
     box: str
     tenant: TenantRecord | None  # None: the whole box
     stop: KillStatus
+    waits: Waits | None  # while it is on, for who sees the whole box
     groups: Any
     tabs: Any
     current: str  # path of the place in the side bar

@@ -6,7 +6,7 @@ days suppose that each goes well; a warmup that is held stays where it is until 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
@@ -88,7 +88,7 @@ class Way:
     def held_days(self) -> int:
         """For how many days in a row, today with them."""
         day, count = next_day(self.today, -1), 0
-        while self._became(day) in (*_STAYS, Became.PAUSE):
+        while self._became(day) in (Became.HOLD, Became.PAUSE):
             count, day = count + 1, next_day(day, -1)
         return count
 
@@ -227,7 +227,7 @@ class Decided:
     is_today: bool
     titles: tuple[str, ...]
     badge: Badge
-    whys: tuple[str, ...]
+    why: str
     before: int
     after: int | None  # None: no limit any more
     is_hourly: bool
@@ -242,7 +242,13 @@ def decisions(ways: Sequence[Way]) -> list[Decided]:
         if day.decision in BECAME
     ]
     found.sort(key=lambda one: (-one[0], one[1], one[2].title))
-    return [_decided(way, day) for _, _, way, day in found]
+    alike: dict[tuple[object, ...], Decided] = {}
+    for _, _, way, day in found:
+        one = _decided(way, day)
+        key = (one.day, one.badge, one.why, one.before, one.after)
+        before = alike.get(key)
+        alike[key] = replace(before, titles=before.titles + one.titles) if before else one
+    return list(alike.values())
 
 
 def _effective(way: Way, day: DayRecord) -> int:
@@ -255,7 +261,7 @@ def _decided(way: Way, day: DayRecord) -> Decided:
         is_today=next_day(day.day) == way.today,
         titles=(way.title,),
         badge=BECAME[day.decision],
-        whys=(day.reason,),
+        why=day.reason,
         before=day.budget,
         after=_after(way.record, day),
         is_hourly=way.record.course.is_hourly,

@@ -173,9 +173,7 @@ def judge_dkim(record: DnsRecord, found: Found) -> Check:
             " paste the value again, whole, or as quoted strings of at most 255 characters each"
         )
     else:
-        problem = (
-            "the record holds another key: was it cut short when it was pasted? It must be whole"
-        )
+        problem = "the record holds another key: paste the value again, whole"
     return _different(record.kind, record.name, found, problem)
 
 

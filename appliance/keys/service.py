@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from appliance.core.control import Change
@@ -83,7 +83,8 @@ class Keys:
         now, c = self._now(), api_key.c
         ends = (c.expires_at > 0) & (c.expires_at < now + SOON)
         rests = (c.last_used_at < now - UNUSED) & (c.created_at < now - UNUSED)
-        wanted = select(func.count(), func.count().filter(ends), func.count().filter(rests))
+        every = func.count()
+        wanted: Select[Any] = select(every, every.filter(ends), every.filter(rests))
         wanted = scoped(wanted.select_from(api_key), api_key, scope).where(_is_valid(now))
         async with reading(self._engine) as connection:
             valid, ending, unused = (await connection.execute(wanted)).one()

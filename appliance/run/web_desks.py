@@ -29,8 +29,8 @@ from mta.warmup.day import zone_of
 from mta.warmup.model import OTHER
 from mta.warmup.schedule import SHIPPED, load_schedules
 
-LOOK_SECONDS: Final = 2.0
-LOOK_EVERY: Final = 10 * clock.SECOND
+LOOK_SECONDS: Final = 1.0
+LOOK_EVERY: Final = 5 * clock.SECOND
 WATCHED_FOR: Final = 3 * clock.MINUTE  # a page that is open asks again at each look
 MOST_WATCHED: Final = 200
 _SYSTEM: Final = Scope.system(by="box")

@@ -37,7 +37,7 @@ from appliance.tenancy import Act, record
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement, Select
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from appliance.core.control import Change
@@ -162,13 +162,14 @@ class SuppressionList:
     async def remove_many(self, scope: Scope, entry_ids: Collection[int]) -> tuple[Entry, ...]:
         """Let several be written to again; those that are not there any more, or not seen, are passed over."""
         wanted = sorted(set(entry_ids))[:BATCH]
-        where = suppression.c.id.in_(wanted)
+        where: ColumnElement[bool] = suppression.c.id.in_(wanted)
         if scope.tenant_id is not None:
             where = and_(where, suppression.c.tenant_id == scope.tenant_id)
         async with change(self._engine, Part.SUPPRESSIONS) as changed:
             removed = await store.bury(changed, where, at=self._now())
-            for one in removed:
-                await self._audit(changed, scope, one.tenant_id, "suppression.remove", one.target)
+            for owner in sorted({one.tenant_id for one in removed}):
+                told = ", ".join(one.target for one in removed if one.tenant_id == owner)
+                await self._audit(changed, scope, owner, "suppression.remove", told)
         return tuple(removed)
 
     async def import_lines(

@@ -31,6 +31,7 @@ from appliance.tenancy.tables import tenant
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from sqlalchemy import Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from appliance.core.scope import Scope
@@ -90,7 +91,7 @@ class Tenants:
     async def counts(self, scope: Scope) -> TenantCounts:
         """How many tenants the scope sees, and how many of them do not send."""
         every, c = func.count(), tenant.c
-        wanted = select(
+        wanted: Select[Any] = select(
             every, every.filter(c.suspended_at > 0), every.filter(c.sandboxed.is_(True))
         ).where(c.id != BOX)
         async with reading(self._engine) as connection:

@@ -12,7 +12,6 @@ store into 452 4.3.1 (full) and 451 4.3.0. Never answers 250 before intake has r
 from __future__ import annotations
 
 import ipaddress
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Protocol
@@ -27,7 +26,7 @@ from mta.reply import Reply
 from mta.submission.login import check_usable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from mta.directory import Credential, Directory, Tenant
     from mta.submission.commands import MailCommand
@@ -101,13 +100,19 @@ class SubmissionSession:
         check_tenant(tenant)
         self._take(credential)
         self._tenant, self._smtputf8 = tenant, mail.smtputf8
-        with self._noting(mail.sender):
+        try:
             self._sender = self._checked_sender(mail) if mail.sender else ""
+        except Refused as refusal:
+            self._note(credential, mail.sender, refusal)
+            raise
 
     def on_rcpt(self, recipient: RecipientRequest) -> RecipientRequest:
         """Whether it is an address, and may be written to."""
-        with self._noting(self._sender):
+        try:
             return self._checked_recipient(recipient)
+        except Refused as refusal:
+            self._note(self._credential, self._sender, refusal)
+            raise
 
     def _checked_recipient(self, recipient: RecipientRequest) -> RecipientRequest:
         address = recipient.address
@@ -124,8 +129,11 @@ class SubmissionSession:
 
     async def on_data(self, transaction: Transaction) -> Reply:
         """Hand the message to intake and wait until it is safe."""
-        with self._noting(self._sender):
+        try:
             return await self._handed_over(transaction)
+        except Refused as refusal:
+            self._note(self._credential, self._sender, refusal)
+            raise
 
     async def _handed_over(self, transaction: Transaction) -> Reply:
         try:
@@ -143,16 +151,8 @@ class SubmissionSession:
             ) from error
         return Reply(250, "2.0.0", f"queued as {ids.to_text(message_id)}")
 
-    @contextmanager
-    def _noting(self, sender: str) -> Iterator[None]:
-        """Keep what is refused, for who waits for the credential's first message."""
-        try:
-            yield
-        except Refused as refusal:
-            self._note(self._credential, sender, refusal)
-            raise
-
     def _note(self, credential: Credential, sender: str, refusal: Refused) -> None:
+        """Keep what was refused, for who waits for the credential's first message."""
         reply = refusal.reply
         words = f"{reply.code} {reply.enhanced} {reply.text}"
         self._desk.uses.note_rebuff(credential.id, sender, words, self._desk.now())

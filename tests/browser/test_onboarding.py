@@ -19,7 +19,7 @@ from tests.support.box import running_box
 from tests.support.chromium import profile
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("chromium")]
-SOON = 45_000  # ms: the records are looked at each 10 s while their page is open
+SOON = 45_000  # ms: the records are looked at each 5 s while their page is open
 PASSWORD = "correct horse battery"
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
 

@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from appliance.core import clock
 from appliance.core.scope import Scope
-from appliance.credentials import Policy, Try
+from appliance.credentials import Policy, Try, Use
 from tests.support.api import SYSTEM, open_api
 from tests.support.console import visitor
 from tests.support.looking import look
@@ -56,6 +56,8 @@ async def _tries(api):
             Try(credential_id=2, **signed),
         ]
     )
+    uses = [Use(credential_id=n, at=now, address="203.0.113.40") for n in (1, 2)]
+    await api.rooms.credentials.note_uses(uses)
     await api.rooms.tries.note_mail({}, {2: (now, 7 << 20)})
 
 

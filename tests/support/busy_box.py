@@ -73,11 +73,11 @@ async def _credentials(api: Api) -> None:
     words = f"550 5.7.1 shop@acme-store.example is not of a domain of yours {HOSTILE}"
     now = clock.now_ms()
     number = made.credential.id
-    await api.rooms.trials.note_mail({number: (now - 9000, 7)}, {number: (now - 8000, 7)})
+    await api.rooms.tries.note_mail({number: (now - 9000, 7)}, {number: (now - 8000, 7)})
     refused = Try(
         credential_id=number, at=now - 3000, sender=f"shop@acme-store.example{HOSTILE}", words=words
     )
-    await api.rooms.trials.note_tries([refused])
+    await api.rooms.tries.note_tries([refused])
     await api.rooms.tenants.set_limits(SYSTEM, "acme", recipients_per_day=200)
 
 

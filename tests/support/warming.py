@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from appliance.blocklists import ListState, Probe, Sighting, Target
 from appliance.core import clock
 from appliance.egress import EgressRequest, PoolChange
 from appliance.limits import Budgets
 from appliance.run.warmup_days import SETTLE, WarmupDays
 from appliance.warmup import DayBook, DayCounts, Warmups
 from mta.egress import Member
+from mta.shaping.model import Rate
+from mta.shaping.throttle import Change, ChangeKind, Fault, Subject, Throttle
 from mta.warmup.day import day_of, window_of_day
 from mta.warmup.model import budget_key
 from tests.support.api import SYSTEM
@@ -27,7 +30,7 @@ def told(provider: str, day: int, used: int) -> dict[str, int]:
     """What a receiver answered on a day, in per cent of what was sent."""
     deferred, blocked, complained = 1.2, 0.0, 0.02
     if provider == "microsoft":
-        deferred = {8: 27.0}.get(day, 18.4 if day > 8 else 1.5)
+        deferred = {8: 40.0}.get(day, 18.4 if day > 8 else 1.5)
     if provider == "yahoo" and day > 9:
         deferred, complained = 4.1, 0.21
     late = round(used * deferred / 100)
@@ -99,3 +102,33 @@ async def warm_up(api: Api, egress: str = "out2", days: int = 12) -> None:
             await loop.step()
 
 
+async def slowed(api: Api, words: str) -> None:
+    """out3 is suspended at Yahoo, out2 slowed at Microsoft, as their answers wanted it."""
+    now = clock.now_ms()
+    for egress, zone, until in (("out3", "yahoo", now + clock.HOUR), ("out2", "microsoft", 0)):
+        subject = Subject(egress, zone)
+        fault = Fault("busy", words, "mx.remote.example", now - clock.MINUTE)
+        told = Change(subject, now - clock.MINUTE, ChangeKind.SLOWED, f"slowed to 10/min: {words}")
+        throttle = Throttle(
+            subject=subject,
+            rate=Rate(10, 60),
+            connections=1,
+            suspended_until=until,
+            fault=fault,
+            heard_at=now - clock.MINUTE,
+            changed_at=now - clock.MINUTE,
+            history=(told,),
+        )
+        await api.rooms.throttles.save([throttle])
+
+
+async def listed(api: Api, text: str) -> None:
+    """out3 stands on the first list; one list answers nobody."""
+    lists = await api.rooms.files.blocklists()
+    probes = {one.zone: Probe(state=ListState.USABLE) for one in lists}
+    probes[lists[-1].zone] = Probe(state=ListState.UNREACHABLE, why="DNS could not say")
+    await api.rooms.blocklists.note_probes(SYSTEM, probes)
+    target = Target(egress="out3", address="198.51.100.23")
+    code = next(iter(lists[0].codes)).replace("*", "2")
+    seen = Sighting(target=target, zone=lists[0].zone, codes=(code,), text=text)
+    await api.rooms.blocklists.note_listed(SYSTEM, seen)

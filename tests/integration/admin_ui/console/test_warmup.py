@@ -45,11 +45,13 @@ async def test_an_address_tells_why_it_is_held_and_what_was_decided(api, ann):
     page = await ann.get("/warmup/out2")
     assert page.text("h1").startswith("198.51.100.22 Day 12 of 29, held at 2 of 4")
     notes = page.texts("#warmup .note")
-    assert any("Held at Microsoft" in one and "deferred" in one and "10.00%" in one for one in notes)
+    assert any(
+        "Held at Microsoft" in one and "deferred" in one and "10.00%" in one for one in notes
+    )
     assert any("Held at Yahoo" in one and "complained about" in one for one in notes)
     assert len(page.all("figure.chart")) == 4
-    assert page.all("figure.chart path.stepped-back")
-    assert page.all("figure.chart path.held")
+    assert page.all("figure.chart rect.tone-failed")
+    assert page.all("figure.chart rect.tone-waiting")
     badges = page.texts("#warmup table.cards td.state")
     assert {"Held", "Moved on"} <= set(badges)
     everything = await ann.get("/warmup/out2?days=all")
@@ -73,7 +75,9 @@ async def test_what_is_wrong_with_a_start_stands_beside_its_field(ann):
     assert "already" in page.text("dialog#start .note")
 
 
-async def test_a_warmup_is_started_paused_resumed_skipped_stepped_back_finished_begun_anew(api, ann):
+async def test_a_warmup_is_started_paused_resumed_skipped_stepped_back_finished_begun_anew(
+    api, ann
+):
     page = await ann.submit(
         "/warmup", {"egress": "out3", "schedule": "standard", "provider": ["google", "other"]}
     )

@@ -34,7 +34,14 @@ def mail(writer, outbox, now):
     outbox.tried(found["Ann"], 0, "delivered", "Ann@Receiver.example")
     now.move(DAY)
     found["bob"] = outbox.accept("bob@receiver.example", **{"from": "Other@sender.example"})
-    outbox.tried(found["bob"], 0, "bounced", "bob@receiver.example", reply="550 5.1.1 no")
+    outbox.tried(
+        found["bob"],
+        0,
+        "bounced",
+        "bob@receiver.example",
+        reply="550 5.1.1 no",
+        category="user_unknown",
+    )
     found["annika"] = outbox.accept("annika@other.example", tags=["welcome"])
     now.move(DAY)
     found["foreign"] = outbox.accept("ann@receiver.example", tenant=8, tags=["welcome"])
@@ -69,6 +76,8 @@ def mail(writer, outbox, now):
         (Filters(tag="welcome", domain="other.example"), "annika@other.example"),
         (Filters(tag="none"), ""),
         (Filters(status=Status.BOUNCED), "bob@receiver.example"),
+        (Filters(status=Status.BOUNCED, category="user_unknown"), "bob@receiver.example"),
+        (Filters(status=Status.BOUNCED, category="policy"), ""),
         (Filters(status=Status.DELIVERED), "dan@third.example Ann@Receiver.example"),
         (
             Filters(status=Status.QUEUED, domain="receiver.example"),
@@ -112,6 +121,17 @@ def test_a_tenant_finds_only_its_own(mail, reader, filters):
     assert addresses(reader.search(Scope.tenant(8), filters)) == ["ann@receiver.example"]
     mine = reader.search(Scope.tenant(7), filters)
     assert mail["foreign"] not in [row.message_id for row in mine.rows]
+
+
+def test_several_recipients_of_several_days_are_found_by_their_keys(mail, reader):
+    keys = [(mail["Ann"], 0), (mail["two"], 1), (mail["two"], 7), (1 << 40, 0)]
+    found = reader.several(keys)
+    assert {key: one.address for key, one in found.items()} == {
+        keys[0]: "Ann@Receiver.example",
+        keys[1]: "dan@third.example",
+    }
+    many = reader.several([(mail["bob"], n) for n in range(120)])
+    assert [one.address for one in many.values()] == ["bob@receiver.example"]
 
 
 def test_another_tenants_message_is_not_found(mail, reader):

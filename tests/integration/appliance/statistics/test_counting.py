@@ -212,7 +212,7 @@ def test_tables_of_another_version_are_made_anew_by_the_writer_and_refused_by_re
     store, statistics_location, monkeypatch
 ):
     monkeypatch.setattr(store_module, "VERSION", 99)
-    with pytest.raises(StoreError, match="version 1, this program reads 99"):
+    with pytest.raises(StoreError, match="version 2, this program reads 99"):
         store_module.prepare(statistics_location)
     store.open()
     store_module.prepare(statistics_location)

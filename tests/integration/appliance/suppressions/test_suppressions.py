@@ -102,6 +102,32 @@ async def test_another_tenants_entry_is_out_of_reach(suppressions, acme, other):
     assert await targets(suppressions, Scope.tenant(other)) == []
 
 
+async def test_what_stands_is_counted_by_reason_up_to_a_bound(suppressions, acme, other, now):
+    scope = Scope.tenant(acme)
+    for name, reason in (("a", Reason.MANUAL), ("b", Reason.MANUAL), ("c", Reason.COMPLAINT)):
+        await suppressions.add(scope, f"{name}@example.com", reason=reason)
+    await suppressions.add(scope, "gone@example.com")
+    await suppressions.remove(scope, "gone@example.com")
+    await suppressions.add(scope, "brief@example.com", expires_at=now.at + 1000)
+    await suppressions.add(Scope.tenant(other), "d@example.com")
+    now.move(2000)
+    counted = await suppressions.counts(scope)
+    assert counted.by_reason == {Reason.MANUAL: 2, Reason.COMPLAINT: 1}
+    assert (counted.total, counted.is_cut) == (3, False)
+    assert (await suppressions.counts(scope, most=4)).is_cut
+    assert (await suppressions.counts(ADMIN)).total == 4
+
+
+async def test_several_are_removed_at_once_and_nobody_elses(suppressions, acme, other):
+    mine = [await suppressions.add(Scope.tenant(acme), f"{one}@example.com") for one in "ab"]
+    theirs = await suppressions.add(Scope.tenant(other), "c@example.com")
+    wanted = [one.id for one in (*mine, theirs)]
+    removed = await suppressions.remove_many(Scope.tenant(acme), wanted)
+    assert sorted(one.target for one in removed) == ["a@example.com", "b@example.com"]
+    assert await targets(suppressions, ADMIN) == [(other, "c@example.com")]
+    assert await suppressions.remove_many(Scope.tenant(acme), wanted) == ()
+
+
 async def test_a_list_is_paged_and_searched(suppressions, acme):
     for name in ("anna", "bert", "anton", "a_x"):
         await suppressions.add(ADMIN, f"{name}@example.com", tenant_id=acme)

@@ -23,6 +23,13 @@ async def test_a_tenant_is_created_and_found_again(engine, now):
     assert await tenants.list(ADMIN) == (made,)
 
 
+async def test_names_are_told_of_those_that_are_seen(engine):
+    tenants = Tenants(engine)
+    one, two = [await tenants.create(ADMIN, name=name) for name in ("acme", "globex")]
+    assert await tenants.names(ADMIN, [one.id, two.id, 999]) == {one.id: "acme", two.id: "globex"}
+    assert await tenants.names(Scope.tenant(two.id), [one.id, two.id]) == {two.id: "globex"}
+
+
 async def test_a_name_is_taken_once(engine):
     tenants = Tenants(engine)
     await tenants.create(ADMIN, name="acme")

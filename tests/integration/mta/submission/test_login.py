@@ -326,3 +326,27 @@ async def test_old_tls_versions_are_refused() -> None:
             await asyncio.open_connection("127.0.0.1", box.port, ssl=old)
         await until(lambda: not box.sessions.open)
         assert box.seen.handshakes == ["failed"]
+
+
+async def test_what_a_login_was_refused_last_is_kept_for_its_owner() -> None:
+    async with Box(directory=directory(credential(envelope_sender_verified=True))) as box:
+        wire = await box.secure()
+        await wire.ask("AUTH PLAIN " + b64("", "shop", "wrong"))
+        assert [one.words[:9] for one in box.uses.drain_rebuffs().values()] == ["535 5.7.8"]
+        await wire.ask("AUTH PLAIN " + b64("", "nobody", "wrong"))
+        assert not box.uses.drain_rebuffs()
+        await wire.ask(PLAIN)
+        (use,) = box.uses.drain().values()
+        assert use.tls.startswith("TLSv1.")
+        await wire.ask("MAIL FROM:<a@elsewhere.example>")
+        (kept,) = box.uses.drain_rebuffs().values()
+        assert (kept.sender, kept.words[:9]) == ("a@elsewhere.example", "550 5.7.1")
+        await wire.close()
+    async with Box(directory=trusting()) as box:
+        wire = await box.ready()
+        await wire.message()
+        assert not box.uses.drain_rebuffs()
+        box.intake.error = Refused(550, "5.7.1", "no")
+        await wire.message()
+        assert [one.words for one in box.uses.drain_rebuffs().values()] == ["550 5.7.1 no"]
+        await wire.close()

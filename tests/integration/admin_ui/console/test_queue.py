@@ -1,0 +1,197 @@
+"""The pages of the queue and of the kill switch, over real rooms and an mta with given rows."""
+
+from __future__ import annotations
+
+import pytest
+import pytest_asyncio
+
+from tests.support.api import SYSTEM, open_api
+from tests.support.console import visitor
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.xdist_group("console-queue"),
+]
+HOSTILE = '"><script>alert(1)</script>'
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(tmp_path_factory):
+    async with open_api(tmp_path_factory.mktemp("box"), "acme", "globex") as opened:
+        for tenant in ("acme", "acme", "globex"):
+            opened.owners.add(opened.tenants[tenant])
+        yield opened
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ada(api):
+    return await visitor(api, "owner", "acme")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ann(api):
+    return await visitor(api, "admin")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sue(api):
+    return await visitor(api, "support")
+
+
+async def test_the_box_sees_all_that_waits_and_how_fast_it_leaves(ann):
+    page = await ann.get("/queue")
+    assert page.text("h1") == "Queue"
+    assert page.texts(".stat .figure")[0] == "3"
+    assert "2.5" in page.texts(".stat .figure")[2]
+    assert page.texts("tbody td.title a") == ["good.test"]
+    assert page.texts("tbody .badge") == ["Refused for now"]
+    assert page.texts(".chip") == ["All 1", "Refused for now 1"]
+
+
+async def test_a_tenant_sees_its_own_and_no_rates_of_the_box(ada):
+    page = await ada.get("/queue?by=egress")
+    assert page.texts(".stat .figure")[0] == "2"
+    assert not any("Leaving" in one for one in page.texts(".stat .label"))
+    assert "Grouped by destination" in page.text(".page-head p")
+
+
+@pytest.mark.parametrize("by", ["provider", "tenant", "egress"])
+async def test_the_box_groups_in_other_ways(api, ann, by):
+    page = await ann.get(f"/queue?by={by}")
+    assert page.texts("tbody td.title") == ["good.test"]
+    assert ("queue_summary", by) in [(m, (p or {}).get("by")) for m, p in api.owners.asked]
+
+
+async def test_search_leads_to_a_domain_a_message_or_a_tenant(api, ann):
+    async def place(q):
+        return (await ann.http.get("/queue", params={"q": q})).headers.get("location", "")
+
+    assert await place("Outlook.com") == "/queue/outlook.com"
+    assert await place("acme") == "/queue?tenant=acme"
+    one = api.owners.add(api.tenants["globex"])
+    assert await place(one) == f"/messages/{one}"
+    api.owners.messages.popitem()
+    page = await ann.get("/queue?q=%22%3E%3Cscript%3Ealert(1)%3C/script%3E")
+    assert "<script>alert" not in page.html
+
+
+async def test_what_is_ticked_is_one_job(api, ann):
+    picks = ["deferred good.test", "held outlook.com"]
+    answer = await ann.submit(
+        "/queue/actions", {"by": "domain", "action": "retry", "pick": picks}
+    )
+    job = await api.rooms.jobs.get(SYSTEM, int(answer.location.rpartition("/")[2]))
+    assert job.asked["action"] == "retry"
+    assert job.asked["parts"] == [
+        {"domain": "good.test", "status": "deferred"},
+        {"domain": "outlook.com", "status": "held"},
+    ]
+    page = await ann.follow(answer)
+    assert page.text(".toast b") == "Tried again now"
+
+
+async def test_a_tenants_job_stays_with_its_own_mail(api, ada):
+    answer = await ada.submit("/queue/actions", {"by": "domain", "one": "hold deferred good.test"})
+    job = await api.rooms.jobs.get(SYSTEM, int(answer.location.rpartition("/")[2]))
+    assert job.tenant_id == api.tenants["acme"]
+    assert job.asked["parts"][0]["tenant_id"] == api.tenants["acme"]
+    page = await ada.follow(
+        await ada.submit(
+            "/queue/actions", {"by": "tenant", "one": "hold deferred globex"}, back="/queue"
+        )
+    )
+    assert page.text(".toast b") == "Not done"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"action": "retry"},
+        {"action": "explode", "pick": "deferred good.test"},
+        {"action": "retry", "pick": "sending good.test"},
+        {"action": "reroute", "pick": "deferred good.test", "pool": "nowhere"},
+    ],
+)
+async def test_what_cannot_be_done_is_said(ann, fields):
+    page = await ann.follow(
+        await ann.submit("/queue/actions", {"by": "domain"} | fields, back="/queue")
+    )
+    assert page.text(".toast b") == "Not done"
+
+
+async def test_who_only_reads_has_no_hands(sue):
+    page = await sue.get("/queue")
+    assert not page.all("[data-bulk]")
+    await sue.submit("/queue/actions", {"by": "domain", "one": "hold deferred a.b"}, expect=403)
+    await sue.get("/stop", expect=403)
+    await sue.submit("/stop", {}, expect=403)
+
+
+async def test_a_destination_says_why_and_who_waits(ann, ada):
+    page = await ann.get("/queue/good.test")
+    assert page.text("h1") == "good.test"
+    assert "550 no such domain" in page.text(".note")
+    assert len(page.texts("td.title a")) == 3
+    page = await ada.get("/queue/good.test")
+    assert len(page.texts("td.title a")) == 2
+    assert "How mail goes there" not in page.html
+
+
+async def test_a_message_is_acted_on_at_once_and_anothers_is_not_found(api, ada):
+    mine, _, theirs = (await _ids(api))[:3]
+    answer = await ada.submit(f"/queue/messages/{mine}/retry", {"place": "good.test"})
+    assert answer.location == "/queue/good.test"
+    page = await ada.follow(await ada.submit(f"/queue/messages/{theirs}/retry", back="/queue"))
+    assert "no such message" in page.text(".toast")
+
+
+async def _ids(api):
+    from appliance.core import ids
+
+    return [ids.to_text(one) for one in sorted(api.owners.messages)]
+
+
+async def test_a_pause_is_made_shown_and_lifted(api, ada):
+    fields = {"domain": "gmail.com", "reason": HOSTILE}
+    page = await ada.follow(await ada.submit("/queue/pauses", fields))
+    assert "to gmail.com" in page.text("td.title")
+    assert HOSTILE not in page.html
+    assert HOSTILE in page.text("td[data-label=Why]")
+    (made,) = await api.rooms.operations.pauses(SYSTEM)
+    assert made.tenant_id == api.tenants["acme"]
+    other = await visitor(api, "owner", "globex")
+    page = await other.follow(
+        await other.submit(f"/queue/pauses/{made.id}/resume", back="/queue/pauses")
+    )
+    assert "no pause has the id" in page.text(".toast")
+    assert len(await api.rooms.operations.pauses(SYSTEM)) == 1
+    await ada.submit(f"/queue/pauses/{made.id}/resume")
+    assert await api.rooms.operations.pauses(SYSTEM) == ()
+
+
+async def test_a_pause_without_a_reason_opens_its_dialog_again(ada):
+    page = await ada.submit("/queue/pauses", {"domain": "gmail.com"}, expect=422)
+    assert page.all("dialog#pause[data-open]")
+    assert page.text("#reason-note")
+
+
+async def test_all_sending_stops_once_the_words_are_typed_and_goes_on_again(api, ann, ada):
+    page = await ann.get("/stop")
+    assert "3 recipients stay in the queue" in page.text("main")
+    words = page.all("[data-confirm-words]")[0].get("data-confirm-words")
+    fields = {"reason": "stolen " + HOSTILE, "confirm": "stop"}
+    page = await ann.submit("/stop", fields, expect=422)
+    assert not (await api.rooms.operations.kill_status()).is_on
+    page = await ann.submit("/stop", {"confirm": words}, expect=422)
+    assert page.text("#reason-note")
+    page = await ann.follow(await ann.submit("/stop", fields | {"confirm": words}))
+    assert "stolen" in page.text(".stopped")
+    assert "3 wait" in page.text(".stopped")
+    assert HOSTILE not in page.html
+    assert "On resume" in page.text("tbody")
+    page = await ada.get("/queue")
+    assert "paused by the operator" in page.text(".stopped")
+    assert "stolen" not in page.html
+    assert (await ann.get("/stop")).text("h1") == "Resume sending?"
+    page = await ann.follow(await ann.submit("/stop/resume", {}))
+    assert not page.all(".stopped")
