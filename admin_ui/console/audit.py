@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from litestar import Response, get
@@ -40,12 +41,13 @@ async def audit(  # noqa: PLR0913 - a filter each
         "record": record.strip(),
         "address": address.strip(),
     }
-    times, problem = Form({"since": [since], "until": [until]}), NO_PROBLEM
-    wanted = AuditFilter(**asked)
+    wanted = AuditFilter(
+        by=by.strip(), action=action.strip(), record=record.strip(), address=address.strip()
+    )
+    times, zone, problem = Form({"since": [since], "until": [until]}), visit.stage.zone, NO_PROBLEM
     try:
-        zone = visit.stage.zone
-        wanted = AuditFilter(
-            **asked, since=times.moment("since", zone), until=times.moment("until", zone)
+        wanted = replace(
+            wanted, since=times.moment("since", zone), until=times.moment("until", zone)
         )
     except UsageError as error:
         problem = Problem.of(error)

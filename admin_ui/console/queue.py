@@ -142,8 +142,7 @@ async def _page(
         problem = Problem(words=str(error))
     return await visit.page(
         "queue.html",
-        status=200 if not problem.dialog else 422,
-        problem=problem,
+        said=problem.words,
         wanted=wanted,
         found=found,
         stats=stats_of(found, live, stop, visit.stage.now()) if found and live else (),

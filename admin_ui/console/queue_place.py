@@ -49,8 +49,7 @@ async def destination(
     )
     return await visit.page(
         "queue_place.html",
-        status=200,
-        problem=problem,
+        said=problem.words,
         domain=name,
         rows=found,
         after=after,

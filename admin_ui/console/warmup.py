@@ -23,7 +23,7 @@ from admin_ui.rooms import Behind, Rooms
 from appliance.core.errors import ConflictError, NotFoundError, NotRunningError, UsageError
 from appliance.rights import Right
 from mta.scheduling.census import By
-from mta.warmup.day import days_between, window_of_day
+from mta.warmup.day import day_of, days_between, window_of_day
 from mta.warmup.model import WarmupState
 
 if TYPE_CHECKING:
@@ -250,13 +250,13 @@ async def _waiting(rooms: Rooms, visit: Visit) -> int | None:
         found = await rooms.queue.summary(visit.scope, By.REASON, 1)
     except NotRunningError:
         return None
-    return sum(one["recipients"] for one in found["reasons"] if one["kind"] == "warmup")
+    return sum(int(one["recipients"]) for one in found["reasons"] if one["kind"] == "warmup")
 
 
 def _passed(visit: Visit) -> float:
     """The share of the day that is gone."""
     now, zone = visit.stage.now(), visit.rooms.files.zone
-    window = window_of_day(warmup_days.day_of(now, zone), zone)
+    window = window_of_day(day_of(now, zone), zone)
     return (now - window.start) / (window.end - window.start)
 
 
@@ -279,7 +279,7 @@ async def start_warmup(rooms: Behind, visit: WhoVisits) -> Response[bytes]:
         await rooms.warmups.start(scope, name, schedule, providers=providers, target=target)
     except (UsageError, ConflictError) as error:
         return await _list(rooms, visit, Problem.of(error, "start"))
-    return visit.to(f"/warmup/{name}", "The warmup has begun", "Today’s budgets hold from now on.")
+    return visit.to(f"/warmup/{name}", "The warmup has begun", "Today's budgets hold from now on.")
 
 
 async def _startable(rooms: Rooms, visit: Visit) -> list[str]:

@@ -143,7 +143,7 @@ class Way:
                     ),
                     Series(name="Sent", tone=Tone.DONE, values=tuple(sent), marks=marks),
                     Series(
-                        name="Today’s budget",
+                        name="Today's budget",
                         kind=Kind.OUTLINE,
                         tone=Tone.DONE,
                         values=tuple(outline),

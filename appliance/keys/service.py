@@ -7,7 +7,7 @@ poll of the mta on.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import bindparam, func, insert, or_, select, update
 
@@ -84,8 +84,8 @@ class Keys:
         ends = (c.expires_at > 0) & (c.expires_at < now + SOON)
         rests = (c.last_used_at < now - UNUSED) & (c.created_at < now - UNUSED)
         every = func.count()
-        wanted: Select[Any] = select(every, every.filter(ends), every.filter(rests))
-        wanted = scoped(wanted.select_from(api_key), api_key, scope).where(_is_valid(now))
+        columns = select(every, every.filter(ends), every.filter(rests)).select_from(api_key)
+        wanted = scoped(cast("Select[Any]", columns), api_key, scope).where(_is_valid(now))
         async with reading(self._engine) as connection:
             valid, ending, unused = (await connection.execute(wanted)).one()
         return KeyCounts(valid=valid, ending=ending, unused=unused)

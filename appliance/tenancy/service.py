@@ -5,7 +5,7 @@ A suspended tenant's mail is refused from the next poll of the directory on; wha
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import func, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -91,9 +91,8 @@ class Tenants:
     async def counts(self, scope: Scope) -> TenantCounts:
         """How many tenants the scope sees, and how many of them do not send."""
         every, c = func.count(), tenant.c
-        wanted: Select[Any] = select(
-            every, every.filter(c.suspended_at > 0), every.filter(c.sandboxed.is_(True))
-        ).where(c.id != BOX)
+        columns = every, every.filter(c.suspended_at > 0), every.filter(c.sandboxed.is_(True))
+        wanted = cast("Select[Any]", select(*columns).where(c.id != BOX))
         async with reading(self._engine) as connection:
             rows = await connection.execute(scoped(wanted, tenant, scope, column="id"))
             whole, suspended, sandboxed = rows.one()

@@ -195,3 +195,32 @@ async def test_all_sending_stops_once_the_words_are_typed_and_goes_on_again(api,
     assert (await ann.get("/stop")).text("h1") == "Resume sending?"
     page = await ann.follow(await ann.submit("/stop/resume", {}))
     assert not page.all(".stopped")
+
+
+async def test_the_palette_finds_pages_records_and_what_can_be_done(ann, ada, sue):
+    page = await ann.get("/palette?q=good", **{"HX-Request": "true"})
+    options = page.texts("[role=option]")
+    assert options[0].startswith("good.test, 3 waiting")
+    assert "Retry good.test now" in options
+    assert "Retry good.test now" not in (await sue.get("/palette?q=good")).texts("main button")
+    assert "globex" in " ".join((await ann.get("/palette?q=glob")).texts("main a"))
+    assert "globex" not in " ".join((await ada.get("/palette?q=glob")).texts("main a"))
+    assert "Nothing found" in (await ada.get("/palette?q=%3Cimg%20src%3Dx%3E")).text(".empty")
+
+
+async def test_services_are_for_the_box_and_say_how_it_is(ann, ada):
+    page = await ann.get("/services")
+    assert page.text("h1").startswith("Services")
+    assert "no backup is known" in page.html
+    await ada.get("/services", expect=403)
+    await ann.submit("/services/doctor")
+
+
+async def test_choices_of_notifications_are_kept(api, ann):
+    page = await ann.get("/notifications")
+    feed = [one.get("value") for one in page.all("[name=feed]")]
+    answer = await ann.submit("/notifications/choices", {"feed": feed, "mail": feed[:1]})
+    page = await ann.follow(answer)
+    mail = [one for one in page.all("[name=mail]") if one.get("checked") is not None]
+    assert [one.get("value") for one in mail] == feed[:1]
+    await ann.submit("/notifications/seen", {"upto": "0"})
