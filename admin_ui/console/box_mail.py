@@ -46,7 +46,7 @@ class Reason(NamedTuple):
     title: str
     kind: str
     tone: str
-    count: int
+    recipients: int
     example: str  # where most of them are
 
 

@@ -229,6 +229,10 @@ async def act_on_picked(rooms: Behind, visit: WhoVisits) -> Response[bytes]:
         parts = [await _part(rooms, visit, By(by), one) for one in picks]
     except UsageError as error:
         return visit.refused(error)
+    counts = await _counts(rooms, scope, By(by))
+    parts = [
+        part | {"expected": counts.get(pick, 0)} for part, pick in zip(parts, picks, strict=True)
+    ]
     job = await rooms.queue.order(scope, action, {}, pool, parts)
     title, text = DONE[action]
     return visit.to(f"/jobs/{job.id}", title, text)
@@ -258,6 +262,12 @@ async def pool_of(rooms: Rooms, visit: Visit, action: Action) -> str:
     with in_field("pool"):
         await rooms.pools.usable(visit.scope, pool, visit.scope.tenant_id or BOX)
     return pool
+
+
+async def _counts(rooms: Rooms, scope: Scope, by: By) -> dict[str, int]:
+    """How many recipients are in each group, so that the job can tell how far it is."""
+    found = await rooms.queue.summary(scope, by, MOST_ROWS)
+    return {f"{one['status']} {one['name']}": int(one["count"]) for one in found["groups"]}
 
 
 async def _part(rooms: Rooms, visit: Visit, by: By, pick: str) -> Row:

@@ -147,7 +147,7 @@ def stats_of(found: Row, live: Row, stop: KillStatus, now: int) -> list[Stat]:
     ]
     if live["leaving_per_s"] is not None:
         stats.append(_leaving(live, stop))
-    due = live["due_next_hour"] if not stop.is_on else 0
+    due = 0 if stop.is_on else found["due_soon"]
     share = f"{words.percent(due, waiting)} of what waits" if waiting else "nothing waits"
     compare = "none until sending goes on" if stop.is_on else share
     stats.append(

@@ -89,7 +89,7 @@ async def facts_of(rooms: Rooms, visit: Visit, tenant: TenantRecord) -> Facts:
         rooms.domains.page(scope, limit=_MOST_DOMAINS),
         rooms.notifications.feed(scope, 0),  # of nobody: what stands, whatever somebody chose
         _refused(rooms, visit),
-        onboarding_of(rooms, scope) if visit.may(Right.DOMAINS_MANAGE) else _nothing(),
+        _onboarding(rooms, visit),
     )
     notices = tuple(entry.notice for entry in feed.entries)
     return Facts(
@@ -102,8 +102,11 @@ async def facts_of(rooms: Rooms, visit: Visit, tenant: TenantRecord) -> Facts:
     )
 
 
-async def _nothing() -> None:
-    return None
+async def _onboarding(rooms: Rooms, visit: Visit) -> Onboarding | None:
+    """None once it is over, which costs one question, and for who has no part in it."""
+    if not visit.may(Right.DOMAINS_MANAGE) or await rooms.tries.has_delivered(visit.scope):
+        return None
+    return await onboarding_of(rooms, visit.scope)
 
 
 async def _refused(rooms: Rooms, visit: Visit) -> tuple[tuple[CredentialRecord, Trial], ...]:

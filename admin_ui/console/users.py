@@ -42,7 +42,7 @@ async def users(
     return await _list(rooms, visit, q.strip(), cursor, is_staff=show == "staff")
 
 
-async def _list(  # noqa: PLR0913 - the filters of a page
+async def _list(
     rooms: Behind,
     visit: Visit,
     q: str = "",

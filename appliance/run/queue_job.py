@@ -27,6 +27,7 @@ KIND: Final = "queue-action"
 TIMEOUT: Final = 120.0
 """Among a million recipients the first that match may be far away."""
 
+EXPECTED: Final = "expected"
 _PATIENCE: Final = 1.0  # seconds, while an owner is silent
 
 
@@ -49,11 +50,19 @@ def order(
     tenant_id: int,
     parts: Sequence[Mapping[str, object]] = (),
 ) -> Order:
-    """Do it to all that match, and one of `parts` too if there are any; with a tenant, to its mail alone."""
+    """Do it to all that match, and one of `parts` too if there are any; with a tenant, to its mail alone.
+
+    A part may say how many recipients are `expected` to match it, so that the job can tell how far it is.
+    """
     asked: dict[str, Any] = {"action": action.value, "filter": dict(wanted), "pool": pool}
     if parts:
-        asked["parts"] = [dict(one) for one in parts]
+        asked["parts"] = [_without(one, EXPECTED) for one in parts]
+        asked[EXPECTED] = sum(int(str(one.get(EXPECTED, 0))) for one in parts)
     return Order(kind=KIND, tenant_id=tenant_id, asked=asked)
+
+
+def _without(part: Mapping[str, object], name: str) -> dict[str, object]:
+    return {key: value for key, value in part.items() if key != name}
 
 
 class QueueAction:
@@ -66,10 +75,10 @@ class QueueAction:
         """The next turn, on one shard."""
         place = msgspec.convert(job.place, _Place)
         try:
-            return _step(await self._turn(job, place))
+            return _step(job, await self._turn(job, place))
         except NotRunningError:
             await asyncio.sleep(_PATIENCE)
-            return Step(place=job.place, done=job.done)
+            return Step(place=job.place, done=job.done, total=job.total)
 
     async def _turn(self, job: Job, place: _Place) -> _Place:
         shards = await self._owners.shards() if place.shards is None else place.shards
@@ -115,7 +124,15 @@ def _payload(job: Job, place: _Place, shards: list[int]) -> dict[str, Any]:
     }
 
 
-def _step(place: _Place) -> Step:
+def _step(job: Job, place: _Place) -> Step:
+    """What is there when it is done is the whole; until then it is what was expected, or more."""
+    expected = int(job.asked.get(EXPECTED, 0))
     counts = {name: getattr(place, name) for name in ("changed", "being_sent", "ready")}
     result = None if place.shards != [] else counts
-    return Step(place=msgspec.to_builtins(place), done=place.changed, result=result)
+    whole = place.changed if result is not None else max(expected, place.changed)
+    return Step(
+        place=msgspec.to_builtins(place),
+        done=place.changed,
+        total=whole if expected else 0,
+        result=result,
+    )

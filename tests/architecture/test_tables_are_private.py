@@ -87,6 +87,7 @@ WORK_OF_THE_SYSTEM = [
     "limits.lease",
     "limits.lease_all",
     "limits.used",
+    "limits.used_in",
     "limits.used_of",
     "notifications.mailed_upto",
     "notifications.mark_mailed",

@@ -77,9 +77,7 @@ async def test_search_leads_to_a_domain_a_message_or_a_tenant(api, ann):
 
 async def test_what_is_ticked_is_one_job(api, ann):
     picks = ["deferred good.test", "held outlook.com"]
-    answer = await ann.submit(
-        "/queue/actions", {"by": "domain", "action": "retry", "pick": picks}
-    )
+    answer = await ann.submit("/queue/actions", {"by": "domain", "action": "retry", "pick": picks})
     job = await api.rooms.jobs.get(SYSTEM, int(answer.location.rpartition("/")[2]))
     assert job.asked["action"] == "retry"
     assert job.asked["parts"] == [
@@ -224,3 +222,9 @@ async def test_choices_of_notifications_are_kept(api, ann):
     mail = [one for one in page.all("[name=mail]") if one.get("checked") is not None]
     assert [one.get("value") for one in mail] == feed[:1]
     await ann.submit("/notifications/seen", {"upto": "0"})
+
+
+async def test_all_components_stand_on_one_page_of_the_box(ann, ada):
+    page = await ann.get("/components")
+    assert {"Atoms", "Molecules", "Organisms"} <= set(page.texts("h2"))
+    await ada.get("/components", expect=403)

@@ -81,7 +81,7 @@ async def test_limits_and_the_sandbox_are_shown(api, ada):
 
 
 def columns(page):
-    return [cell.text_content() for cell in page.all("table.matrix")[0].cssselect("th.mark")]
+    return [cell.text_content() for cell in page.all("table.matrix")[0].cssselect("th.has")]
 
 
 async def test_the_table_of_rights_is_the_one_that_is_asked(ada, root):

@@ -113,6 +113,8 @@ async def test_what_is_used_is_told_by_key_and_window(engine):
         ("warmup:b:x", 2): 4,
     }
     assert await budgets.used_of("warmup:", set()) == {}
+    asked = await budgets.used_in(["tenant:1:day", "warmup:a:x", "nobody"], {1})
+    assert asked == {("tenant:1:day", 1): 4, ("warmup:a:x", 1): 4}
 
 
 async def test_budgets_of_warmup_are_forgotten_only_by_name(engine):
