@@ -27,10 +27,10 @@ STATES: Final = {
 @get("/blocklists", opt={RIGHT: Right.EGRESS_READ})
 async def blocklists(rooms: Behind, visit: WhoVisits, cursor: Cursor = "") -> Response[bytes]:
     """What is listed now, the lists, and what was listed."""
-    scope = visit.scope
+    scope, place = visit.scope, place_of(cursor)
     listed, every, lists, checks = await asyncio.gather(
         rooms.blocklists.listings(scope, limit=_MOST),
-        rooms.blocklists.listings(scope, open_only=False, after=place_of(cursor), limit=PAGE + 1),
+        rooms.blocklists.listings(scope, open_only=False, after=place, limit=PAGE + 1),
         rooms.files.blocklists(),
         rooms.blocklists.checks(scope),
     )

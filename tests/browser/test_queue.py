@@ -91,13 +91,24 @@ async def test_the_queue_with_two_destinations_ticked_looks_as_it_should(chromiu
     await look(chromium, url, ann, "/queue", "queue", ticked)
 
 
+async def test_the_question_before_a_stop_looks_as_it_should(chromium, box):
+    async def asked(page):
+        await page.locator("a[href='/stop']:visible").first.click()
+        await page.locator("dialog#stop[open]").wait_for()
+
+    url, ann, _ = box
+    await look(chromium, url, ann, "/queue", "stop", asked)
+
+
 async def test_all_sending_is_stopped_by_typed_words_and_goes_on(chromium, box):
     url, ann, api = box
     async with profile(chromium) as watched:
         await enter(watched, url, ann)
         page, other = await watched.page(), await watched.page()
         await other.goto(f"{url}/account")
-        await page.goto(f"{url}/stop")
+        await page.goto(f"{url}/queue")
+        await page.get_by_role("link", name="Stop sending").first.click()
+        await page.locator("dialog#stop[open]").wait_for()
         red = page.get_by_role("button", name="Stop all sending")
         words = await page.locator("[data-confirm-words]").get_attribute("data-confirm-words")
         assert await red.is_disabled()

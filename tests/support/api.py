@@ -119,7 +119,8 @@ class FakeOwners:
     def _summary(self, asked: dict[str, Any]) -> dict[str, Any]:
         mine = asked["tenant_id"]
         number = sum(mine in (0, owner) for owner in self.messages.values())
-        group = {"name": "good.test", "provider": "other", "status": "deferred", "count": number}
+        name = "acme" if asked["by"] == "tenant" else "good.test"
+        group = {"name": name, "provider": "other", "status": "deferred", "count": number}
         group |= {"oldest": 1_800_000_000_000, "next": 1_800_000_000_000, "reason": "451 later"}
         group |= {"until": 0, "due_soon": number, "words": "451 later", "egress": "out1"}
         group |= {"kind": "refused"}
