@@ -33,7 +33,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--fuzz-seconds", type=float, default=0.0, help="for each target of tests/fuzz")
     group.addoption("--fuzz-seed", type=int, default=0, help="where to start; as told by a failure")
     group = parser.getgroup("browser")
-    group.addoption("--looks", choices=("two", "all"), default="two", help="of each page")
+    group.addoption("--looks", choices=("one", "all"), default="one", help="at each page")
     group = parser.getgroup("torture")
     group.addoption("--torture-seconds", type=float, default=0.0, help="0: every fault once")
     group.addoption("--torture-seed", type=int, default=1, help="which faults come when")

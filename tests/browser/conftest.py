@@ -12,4 +12,4 @@ __all__ = ["chromium"]
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--looks") == "all":
-        looking.ways = looking.FOUR
+        looking.in_every_way = True

@@ -2,14 +2,16 @@
 
 await look(chromium, url, visitor, "/suppressions", "suppressions")
 
-leaves .run/screens/suppressions-dark-1440.png and -light-390.png, and fails when a page breaks a rule of WCAG 2.2 AA,
-scrolls sideways, or moves while it loads. `make screens` looks at all four: each theme at each width.
+leaves a picture in .run/screens, such as suppressions-dark-1440.png, and fails when a page breaks a rule of WCAG
+2.2 AA, scrolls sideways, or moves while it loads. One of four ways for each page, by its name, so that themes and
+widths take turns; `make screens` looks at every page in all four.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from axe_playwright_python.async_playwright import Axe
 
@@ -24,9 +26,8 @@ if TYPE_CHECKING:
 SCREENS = Path(__file__).parents[2] / ".run" / "screens"
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 SIZES = {1440: DESKTOP, 390: PHONE}
-TWO = (("dark", 1440), ("light", 390))
-FOUR = (*TWO, ("light", 1440), ("dark", 390))
-ways: tuple[tuple[Any, int], ...] = TWO  # tests/browser/conftest.py
+FOUR: tuple[tuple[Any, int], ...] = (("dark", 1440), ("light", 390), ("light", 1440), ("dark", 390))
+in_every_way = False  # tests/browser/conftest.py
 _SHIFT = """() => new Promise(done => {
   let sum = 0;
   new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) sum += one.value; })
@@ -50,7 +51,7 @@ async def look(
     async with profile(chromium) as watched:
         await enter(watched, url, visitor)
         page = await watched.page()
-        for theme, width in ways:
+        for theme, width in FOUR if in_every_way else (FOUR[crc32(name.encode()) % 4],):
             await page.set_viewport_size(SIZES[width])
             await page.emulate_media(color_scheme=theme, reduced_motion="reduce")
             await page.goto(f"{url}{path}", wait_until="load")
