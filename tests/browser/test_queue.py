@@ -122,8 +122,16 @@ async def test_all_sending_is_stopped_by_typed_words_and_goes_on(chromium, box):
         await other.bring_to_front()
         await other.locator(".stopped").wait_for()
         assert "stolen credential" in await other.locator(".stopped").inner_text()
-    await look(chromium, url, ann, "/stop", "resume")
     await api.rooms.operations.revive(SYSTEM)
+
+
+async def test_the_way_back_from_a_stop_looks_as_it_should(chromium, box):
+    url, ann, api = box
+    await api.rooms.operations.kill(SYSTEM, reason="stolen credential at Delta Freight")
+    try:
+        await look(chromium, url, ann, "/stop", "resume")
+    finally:
+        await api.rooms.operations.revive(SYSTEM)
 
 
 async def test_the_palette_is_used_by_keyboard_alone(chromium, box):
