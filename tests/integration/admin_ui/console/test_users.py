@@ -118,8 +118,8 @@ async def test_a_link_is_handed_over_by_hand_and_shown_once(api, ada):
     ("fields", "note"),
     [
         ({"email": "nobody", "role": "viewer", "how": "letter"}, "#email-note"),
-        ({"email": "e@acme.test", "role": "admin", "how": "link"}, "#role-note"),
-        ({"email": "e@acme.test", "role": "king", "how": "link"}, "#role-note"),
+        ({"email": "e@acme.test", "role": "admin", "how": "link"}, "#new-role-note"),
+        ({"email": "e@acme.test", "role": "king", "how": "link"}, "#new-role-note"),
     ],
 )
 async def test_what_is_wrong_stands_beside_its_field(ada, fields, note):
@@ -139,7 +139,7 @@ async def test_the_last_owner_stays_and_is_told_why(api, ada):
     me = ada.opened and (await api.rooms.people.users.find(SYSTEM, "owner@acme.test")).id
     page = await ada.submit(f"/users/{me}/role", {"role": "viewer"}, expect=422)
     assert page.all("dialog#role[data-open]")
-    assert "last owner" in page.text("#role-note")
+    assert "last owner" in page.text("#new-role-note")
     page = await ada.submit(f"/users/{me}/remove", expect=422)
     assert page.all("dialog#remove[data-open]")
     assert "last owner" in page.text("#remove .note")
