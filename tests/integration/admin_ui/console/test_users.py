@@ -118,8 +118,8 @@ async def test_a_link_is_handed_over_by_hand_and_shown_once(api, ada):
     ("fields", "note"),
     [
         ({"email": "nobody", "role": "viewer", "how": "letter"}, "#email-note"),
-        ({"email": "e@acme.test", "role": "admin", "how": "link"}, "#new-role-note"),
-        ({"email": "e@acme.test", "role": "king", "how": "link"}, "#new-role-note"),
+        ({"email": "e@acme.test", "role": "admin", "how": "link"}, "#role-note"),
+        ({"email": "e@acme.test", "role": "king", "how": "link"}, "#role-note"),
     ],
 )
 async def test_what_is_wrong_stands_beside_its_field(ada, fields, note):
