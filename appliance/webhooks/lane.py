@@ -36,7 +36,9 @@ class Item:
     due_at: int = 0
     attempts: int = 0
     first_at: int = 0
+    started_at: int = 0  # of the last attempt
     is_under_way: bool = False
+    is_asked_again: bool = False  # a person wants it once more than what is under way
     is_stored: bool = False  # a row of it stands, or is being written
     is_changed: bool = False  # the row does not say what is said here
 
@@ -95,7 +97,10 @@ class Lane:
         self._add(Item(key=told.key, type=told.type, at=told.at, body=told.body))
 
     def restore(self, row: Waiting) -> None:
-        """An event that stands in the store. What is known already is tried at once, if the row says so."""
+        """An event that stands in the store. What is known already is tried at once, if the row says so.
+
+        What is under way goes again when the row became due after that attempt began.
+        """
         known = self.items.get(row.key)
         if known is not None:
             self._hurry(known, row)
@@ -107,6 +112,9 @@ class Lane:
         self._add(item)
 
     def _hurry(self, item: Item, row: Waiting) -> None:
+        item.is_stored = True
+        if item.is_under_way and row.due_at > item.started_at:
+            item.is_asked_again = True
         if row.due_at >= item.due_at:
             return
         item.due_at, item.attempts, item.first_at = row.due_at, row.attempts, row.first_at
@@ -139,7 +147,7 @@ class Lane:
         while self._ready:
             item = self._first(self._ready.popleft(), now)
             if item is not None:
-                item.is_under_way = True
+                item.is_under_way, item.started_at = True, now
                 self.in_flight += 1
                 return item
         return None
@@ -162,6 +170,11 @@ class Lane:
             self._schedule(queue[0])
         else:
             del self._messages[item.key.message_id]
+
+    def again(self, item: Item, now: int) -> None:
+        """It was taken, and goes once more."""
+        item.is_asked_again, item.attempts, item.first_at = False, 0, 0
+        self.put_off(item, now)
 
     def taken(self, now: int) -> None:
         """The receiver is well."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from mta.status import EventKind
 
@@ -113,6 +113,14 @@ class Waiting:
     attempts: int = 0
     first_at: int = 0
     given_up_at: int = 0
+
+
+class Gone(NamedTuple):
+    """An event that an endpoint has taken by an attempt of then (ms): its row may go if it is not younger."""
+
+    webhook_id: int
+    key: Key
+    started_at: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from appliance.core import clock, tasks
 from appliance.core.log import fields
 from appliance.webhooks import rules, signing
-from appliance.webhooks.model import Delivery, Key, Outcome, Waiting
+from appliance.webhooks.model import Delivery, Gone, Outcome, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -39,7 +39,7 @@ class Changes:
 
     new: list[tuple[int, Waiting]] = field(default_factory=list)
     changed: list[tuple[int, Waiting]] = field(default_factory=list)
-    gone: list[tuple[int, Key]] = field(default_factory=list)
+    gone: list[Gone] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
 
     def add(self, webhook_id: int, item: Item, *, given_up_at: int = 0) -> None:
@@ -155,9 +155,12 @@ class Post:
         self.changes.deliveries.append(made)
 
     def _settle(self, lane: Lane, item: Item) -> None:
+        if item.is_asked_again:
+            lane.again(item, clock.now_ms())
+            return
         lane.settled(item)
         if item.is_stored:
-            self.changes.gone.append((lane.id, item.key))
+            self.changes.gone.append(Gone(lane.id, item.key, item.started_at))
 
     def _try_later(self, lane: Lane, item: Item, outcome: Outcome, answer: Answer) -> None:
         now = clock.now_ms()

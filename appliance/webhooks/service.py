@@ -246,7 +246,10 @@ class Webhooks:
         return int(found.rowcount)
 
     async def replay(self, scope: Scope, webhook_id: int, events: Sequence[Waiting]) -> int:
-        """Send these events again; returns how many of them found room, from the first on."""
+        """Send these events again; returns how many of them found room, from the first on.
+
+        They become due now, which tells them from what an endpoint takes at this moment anyway.
+        """
         async with change(self._engine, Part.WEBHOOKS) as changed:
             connection = changed.connection
             done = await self._set(changed, scope, webhook_id, {})
@@ -262,7 +265,8 @@ class Webhooks:
                     index_elements=list(waiting.primary_key.columns),
                     set_={name: statement.excluded[name] for name in again},
                 )
-                rows = [waiting_row(webhook_id, one) for one in taken]
+                now = clock.now_ms()
+                rows = [waiting_row(webhook_id, one) | {"due_at": now} for one in taken]
                 await connection.execute(statement, rows)
                 await self._audit(connection, scope, done, "replay", f"{len(taken)} events")
         return len(taken)

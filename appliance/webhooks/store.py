@@ -20,7 +20,7 @@ from appliance.core.errors import SecretError
 from appliance.core.scope import Scope
 from appliance.notices import Finding, Notices
 from appliance.tenancy import Act, record
-from appliance.webhooks.model import Delivery, Key, Outcome, Signer, Waiting
+from appliance.webhooks.model import Delivery, Gone, Key, Outcome, Signer, Waiting
 from appliance.webhooks.rows import bound_to, endpoint_of
 from appliance.webhooks.signing import key_of
 from appliance.webhooks.tables import delivery, lane, waiting, webhook
@@ -59,7 +59,7 @@ class Batch:
     rejoined: list[int] = field(default_factory=list)  # lanes that are not any more
     new: list[tuple[int, Waiting]] = field(default_factory=list)
     changed: list[tuple[int, Waiting]] = field(default_factory=list)
-    gone: list[tuple[int, Key]] = field(default_factory=list)
+    gone: list[Gone] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
 
     @property
@@ -224,8 +224,13 @@ class SenderStore:
             ]
             await connection.execute(update(waiting).where(*_THIS).values(values), rows)
         if batch.gone:
-            places = [_place(of, key) for of, key in batch.gone]
-            await connection.execute(delete(waiting).where(*_THIS), places)
+            # A row that became due since was asked for again: it stays.
+            old = _w.due_at <= bindparam("started_at")
+            places = [
+                {**_place(one.webhook_id, one.key), "started_at": one.started_at}
+                for one in batch.gone
+            ]
+            await connection.execute(delete(waiting).where(*_THIS, old), places)
 
     async def tidy(self) -> None:
         """Forget old deliveries, what was given up long ago, and what is of endpoints that are gone."""

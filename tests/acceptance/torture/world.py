@@ -146,14 +146,8 @@ class World:
         if point not in _POINTS or self._dice.random() >= self.trouble:
             return None
         say = self._dice.choice(
-            [
-                "421 4.3.2 not now",
-                "451 4.3.0 trouble",
-                "452 4.2.2 full",
-                Action.DROP,
-                "550 5.7.1 no",
-            ]
-        )
+            ["421 4.2.0 not now", "451 4.2.0 busy", "452 4.2.2 full", Action.DROP, "550 5.7.1 no"]
+        )  # not 4.3.*: ten of it after DATA, and the domain is left alone for longer than QUIET
         what = str(say) if isinstance(say, Action) else say[:3]
         self.misdeeds[f"{what} at {point}"] += 1
         return say

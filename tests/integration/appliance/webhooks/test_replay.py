@@ -17,6 +17,7 @@ from appliance.webhooks import (
     replay_order,
     service,
 )
+from appliance.webhooks.model import Gone
 from appliance.webhooks.store import Batch
 from tests.support.history import KEEP_DAYS, Outbox
 from tests.support.webhooks import FAST, KEYS, LOOPBACK, ship
@@ -73,7 +74,9 @@ async def test_what_happened_since_then_waits_again_and_nothing_else(
         rows = [row.key async for _, row in store.waiting([one.id])]
         if len(rows) == 15 and step.result is None:  # no room: the receiver takes them all
             seen += rows
-            await store.save(Batch(progress=1, gone=[(one.id, key) for key in rows]))
+            await store.save(
+                Batch(progress=1, gone=[Gone(one.id, key, clock.now_ms()) for key in rows])
+            )
         if step.result is not None:
             seen += rows
             break

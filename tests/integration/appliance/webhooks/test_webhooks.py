@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import text
 
+from appliance.core import clock
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import Scope
 from appliance.core.settings import Webhooks as Settings
@@ -21,7 +22,7 @@ from appliance.webhooks import (
     Waiting,
     Webhooks,
 )
-from appliance.webhooks.model import TEST
+from appliance.webhooks.model import TEST, Gone
 from appliance.webhooks.rules import MAX_PER_TENANT
 from appliance.webhooks.service import MAX_WAITING, OVERLAP
 from appliance.webhooks.signing import key_of
@@ -245,7 +246,7 @@ async def test_a_batch_is_saved_whole_and_twice_does_no_harm(webhooks, store, ac
         rejoined=[one.id],
         new=[(one.id, waits(2)), (one.id, waits(3))],
         changed=[(one.id, waits(2, body=None, attempts=4, first_at=3, due_at=9))],
-        gone=[(one.id, Key(1, 1, 0)), (one.id, Key(9, 9, 9))],
+        gone=[Gone(one.id, Key(1, 1, 0), 99), Gone(one.id, Key(9, 9, 9), 99)],
     )
     for _ in range(2):
         await store.save(again)
@@ -266,6 +267,16 @@ async def test_a_replay_takes_what_there_is_room_for(webhooks, store, acme):
     await webhooks.disable(acme, one.id)
     with pytest.raises(ConflictError):
         await webhooks.replay(acme, one.id, events)
+
+
+async def test_what_is_asked_for_again_while_it_is_taken_stays(webhooks, store, acme):
+    one = (await webhooks.create(acme, url=URL, types=TYPES)).endpoint
+    await store.save(Batch(progress=5, new=[(one.id, waits(1)), (one.id, waits(2))]))
+    before = clock.now_ms() - 1
+    await webhooks.replay(acme, one.id, [waits(1)])
+    taken = [Gone(one.id, Key(1, seq, 0), before) for seq in (1, 2)]
+    await store.save(Batch(progress=6, gone=taken))
+    assert [row.key.seq async for _, row in store.waiting([one.id])] == [1]
 
 
 async def test_what_was_given_up_waits_again_when_it_is_replayed(webhooks, store, acme):

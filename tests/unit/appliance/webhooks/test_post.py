@@ -8,7 +8,7 @@ import pytest
 
 from appliance.core.metrics import Metrics
 from appliance.core.settings import Webhooks as Settings
-from appliance.webhooks import TYPES, Answer, Endpoint, Key, Outcome, Post, Told, post
+from appliance.webhooks import TYPES, Answer, Endpoint, Key, Outcome, Post, Told, Waiting, post
 from appliance.webhooks.lane import Lane
 from appliance.webhooks.model import Signer
 
@@ -104,6 +104,20 @@ async def test_lanes_take_turns_when_no_more_may_be_open(posting, gate, monkeypa
     taken = [(made.outcome, made.webhook_id) for made in posting.take_changes().deliveries]
     assert len(taken) == 8
     assert {outcome for outcome, _ in taken} == {Outcome.TAKEN}
+    await posting.close(0)
+
+
+async def test_what_is_asked_for_again_while_it_goes_is_sent_once_more(posting, gate):
+    one = lane(1, 1)
+    posting.go_on([one])
+    (item,) = one.items.values()
+    one.restore(Waiting(key=item.key, type=item.type, at=1, due_at=item.started_at + 1))
+    await gate.let()
+    assert (one.items, posting.take_changes().gone) == ({item.key: item}, [])
+    posting.go_on([one])
+    await gate.let()
+    assert (one.items, gate.asked) == ({}, ["/1", "/1"])
+    assert [gone.key for gone in posting.take_changes().gone] == [item.key]  # the row that asked
     await posting.close(0)
 
 
