@@ -1,7 +1,8 @@
 """The console: how long each page takes with much mail in the log, and how soon a page hears of an event.
 
     .venv/bin/python bench/console.py                                    10,000 messages, two minutes
-    .venv/bin/python bench/console.py --messages 1000000 --json console.json     an hour and 13 GB to fill
+    .venv/bin/python bench/console.py --messages 1000000 --box .run/console      an hour and 13 GB to fill; it
+                                         stays, and is asked again by the next run (its log ends when it was filled)
 
 A box as in production (bench/relay/ours.py) whose log and counts were filled up to this minute by the traffic of
 bench/events.py, ten events a message, a million events a day; tenants of it are real, a domain and a credential each.
@@ -36,7 +37,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from api import TEXT, prepare
-from eventlog.traffic import EVENTS_A_MESSAGE, TENANTS
+from eventlog.traffic import EVENTS_A_MESSAGE, TENANTS, Sample
 from events import Counting, Filling
 from relay.base import SENDER, BenchError
 from relay.ours import _SCOPE, Pillarbox
@@ -46,6 +47,7 @@ from admin_ui.console.routes import PAGES_FOR_MEMBERS
 from appliance.core import clock, ids
 from appliance.core.database import open_engine
 from appliance.core.secrets import MasterKeys
+from appliance.core.settings_reference import to_toml
 from appliance.credentials import Credentials
 from appliance.domains import Domains
 from appliance.people import Client, open_desk
@@ -57,7 +59,6 @@ from appliance.tenancy import Tenants
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from eventlog.traffic import Sample
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 LIMIT_MS: Final = 100.0
@@ -89,6 +90,15 @@ class Told:
         return self.p95 > LIMIT_MS or self.status != 200
 
 
+class Made(msgspec.Struct):
+    """What must be known of a box to ask it again."""
+
+    zone: dict[str, Any]
+    people: tuple[tuple[str, str, str], ...]
+    tokens: dict[str, str]
+    samples: list[Sample]
+
+
 class Box(Pillarbox):
     """The box, with a log that was filled before it began."""
 
@@ -96,14 +106,25 @@ class Box(Pillarbox):
         super().__init__(work, processes=1)
         self.samples: list[Sample] = []
         self.tokens: dict[str, str] = {}
-        self._messages = messages
+        self._messages, self._left = messages, work / "made.json"
 
     async def make(self) -> Any:
-        """The home with tenants, people, log and counts."""
-        made = await super().make()
+        """The home with tenants, people, log and counts; as it was left, if it was."""
+        if self._left.exists():
+            return self._come_back()
+        zone, people = await super().make()
         self.tokens = await self._people()
         self.samples = self._fill()
-        return made
+        made = Made(zone, people, self.tokens, self.samples)
+        self._left.write_bytes(msgspec.json.encode(made))
+        return zone, people
+
+    def _come_back(self) -> Any:
+        """Only its ports are others."""
+        made = msgspec.json.decode(self._left.read_bytes(), type=Made)
+        self.tokens, self.samples = made.tokens, made.samples
+        self.home.config_file.write_text(to_toml(self.settings()), encoding="utf-8")
+        return made.zone, made.people
 
     def _fill(self) -> list[Sample]:
         """Log and counts up to now; some recipients to look for."""
@@ -174,11 +195,12 @@ def main() -> int:
     parser.add_argument("--waiting", type=int, default=1000, help="messages in the queue")
     parser.add_argument("--turns", type=int, default=20, help="each page is asked")
     parser.add_argument("--live", type=int, default=20, help="events that are waited for")
-    parser.add_argument("--folder", type=Path, help="where the temporary folder is made")
+    parser.add_argument("--box", type=Path, help="a folder for the box, which stays there")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     logging.disable(logging.INFO)
-    work = Path(tempfile.mkdtemp(prefix="bench-console-", dir=options.folder))
+    work = options.box or Path(tempfile.mkdtemp(prefix="bench-console-"))
+    work.mkdir(parents=True, exist_ok=True)
     box = Box(work, options.messages)
     try:
         result = measure(box, options)
@@ -187,7 +209,8 @@ def main() -> int:
         return 1
     finally:
         box.stop()
-        shutil.rmtree(work, ignore_errors=True)
+        if not options.box:
+            shutil.rmtree(work, ignore_errors=True)
     print(table(result))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + "\n")
