@@ -27,7 +27,8 @@ from appliance.keys import KeyBook, Keys, Requests
 from appliance.limits import Budgets
 from appliance.notifications import Notifications
 from appliance.operations import Operations
-from appliance.people import Desk, Sessions
+from appliance.people import Sessions
+from appliance.people.desk import Desk
 from appliance.sending import Resending, Sending
 from appliance.shaping import ThrottleStore
 from appliance.statistics import Statistics

@@ -1,15 +1,15 @@
 """People: who may come in, how they prove who they are, and what they are to the box and its tenants.
 
-`open_desk` puts the room together for a process; the desk's `sessions.actor_of(token)` says at every request
+`appliance.people.desk`, the door of its own for who lets people in, puts the room together for a process (what
+it imports for passkeys and single sign-on takes 10 MB, which the worker does not need); the desk's `sessions.actor_of(token)` says at every request
 on whose behalf it is done. Passwords, codes, links and tokens are stored as hashes, secrets sealed. Whoever
 fails to sign in is told one and the same thing.
 """
 
 from __future__ import annotations
 
-from appliance.people.account import Account
-from appliance.people.desk import Desk, open_desk, tidy
 from appliance.people.first_admin import FirstAdmin, first_admin_link
+from appliance.people.forgetting import tidy
 from appliance.people.invitations import Invitations
 from appliance.people.letters import Letters
 from appliance.people.model import (
@@ -33,14 +33,10 @@ from appliance.people.model import (
 from appliance.people.password_links import PasswordLinks
 from appliance.people.service import Users
 from appliance.people.sessions import Sessions
-from appliance.people.sign_in import SignIn
-from appliance.people.single_sign_on import SingleSignOn
 
 __all__ = [
-    "Account",
     "Client",
     "Departure",
-    "Desk",
     "FirstAdmin",
     "Invitation",
     "Invitations",
@@ -58,12 +54,9 @@ __all__ = [
     "Seen",
     "SessionRecord",
     "Sessions",
-    "SignIn",
     "SignedIn",
-    "SingleSignOn",
     "User",
     "Users",
     "first_admin_link",
-    "open_desk",
     "tidy",
 ]

@@ -1,7 +1,6 @@
 """Desk: everything of the room over one store, put together once for a process.
 
 The web asks `sessions` at every request and the others when somebody comes, goes or changes something.
-`tidy` is for the worker.
 """
 
 from __future__ import annotations
@@ -10,18 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from appliance.core import clock
-from appliance.core.database import transaction
-from appliance.people import links
 from appliance.people.account import Account
-from appliance.people.ceremonies import Ceremonies
 from appliance.people.first_admin import FirstAdmin
-from appliance.people.guessing import Guessing
 from appliance.people.invitations import Invitations
 from appliance.people.kit import kit_of
 from appliance.people.passkeys import Passkeys
 from appliance.people.password_links import PasswordLinks
 from appliance.people.service import Users
-from appliance.people.sessions import Sessions
 from appliance.people.sign_in import SignIn
 from appliance.people.single_sign_on import SingleSignOn
 
@@ -34,6 +28,7 @@ if TYPE_CHECKING:
     from appliance.people.letters import Deferred, Letters
     from appliance.people.model import Options
     from appliance.people.passwords import Passwords
+    from appliance.people.sessions import Sessions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,17 +73,3 @@ def open_desk(
         letters=kit.later,
         options=options,
     )
-
-
-async def tidy(
-    engine: AsyncEngine,
-    keys: MasterKeys,
-    options: Options,
-    now: Callable[[], int] = clock.now_ms,
-) -> None:
-    """Forget sessions, links, ceremonies and counters that are over."""
-    await Sessions(engine, keys, options, now).forget()
-    await Ceremonies(engine, now).forget()
-    await Guessing(engine, now).forget()
-    async with transaction(engine) as connection:
-        await links.forget(connection, now())

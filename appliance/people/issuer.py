@@ -13,10 +13,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
 
-import httpx
+import httpcore
 import msgspec
 from authlib.oidc.core import CodeIDToken
 from joserfc import jwt
@@ -27,6 +28,7 @@ from appliance.core import clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from appliance.people.model import Provider
 
@@ -37,6 +39,7 @@ KEYS_PAUSE: Final = clock.MINUTE
 LEEWAY: Final = 60  # seconds that clocks may differ
 _ALGORITHMS: Final = ("RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA")
 _HERE: Final = ("localhost", "127.0.0.1", "::1")
+_FAULTS: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 _SCOPE: Final = "openid email profile"
 
 
@@ -183,32 +186,41 @@ class Issuer:
     async def _ask(self, url: str, form: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON object behind a URL; a form is posted."""
         checked = _url(url)
-        request = httpx.Request(
-            "POST" if form else "GET",
-            checked,
-            data=form,
-            headers={"Accept": "application/json", "Accept-Encoding": "identity"},
-        )
         try:
             async with (
                 asyncio.timeout(SECONDS),
-                httpx.AsyncClient(verify=self._context, trust_env=False, timeout=SECONDS) as client,
+                httpcore.AsyncConnectionPool(ssl_context=self._context) as pool,
+                _asked(pool, checked, form) as response,
             ):
-                response = await client.send(request, stream=True)
-                try:
-                    body = await _read(response)
-                finally:
-                    await response.aclose()
-                if response.status_code != httpx.codes.OK:
-                    raise IssuerError(f"{checked} answered {response.status_code}")
+                body = await _read(response)
+                if response.status != HTTPStatus.OK:
+                    raise IssuerError(f"{checked} answered {response.status}")
                 return _object(body)
-        except (TimeoutError, httpx.HTTPError, OSError, ValueError) as error:
+        except (*_FAULTS, TimeoutError, OSError, ValueError) as error:
             raise IssuerError(f"{checked}: {str(error) or type(error).__name__}") from error
 
 
-async def _read(response: httpx.Response) -> bytes:
+def _asked(
+    pool: httpcore.AsyncConnectionPool, url: str, form: Mapping[str, str] | None
+) -> AbstractAsyncContextManager[httpcore.Response]:
+    headers: dict[bytes | str, bytes | str] = {
+        "Host": urlsplit(url).netloc.rpartition("@")[2],
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+    }
+    if form is None:
+        return pool.stream("GET", url, headers=headers)
+    body = urlencode(form).encode()
+    headers |= {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Content-Length": str(len(body)),
+    }
+    return pool.stream("POST", url, headers=headers, content=body)
+
+
+async def _read(response: httpcore.Response) -> bytes:
     octets = bytearray()
-    async for piece in response.aiter_raw():
+    async for piece in response.aiter_stream():
         octets += piece
         if len(octets) > MOST_OCTETS:
             raise ValueError(f"it sends more than {MOST_OCTETS} octets")

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import secrets
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from appliance.core import clock, tasks
@@ -28,6 +29,19 @@ class Letters(Protocol):
 
     async def send(self, to: str, subject: str, text: str, *, key: str = "") -> None:
         """Put one letter into the queue, once for a key. Raises Refused or StoreError."""
+
+
+class Kept(Protocol):
+    """Where letters that wait outlive the process (appliance/run/waiting_letters.py). Blocks."""
+
+    def keep(self, key: str, letter: Sequence[str]) -> None:
+        """Address, subject, text; on disk when it returns."""
+
+    def drop(self, key: str) -> None:
+        """It waits no longer."""
+
+    def waiting(self) -> list[tuple[str, Sequence[str]]]:
+        """Keys and letters that were kept and not dropped."""
 
 
 def invitation(options: Options, asked: Invitation, tenant: str, url: str) -> tuple[str, str]:
@@ -69,7 +83,10 @@ class Deferred:
 
     What the queue does not take at once is tried again for some minutes (PAUSES), under one key, so that it is
     sent once. At most MOST_WAITING wait; what comes beyond is dropped and logged, and so is what fails.
+    After `resume` what waits is on disk too, and is tried again by the next process if this one ends before.
     """
+
+    _kept: Kept | None = None
 
     def __init__(self, letters: Letters, pauses: Sequence[float] = PAUSES) -> None:
         self._letters, self._pauses = letters, pauses
@@ -87,7 +104,19 @@ class Deferred:
             await self._letters.send(to, subject, text, key=key)
         except (StoreError, Refused) as error:
             _must_pass(error)
+            await self._keep(key, (to, subject, text))
             self.do(lambda: self._again(to, subject, text, key))
+
+    async def resume(self, kept: Kept) -> None:
+        """Try what an earlier process left there, and keep there what waits from now on."""
+        self._kept = kept
+        try:
+            left = await asyncio.to_thread(kept.waiting)
+        except StoreError as error:
+            _log.warning("letters that waited are not sent: %s", error)
+            return
+        for key, (to, subject, text) in left:
+            self.do(partial(self._again, to, subject, text, key))
 
     def do(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Do soon what ends in a letter, or does not."""
@@ -106,18 +135,46 @@ class Deferred:
             await asyncio.wait(self._waiting, timeout=end - clock.monotonic())
 
     async def _again(self, to: str, subject: str, text: str, key: str) -> None:
+        """Until it is taken, refused or given up; what the end of the process breaks off stays kept."""
+        try:
+            is_over = await self._tried(to, subject, text, key)
+        except Refused:
+            await self._drop(key)
+            raise
+        if is_over:
+            await self._drop(key)
+
+    async def _tried(self, to: str, subject: str, text: str, key: str) -> bool:
+        is_ending = False
         for pause in self._pauses:
-            is_last = await self._rest(pause)
+            is_ending = await self._rest(pause)
             try:
                 await self._letters.send(to, subject, text, key=key)
             except (StoreError, Refused) as error:
                 _must_pass(error)
                 _log.info("a letter to one of our people waits: %s", error)
             else:
-                return
-            if is_last:
+                return True
+            if is_ending:
                 break
         _log.warning("a letter to one of our people was not sent: the queue takes nothing")
+        return not is_ending
+
+    async def _keep(self, key: str, letter: Sequence[str]) -> None:
+        if self._kept is None:
+            return
+        try:
+            await asyncio.to_thread(self._kept.keep, key, letter)
+        except StoreError as error:
+            _log.warning("a letter that waits would not outlive this process: %s", error)
+
+    async def _drop(self, key: str) -> None:
+        if self._kept is None:
+            return
+        try:
+            await asyncio.to_thread(self._kept.drop, key)
+        except StoreError as error:  # the queue knows the key for a day
+            _log.warning("a letter that waits no longer is still on disk: %s", error)
 
     async def _rest(self, seconds: float) -> bool:
         """True when the process ends meanwhile."""

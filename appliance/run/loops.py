@@ -7,9 +7,9 @@ Each has a Health, Metrics, endless loops that beat, and a control socket that a
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from appliance.core import tasks
+from appliance.core import memory, tasks
 from appliance.core.beat import Health
 from appliance.core.metrics import Metrics, render, watch_process
 from appliance.core.rpc import RpcServer
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from appliance.run.process import Context
+
+_TRIM_PAUSE: Final = 15.0
 
 
 class Loops:
@@ -34,8 +36,9 @@ class Loops:
         self._server = RpcServer(context.home.socket(context.name), handlers)
 
     async def listen(self) -> None:
-        """Answer on the control socket."""
+        """Answer on the control socket; give back memory now and then."""
         await self._server.start()
+        self.start("memory", _give_back, pause=_TRIM_PAUSE, limit=20 * _TRIM_PAUSE)
 
     def start(
         self, name: str, step: Callable[[], Awaitable[bool]], *, pause: float, limit: float
@@ -57,3 +60,8 @@ class Loops:
 
     async def _metrics(self, _payload: Any) -> bytes:
         return render(self.metrics.registry)
+
+
+async def _give_back() -> bool:
+    await asyncio.to_thread(memory.give_back)
+    return False

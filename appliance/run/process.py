@@ -8,14 +8,17 @@ supervisor answers with a restart.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
 import sys
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from appliance.core import log as logs
+from appliance.core import memory
 from appliance.core.errors import PillarboxError
 
 if TYPE_CHECKING:
@@ -75,14 +78,17 @@ def fork(work: Callable[[], int]) -> int:
 
 
 def run_child(
-    main: Callable[[Context], Awaitable[None]],
+    module: str,
     make_context: Callable[[asyncio.Event], Context],
     name: str,
     level: str,
     parent_pipe: int,
 ) -> int:
-    """Run `main` in a forked child; returns the exit code."""
+    """Run the module's `main` in a forked child; returns the exit code."""
     logs.setup(name, level)
+    main = import_module(module).main
+    memory.give_back()
+    gc.freeze()
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the supervisor, which drains us
     try:

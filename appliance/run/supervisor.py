@@ -1,7 +1,7 @@
 """Supervisor: one parent that imports, opens the sockets, freezes the heap and forks the processes.
 
-Forked children share the parent's imports (measured: 77 MB for all, against 194 MB when each
-imports for itself) and inherit the listening sockets. A child that dies is started again, with a
+Forked children share what the parent has imported (plans.py says what; docs/performance.md what it is
+worth) and inherit the listening sockets. A child that dies is started again, with a
 growing pause if it keeps dying; SIGTERM and Ctrl-C drain all of them within the time limit. The
 parent runs no event loop and no thread, so that forking is safe at any time.
 """
@@ -23,7 +23,7 @@ from appliance.run.process import Context, fork, run_child
 if TYPE_CHECKING:
     import asyncio
     import socket
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
     from appliance.core.home import Home
     from appliance.core.settings import Settings
@@ -47,7 +47,7 @@ class Plan:
     """A process to keep running."""
 
     name: str
-    main: Callable[[Context], Awaitable[None]]
+    module: str  # whose `main` it runs; imported in the process, unless the parent has it
     listeners: tuple[str, ...]
     shards: tuple[int, ...]
 
@@ -76,9 +76,11 @@ class Supervisor:
         self._sockets = listening.open_all(self._settings)
         descriptors.raise_limit()
         memory.slim_tls()
+        memory.share_heap()
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._pipe = os.pipe()
         memory.give_back()
+        memory.fill_holes()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
         listening.publish(self._home, self._sockets)
@@ -122,7 +124,7 @@ class Supervisor:
             )
 
         level = self._settings.logging.level
-        return run_child(plan.main, context, plan.name, level, self._pipe[0])
+        return run_child(plan.module, context, plan.name, level, self._pipe[0])
 
     # -- watching ----------------------------------------------------------
 

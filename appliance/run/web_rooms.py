@@ -21,7 +21,7 @@ from appliance.limits import Budgets
 from appliance.notices import Notices
 from appliance.notifications import Notifications
 from appliance.operations import Operations
-from appliance.people import open_desk
+from appliance.people.desk import open_desk
 from appliance.run.carrier import BoxCarrier
 from appliance.run.directory import box_names, queue_life_ms
 from appliance.run.egress_life import EgressLife
@@ -31,6 +31,7 @@ from appliance.run.own_mail import BoxMail
 from appliance.run.people import people_options
 from appliance.run.pulse import Pulse
 from appliance.run.shard_owners import ShardOwners
+from appliance.run.waiting_letters import WaitingLetters
 from appliance.run.web_desks import LOOK_SECONDS, BoxDns, BoxExports, BoxFiles, BoxImports
 from appliance.run.web_queue import BoxQueue
 from appliance.run.webhook_sender import client_of, trials_of, webhooks_of
@@ -78,6 +79,7 @@ class WebRooms:
         self._webhook_client = client_of(settings)
         post = BoxMail(settings.box.hostname, self._handover)
         people = open_desk(engine, keys, people_options(settings, _port(context)), post)
+        self._letters = WaitingLetters(home.path / "letters", keys)
         suppressions = SuppressionList(engine)
         self._dns = BoxDns(settings, engine, keys, egresses)
         fresh = FreshEvents(settings.database.url or home.log_dir)
@@ -92,7 +94,7 @@ class WebRooms:
             domains=Domains(engine, keys, names, queue_life=queue_life_ms(settings)),
             egress_life=EgressLife(egresses, warmups, throttles),
             egresses=egresses,
-            exports=BoxExports(home, jobs),
+            exports=BoxExports(home, jobs, asks_blocklists=settings.blocklists.enabled),
             files=BoxFiles(settings, home),
             imports=BoxImports(jobs),
             jobs=jobs,
@@ -123,6 +125,7 @@ class WebRooms:
         book = self.rooms.book
         await book.step()
         await self._prepare_counts()
+        await self.rooms.people.letters.resume(self._letters)
         self._pulse.start(loops, self._stop)
         loops.start("domain looks", self._dns.step, pause=LOOK_SECONDS, limit=120)
         loops.start("keys", book.step, pause=BOOK_SECONDS, limit=30)

@@ -12,19 +12,24 @@ import asyncio
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
-import httpx
+import httpcore
 
 from mta.transport import mx
 from mta.transport.facts import one_family
 
 if TYPE_CHECKING:
+    from contextlib import AbstractAsyncContextManager
+
     from appliance.core.dns import Resolver
 
 PORT: Final = 443
 _ADDRESSES: Final = 2  # tried, of a name
 _POST_ANSWER: Final = 64 * 1024
+_PATH: Final = "/?%:@!$&'()*+,;=[]~-._"  # stays as it is in the target of a request
+_TIMES: Final = dict.fromkeys(("connect", "read", "write", "pool"), 5.0)
+_FAULTS: Final = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,17 +117,16 @@ class HttpsClient:
     async def _send(self, question: _Question, address: str) -> HttpsAnswer:
         host = question.host
         try:
-            async with httpx.AsyncClient(verify=self._context, trust_env=False) as client:
-                response = await client.send(question.to(address), stream=True)
-                try:
-                    return HttpsAnswer(
-                        status=response.status_code,
-                        content_type=_media_type(response.headers.get("Content-Type", "")),
-                        body=await _read(response, question.limit),
-                    )
-                finally:
-                    await response.aclose()
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            async with (
+                httpcore.AsyncConnectionPool(ssl_context=self._context) as pool,
+                question.to(address, pool) as response,
+            ):
+                return HttpsAnswer(
+                    status=response.status,
+                    content_type=_media_type(_header(response, b"content-type")),
+                    body=await _read(response, question.limit),
+                )
+        except (*_FAULTS, OSError, ValueError) as error:
             certificate = _certificate_error(error)
             if certificate is not None:
                 text = f"the certificate of {host} is not valid: {certificate.verify_message}"
@@ -141,24 +145,39 @@ class _Question:
     body: bytes = b""
     content_type: str = ""
 
-    def to(self, address: str) -> httpx.Request:
-        """For one address of the host; TLS and HTTP are still told the host's name."""
-        headers = {"Host": self.host, "Accept-Encoding": "identity"}
-        if self.content_type:
-            headers["Content-Type"] = self.content_type
-        place = f"[{address}]" if ":" in address else address
-        return httpx.Request(
+    def to(
+        self, address: str, pool: httpcore.AsyncConnectionPool
+    ) -> AbstractAsyncContextManager[httpcore.Response]:
+        """Ask one address of the host; TLS and HTTP are still told the host's name."""
+        headers: dict[bytes | str, bytes | str] = {
+            "Host": self.host,
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+        }
+        if self.body:
+            headers |= {"Content-Type": self.content_type, "Content-Length": str(len(self.body))}
+        return pool.stream(
             self.method,
-            f"https://{place}:{self.port}{self.path}",
+            httpcore.URL(
+                scheme=b"https",
+                host=address.encode(),
+                port=self.port,
+                target=quote(self.path, safe=_PATH).encode(),
+            ),
             headers=headers,
             content=self.body or None,
-            extensions={"sni_hostname": self.host},
+            extensions={"sni_hostname": self.host, "timeout": _TIMES},
         )
 
 
-async def _read(response: httpx.Response, limit: int) -> bytes:
+def _header(response: httpcore.Response, name: bytes) -> str:
+    found = (value for key, value in response.headers if key.lower() == name)
+    return next(found, b"").decode("latin-1")
+
+
+async def _read(response: httpcore.Response, limit: int) -> bytes:
     octets = bytearray()
-    async for piece in response.aiter_raw():
+    async for piece in response.aiter_stream():
         octets += piece
         if len(octets) > limit:
             raise ValueError(f"it sends more than {limit} octets")
@@ -170,7 +189,7 @@ def _media_type(text: str) -> str:
 
 
 def _certificate_error(error: BaseException) -> ssl.SSLCertVerificationError | None:
-    """The reason inside what httpx made of it."""
+    """The reason inside what httpcore made of it."""
     found: BaseException | None = error
     while found is not None:
         if isinstance(found, ssl.SSLCertVerificationError):

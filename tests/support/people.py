@@ -15,7 +15,8 @@ from argon2 import PasswordHasher
 
 from appliance.core.scope import Scope
 from appliance.core.secrets import MasterKeys
-from appliance.people import Client, Desk, Opened, Options, Provider, first_admin_link, open_desk
+from appliance.people import Client, Opened, Options, Provider, first_admin_link
+from appliance.people.desk import Desk, open_desk
 from appliance.people.passwords import Passwords
 from appliance.tenancy import AuditLog, TenantRecord, Tenants
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from appliance.limits import Budgets
     from appliance.notices import Notices
     from appliance.operations import Operations
-    from appliance.people import Desk
+    from appliance.people.desk import Desk
     from appliance.run.blocklist_checks import BlocklistChecks
     from appliance.run.cli.box import Box
     from appliance.run.egress_drainer import BoxDrainer
@@ -74,7 +74,7 @@ class Rooms:
     @cached_property
     def people(self) -> Desk:
         """Those who sign in; their letters go through the running box."""
-        from appliance.people import open_desk
+        from appliance.people.desk import open_desk
         from appliance.run.own_mail import BoxMail, at_once
         from appliance.run.people import people_options
 

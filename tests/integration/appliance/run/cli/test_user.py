@@ -11,7 +11,8 @@ from appliance.core.database import open_engine
 from appliance.core.home import Home
 from appliance.core.secrets import MasterKeys
 from appliance.core.settings import Settings
-from appliance.people import Client, open_desk
+from appliance.people import Client
+from appliance.people.desk import open_desk
 from appliance.people.passwords import Passwords
 from appliance.run.people import people_options, public_url
 from tests.support.cli import Shell
