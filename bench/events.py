@@ -78,6 +78,8 @@ class Filling:
         count = self.count
         while self.count < events:
             measured += self._write(min(self._batch, events - self.count), "FULL")
+        if self.count == count:
+            return
         self.cpu_us = measured / (self.count - count) * 1e6
         wall = time.perf_counter() - began - (cpu() - before - measured)
         self.wall_us = wall / (self.count - count) * 1e6
@@ -137,8 +139,9 @@ def run(given: argparse.Namespace, folder: Path) -> None:
         events = int(given.events * share)
         filling.to(events - MEASURED)
         counting.catch_up()
+        before = filling.count
         filling.to(events)
-        counting.catch_up(measured=MEASURED)
+        counting.catch_up(measured=filling.count - before)
         stages.append(look(filling, counting, location, given))
         show(stages[-1])
         keep(stages, given)

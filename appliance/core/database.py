@@ -70,11 +70,11 @@ def check_sqlite_version(version: tuple[int, ...] = dbapi2.sqlite_version_info) 
         )
 
 
-def sqlite_connect(path: Path | str, *, readonly: bool = False) -> Any:
+def sqlite_connect(path: Path | str, *, readonly: bool = False, page_size: int = 0) -> Any:
     """A raw pysqlite3 connection in autocommit mode, with the pragmas of a durable store.
 
-    A new file is readable by its owner only; the WAL inherits that. Errors are the driver's own:
-    wrap in `translated()`.
+    A new file is readable by its owner only; the WAL inherits that. `page_size` is a new file's, for
+    ever (0: SQLite's own choice). Errors are the driver's own: wrap in `translated()`.
     """
     if readonly:
         source = f"{Path(path).absolute().as_uri()}?mode=ro"
@@ -85,7 +85,7 @@ def sqlite_connect(path: Path | str, *, readonly: bool = False) -> Any:
         source, uri=readonly, isolation_level=None, check_same_thread=False, timeout=_BUSY_SECONDS
     )
     pragmas = _PRAGMAS if readonly else ("journal_mode=WAL", *_PRAGMAS)
-    for pragma in pragmas:
+    for pragma in (f"page_size={page_size}", *pragmas) if page_size else pragmas:
         connection.execute(f"PRAGMA {pragma}").fetchall()
     return connection
 

@@ -34,9 +34,12 @@ if TYPE_CHECKING:
 _WRITERS: Final = 8  # late news reach back some days
 _READERS: Final = 128  # three descriptors each; a search for what does not exist looks everywhere
 # 8 MB hold the inner pages of a day of some million recipients; four times as much saves nothing that
-# could be measured. A checkpoint every 32 MB of WAL instead of every 4 writes index pages once for
-# several batches: a tenth less CPU an event. Every 64 or 128 is no better.
+# could be measured. A checkpoint every 8,000 pages instead of every 1,000 writes index pages once for
+# several batches: a tenth less CPU an event with pages of 4 KB, where twice or four times as many were no better.
 _PRAGMAS: Final = ("cache_size=-8192", "wal_autocheckpoint=8000")
+_PAGE_SIZE: Final = 8192
+"""Of a new day: nine events instead of four fill a page. It saves some hundredths of the CPU, 16 KB no more."""
+
 _REVISION: Final = "SELECT version_num FROM log_version"
 _log = logging.getLogger(__name__)
 
@@ -148,6 +151,7 @@ class DayFiles:
         for leftover in _files_of(making):
             leftover.unlink(missing_ok=True)
         with translated():
+            sqlite_connect(making, page_size=_PAGE_SIZE).close()
             _migrate(making)
         making.rename(path)
         _flush_folder(self._folder)

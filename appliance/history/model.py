@@ -137,6 +137,10 @@ class Filters:
     message: str = ""  # our id, or the Message-ID header with or without brackets
     sender: str = ""  # the address in From
     tag: str = ""
+    credential: int = 0
+    traffic_class: str = ""
+    sender_domain: str = ""  # of the address in From
+    subject: str = ""  # words, all of which are in it; the case of a to z does not matter
     status: Status | None = None
     category: str = ""  # what a failure was about (mta/outcome/category.py); with a status
     flags: Flag = NO_FLAGS  # any of these
@@ -175,10 +179,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Recipients, newest first. `cursor` leads to the next page, "" when this is the last."""
+    """Recipients, newest first. `cursor` leads to the next page, "" when this is the last.
+
+    `looked`: the search has no index and stopped when it had looked at so many; the cursor goes on.
+    """
 
     rows: tuple[Found, ...]
     cursor: str
+    looked: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from appliance.core import ids
+from appliance.core import clock, ids
 from appliance.core.errors import UsageError
 from appliance.history import tables as t
 from appliance.history.rows import TEXT
@@ -41,14 +41,15 @@ if TYPE_CHECKING:
     from appliance.history.model import Filters
 
 MIN_PREFIX: Final = 3
+MAX_WORDS: Final = 5
 _LAST_CHARACTER: Final = "\U0010ffff"
 ZERO: Final[ColumnElement[int]] = literal_column("0")
 _HINT: Final = "INDEXED BY ix_log_recipient_%s"
 p = bindparam
 r = t.recipient.alias("r")
 _ADDRESS: Final[ColumnElement[str]] = func.lower(r.c.address)
-# With the sign before it SQLite takes no index for it.
-_PLAIN_ADDRESS: Final[ColumnElement[str]] = literal_column("+lower(r.address)", Text)
+# With nothing behind it no database takes an index for it.
+_PLAIN_ADDRESS: Final[ColumnElement[str]] = literal_column("(lower(r.address) || '')", Text)
 _INDEXES: Final = {
     "header": "message_id_header",
     "address": "address",
@@ -61,6 +62,13 @@ _INDEXES: Final = {
 }
 """What leads a search, the one that leaves the fewest rows first."""
 
+_SCAN_LEADS: Final = ("header", "address", "sender", "tenant", "flags", "status", "domain")
+"""The same where rows are looked at in the order of time: a tenant's own before everybody's."""
+
+SUBJECT: Final = tuple(f"subject{at}" for at in range(MAX_WORDS))
+UNINDEXED: Final = frozenset({"credential", "class", "sender_domain", *SUBJECT})
+"""What only a look at each row tells: an index would cost every message more than it is worth."""
+
 Shape = frozenset[str]
 """The names of what a search asks for (given_of)."""
 
@@ -72,12 +80,18 @@ class Way(StrEnum):
     BY_TIME = "by time"
     HOW_MANY = "how many"
     FAR_DOWN = "far down"
+    SCAN = "scan"
+    WINDOW = "window"
 
 
+_NO_PATTERN: Final = str.maketrans({one: f"\\{one}" for one in "\\%_"})
 _ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 # Exactly the conditions of the partial indexes: SQLite uses those for nothing else.
 _TROUBLED: Final[ColumnElement[bool]] = literal_column("r.status <> 'delivered'")
 _FLAGGED: Final[ColumnElement[bool]] = literal_column("r.flags <> 0")
+QUARTER: Final = ids.first_at(ids.EPOCH_MS + 15 * clock.MINUTE)
+"""How far apart ids are that were made a quarter of an hour apart: every zone's hours are made of these."""
+
 SEVERAL: Final = 50
 """Message ids that one statement looks for."""
 
@@ -139,9 +153,31 @@ def given_of(filters: Filters, scope: Scope) -> dict[str, Any]:
         given["domain"] = filters.domain.lower()[:TEXT]
     if filters.tag:
         given["tag"] = filters.tag[:TEXT]
+    given |= _given_unindexed(filters)
     if scope.tenant_id is not None:
         given["tenant"] = scope.tenant_id
     return {name: storable(value) for name, value in given.items()}
+
+
+def _given_unindexed(filters: Filters) -> dict[str, Any]:
+    given: dict[str, Any] = {}
+    if filters.credential:
+        given["credential"] = filters.credential
+    if filters.traffic_class:
+        given["class"] = filters.traffic_class[:TEXT]
+    if filters.sender_domain:
+        given["sender_domain"] = f"%@{_literally(filters.sender_domain.removeprefix('@'))}"
+    words = filters.subject.split()
+    if len(words) > MAX_WORDS:
+        raise UsageError(f"give at most {MAX_WORDS} words", field="subject")
+    return given | {
+        name: f"%{_literally(word)}%" for name, word in zip(SUBJECT, words, strict=False)
+    }
+
+
+def _literally(text: str) -> str:
+    """For LIKE: nothing in it stands for anything else."""
+    return _lower(text).translate(_NO_PATTERN)
 
 
 def storable(value: Any) -> Any:
@@ -218,11 +254,45 @@ def _far_down(shape: Shape) -> Select[Any]:
     return keys.limit(literal_column("1")).offset(p("skip", type_=Integer))
 
 
+def _lead_of_scan(shape: Shape) -> str:
+    return next((name for name in _SCAN_LEADS if name in shape and "own" not in shape), "")
+
+
+def _scan(shape: Shape) -> Select[Any]:
+    """The newest first of what leads, each looked at."""
+    if "tag" in shape:
+        return _page(_by_tag(shape))
+    lead = _lead_of_scan(shape)
+    by_address = _ADDRESS if lead == "address" else _PLAIN_ADDRESS
+    return _page(_led(_keys(r.c.message_id).where(*conditions(shape, by_address)), lead))
+
+
+def _window(shape: Shape) -> Select[Any]:
+    """How many of the next `limit` there are of what leads a scan, and the message of the last."""
+    lead = _lead_of_scan(shape)
+    if "tag" in shape:
+        tag = t.tag.c
+        keys = select(tag.message_id).where(tag.tag == p("tag"), *in_day(tag.message_id))
+        keys = keys.where(tag.message_id < p("cursor_id")).order_by(tag.message_id.desc())
+    else:
+        keys = _led(_keys(r.c.message_id).where(*conditions(shape & {lead})), lead)
+    some = at_most(keys).subquery("some")
+    how_many: Any = select(func.count(), func.min(some.c.message_id))
+    found: Select[Any] = how_many.select_from(some)
+    return found
+
+
+def _led(keys: Select[Any], lead: str) -> Select[Any]:
+    return keys.with_hint(r, _HINT % _INDEXES[lead], "sqlite") if lead else keys
+
+
 _WAYS: Final[Mapping[Way, Callable[[Shape], Select[Any]]]] = {
     Way.BY_INDEX: _by_index,
     Way.BY_TIME: _by_time,
     Way.HOW_MANY: _how_many,
     Way.FAR_DOWN: _far_down,
+    Way.SCAN: _scan,
+    Way.WINDOW: _window,
 }
 
 
@@ -255,9 +325,17 @@ def conditions(shape: Shape, address: ColumnElement[str] = _ADDRESS) -> list[Col
         "category": (r.c.category == p("category"),),
         "sender": (func.lower(r.c.header_from) == p("sender"),),
         "domain": (r.c.domain == p("domain"),),
+        "credential": (r.c.credential_id == p("credential"),),
+        "class": (r.c.traffic_class == p("class"),),
+        "sender_domain": (_like(r.c.header_from, "sender_domain"),),
+        **{name: (_like(r.c.subject, name),) for name in SUBJECT},
         "tenant": (r.c.tenant_id == p("tenant"),),
     }
     return [one for name, some in of_name.items() if name in shape for one in some]
+
+
+def _like(column: ColumnElement[str], name: str) -> ColumnElement[bool]:
+    return func.lower(column).like(p(name), escape="\\")
 
 
 def message_id_of(text: str) -> int:
@@ -306,6 +384,19 @@ def acceptances(dialect: Dialect) -> Query:
     is_whole = e.n == literal_column("-1")
     accepted = e.kind == literal_column("'accepted'")
     return compiled(select(e.message_id, e.data).where(these, is_whole, accepted), dialect)
+
+
+def waiting(dialect: Dialect) -> Query:
+    """How many of a tenant wait, by quarters of an hour. Given: status, tenant, lo, hi, limit.
+
+    Of the newest `limit` of everybody's: one tenant's few are not looked for among all.
+    """
+    newest = select(r.c.message_id, r.c.tenant_id).where(*conditions(frozenset({"status"})))
+    newest = newest.where(*in_day(r.c.message_id)).with_hint(r, _HINT % "status", "sqlite")
+    some = at_most(newest.order_by(r.c.message_id.desc())).subquery("some")
+    quarter = (some.c.message_id // literal_column(str(QUARTER), Integer)).label("quarter")
+    counted: Select[Any] = select(quarter, func.count()).where(some.c.tenant_id == p("tenant"))
+    return compiled(counted.group_by(quarter), dialect)
 
 
 def at_most(statement: Select[Any]) -> Select[Any]:

@@ -24,6 +24,7 @@ _STATUSES: Final = frozenset(map(str, Status))
 _MAX_INT: Final = 1 << 63
 _MAX_N: Final = 1 << 31
 _NUL: Final = rb"\u0000"
+_BACKSLASH: Final = b"\\"
 _facts = msgspec.json.Decoder(Facts).decode
 
 
@@ -93,5 +94,6 @@ def _check_recipients(facts: Facts) -> None:
 
 
 def _without_nul(data: bytes) -> bytes:
-    # PostgreSQL's text holds no NUL. The test costs 0.1 us, and a remote's words are not ours to trust.
-    return data.replace(_NUL, rb"\ufffd") if _NUL in data else data
+    # PostgreSQL's text holds no NUL, and a remote's words are not ours to trust. To look for one octet
+    # costs 0.45 us an event, for all six 0.8.
+    return data.replace(_NUL, rb"\ufffd") if _BACKSLASH in data else data

@@ -2,7 +2,7 @@
 
 Promises: newest first, in pages of bounded size whose cursor stays true while rows come in; a tenant
 finds its own messages only; days are asked from the newest to the oldest, and no further than the
-page needs. The stream of events is complete: what a cursor has passed never comes in before it.
+page needs, nor further than a bounded look at rows where no index helps. The stream of events is complete: what a cursor has passed never comes in before it.
 Never waits for the writer. Calls block: from an event loop, use `asyncio.to_thread`.
 Fails with UsageError (a cursor or filter that makes no sense), NotFoundError, StoreError.
 """
@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import ids
 from appliance.core.errors import NotFoundError, UsageError
-from appliance.history import queries, stream_queries
+from appliance.history import queries, stream_queries, walk
 from appliance.history.days import bounds, day_of
 from appliance.history.files import DayFilesReader
 from appliance.history.found import acceptance_of, event_of, found_of, history_of, told_of
 from appliance.history.model import EventFilters, EventPage, Original, Page, ToldPage
 from appliance.history.postgres import DayTablesReader
 from appliance.history.stream import Stream
-from appliance.history.walk import Search
 from appliance.history.writer import POSITION_BITS
+from mta.status import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -45,6 +45,7 @@ MAX_SHOWN: Final = 10_000
 _END: Final = (1 << 63) - 1
 _MAX_N: Final = 1 << 31
 _SAME_HEADER: Final = 100
+_WAITS: Final = (Status.QUEUED, Status.DEFERRED, Status.HELD)
 
 
 def read_partitions(location: Location) -> ReadPartitions:
@@ -65,6 +66,7 @@ class LogReader:
         self._told = stream_queries.told(self._dialect)
         self._acceptances = queries.acceptances(self._dialect)
         self._several = queries.several(self._dialect)
+        self._waiting = queries.waiting(self._dialect)
 
     def close(self) -> None:
         """Let the log go."""
@@ -76,7 +78,7 @@ class LogReader:
         """A page of recipients, newest first."""
         limit = _bounded(limit)
         last_id, last_n = _read_cursor(cursor)
-        search = Search(filters, scope, self._dialect)
+        search = walk.Search(filters, scope, self._dialect)
         own = queries.message_id_of(filters.message)
         first = max(own, ids.first_at(filters.since) if filters.since else 0)
         after = min(
@@ -93,6 +95,9 @@ class LogReader:
             rows += map(found_of, search.of_day(partial(self._ask, day), here))
             if len(rows) > limit:
                 return Page(rows=tuple(rows[:limit]), cursor=_cursor_behind(rows[limit - 1]))
+            if search.spent_at:
+                end = f"{ids.to_text(search.spent_at)}.0"
+                return Page(rows=tuple(rows), cursor=end, looked=walk.LOOKED_AT)
         return Page(rows=tuple(rows), cursor="")
 
     def _ask(self, day: int, query: Query, given: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -172,6 +177,21 @@ class LogReader:
             return []
         values = query.values(message_id=message_id, limit=MAX_SHOWN + 1)
         return self._partitions.rows(day, query.sql, values)
+
+    def waiting(self, scope: Scope, since: int) -> dict[int, int]:
+        """How many recipients of a tenant that were accepted since then wait, by quarter of an hour.
+
+        Among the newest that wait on the box: where very much does, the oldest hours may lack some.
+        """
+        found: dict[int, int] = {}
+        given = {"tenant": scope.tenant_id, "limit": walk.LOOKED_AT}
+        for day, lo, hi in self._days(ids.first_at(since), _END):
+            for status in _WAITS:
+                values = self._waiting.values(**given, status=status.value, lo=lo, hi=hi)
+                for quarter, count in self._partitions.rows(day, self._waiting.sql, values):
+                    at = ids.time_of(quarter * queries.QUARTER)
+                    found[at] = found.get(at, 0) + count
+        return found
 
     # -- for notices that came back --------------------------------------
 

@@ -29,7 +29,10 @@ if TYPE_CHECKING:
     from appliance.core.rpc import RpcClient
     from appliance.history.writer import LogWriter
 
-BATCH: Final = 1000
+BATCH: Final = 8000
+"""Events of one transaction at most: where many wait, news of one recipient are folded into one update."""
+
+_PAGE: Final = 1000  # the thread that commits mail reads them: it must not be kept for long
 SILENT_TURNS: Final = 10
 """Turns without an answer before a silent owner is worth a line: a restart takes less."""
 
@@ -71,7 +74,16 @@ class RpcOutbox:
 
     async def read(self, limit: int) -> list[OutboxRow]:
         """Always from the beginning: what was acknowledged is gone, and a restored spool counts anew."""
-        asked = {"shard": self.shard, "after": 0, "limit": limit}
+        rows: list[OutboxRow] = []
+        while wanted := min(_PAGE, limit - len(rows)):
+            page = await self._page(rows[-1].seq if rows else 0, wanted)
+            rows += page
+            if len(page) < wanted:
+                break
+        return rows
+
+    async def _page(self, after: int, limit: int) -> list[OutboxRow]:
+        asked = {"shard": self.shard, "after": after, "limit": limit}
         answer: Any = await self._client.call("outbox_read", asked, _TIMEOUT)
         try:
             return msgspec.convert(answer, list[OutboxRow])
@@ -120,12 +132,25 @@ class Shipper:
         rows = await source.read(self._batch)
         if not rows:
             return False
-        events, rejected = read(source.shard, rows, self._log.today)
+        events, rejected = await self._read(source.shard, rows)
         for consumer in self._consumers:
             rejected += await self._consume(consumer, events)
         await asyncio.to_thread(self._log.write, source.shard, events, rejected)
         await source.acknowledge(rows[-1].seq)
         return len(rows) >= self._batch
+
+    async def _read(
+        self, shard: int, rows: list[OutboxRow]
+    ) -> tuple[list[LoggedEvent], list[Rejected]]:
+        """Read in turns with what else this process does."""
+        events: list[LoggedEvent] = []
+        rejected: list[Rejected] = []
+        for start in range(0, len(rows), _PAGE):
+            good, bad = read(shard, rows[start : start + _PAGE], self._log.today)
+            events += good
+            rejected += bad
+            await asyncio.sleep(0)
+        return events, rejected
 
     async def _consume(
         self, consumer: EventConsumer, events: Sequence[LoggedEvent]

@@ -80,82 +80,114 @@ class Times:
 
 def questions(traffic: Traffic) -> list[Question]:
     """Every kind."""
-    pool = traffic.samples
+    return [
+        *_of_addresses(traffic.samples),
+        *_newest(traffic),
+        *_of_places(),
+        *_of_states(),
+        *_of_messages(traffic.samples),
+        *_of_events(traffic),
+    ]
 
-    def search(
-        name: str,
-        limit: float,
-        make: Callable[[random.Random], Filters],
-        scope: Scope = BOX,
-    ) -> Question:
-        return Question(
-            name, limit, lambda log, dice: len(log.search(scope, make(dice), limit=PAGE).rows)
-        )
 
+def _search(
+    name: str,
+    limit: float,
+    make: Callable[[random.Random], Filters],
+    scope: Scope = BOX,
+) -> Question:
+    return Question(
+        name, limit, lambda log, dice: len(log.search(scope, make(dice), limit=PAGE).rows)
+    )
+
+
+def _of_addresses(pool: list[Sample]) -> list[Question]:
     def address(dice: random.Random) -> str:
         return dice.choice(pool).address
 
+    def common(dice: random.Random) -> Filters:
+        return Filters(address=f"user{dice.randint(1, 9)}*")
+
+    def of_its_tenant(log: LogReader, dice: random.Random) -> int:
+        return _of_its_tenant(log, dice.choice(pool))
+
     return [
-        search("recipient", RECIPIENT, lambda d: Filters(address=address(d))),
-        Question(
-            "recipient, of its tenant",
-            RECIPIENT,
-            lambda log, d: _of_its_tenant(log, d.choice(pool)),
-        ),
-        search("recipient, nobody", RECIPIENT, lambda d: Filters(address=f"no{d.random()}@x.y")),
-        search("prefix, few hits", RECIPIENT, lambda d: Filters(address=address(d)[:10] + "*")),
-        search(
-            "prefix, very many", RECIPIENT, lambda d: Filters(address=f"user{d.randint(1, 9)}*")
-        ),
-        search("prefix, all there are", RECIPIENT, lambda _: Filters(address="user*")),
-        search(
-            "prefix, very many, small tenant",
-            RECIPIENT,
-            lambda d: Filters(address=f"user{d.randint(1, 9)}*"),
-            SMALL,
-        ),
-        search("newest", LIST, lambda _: Filters()),
-        search("newest of a large tenant", LIST, lambda _: Filters(), LARGE),
-        search("newest of a small tenant", LIST, lambda _: Filters(), SMALL),
+        _search("recipient", RECIPIENT, lambda d: Filters(address=address(d))),
+        Question("recipient, of its tenant", RECIPIENT, of_its_tenant),
+        _search("recipient, nobody", RECIPIENT, lambda d: Filters(address=f"no{d.random()}@x.y")),
+        _search("prefix, few hits", RECIPIENT, lambda d: Filters(address=address(d)[:10] + "*")),
+        _search("prefix, very many", RECIPIENT, common),
+        _search("prefix, all there are", RECIPIENT, lambda _: Filters(address="user*")),
+        _search("prefix, very many, small tenant", RECIPIENT, common, SMALL),
+    ]
+
+
+def _newest(traffic: Traffic) -> list[Question]:
+    return [
+        _search("newest", LIST, lambda _: Filters()),
+        _search("newest of a large tenant", LIST, lambda _: Filters(), LARGE),
+        _search("newest of a small tenant", LIST, lambda _: Filters(), SMALL),
         Question("a page far down", LIST, lambda log, d: _far_down(log, traffic, d)),
-        search("domain, common", LIST, lambda _: Filters(domain="gmail.com")),
-        search("domain, common, small tenant", LIST, lambda _: Filters(domain="gmail.com"), SMALL),
-        search("domain, rare", LIST, lambda d: Filters(domain=f"d{d.randint(0, 4999)}.example")),
-        search("tag", LIST, lambda d: Filters(tag=f"tag-{d.randint(0, 19)}")),
-        search("tag, small tenant", LIST, lambda d: Filters(tag=f"tag-{d.randint(0, 19)}"), SMALL),
-        search("tag, none", LIST, lambda _: Filters(tag="none")),
-        search("bounced", LIST, lambda _: Filters(status=Status.BOUNCED)),
-        search("bounced, small tenant", LIST, lambda _: Filters(status=Status.BOUNCED), SMALL),
-        search("deferred", LIST, lambda _: Filters(status=Status.DEFERRED)),
-        search("held: none", LIST, lambda _: Filters(status=Status.HELD)),
-        search("delivered", LIST, lambda _: Filters(status=Status.DELIVERED)),
-        search("complained", LIST, lambda _: Filters(flags=Flag.COMPLAINED)),
-        search("complained, small tenant", LIST, lambda _: Filters(flags=Flag.COMPLAINED), SMALL),
-        search(
-            "message id", LIST, lambda d: Filters(message=ids.to_text(d.choice(pool).message_id))
-        ),
-        search("Message-ID header", LIST, lambda d: Filters(message=d.choice(pool).header)),
-        search("sender", LIST, lambda d: Filters(sender=f"shop@t{d.randint(1, 50)}.example")),
-        search(
-            "sender and recipient's domain",
-            LIST,
-            lambda d: Filters(sender=f"shop@t{d.randint(1, 50)}.example", domain="gmx.de"),
-        ),
-        search("an hour long ago", LIST, _an_hour),
+        _search("an hour long ago", LIST, _an_hour),
+    ]
+
+
+def _of_places() -> list[Question]:
+    def sender(dice: random.Random) -> str:
+        return f"shop@t{dice.randint(1, 50)}.example"
+
+    def both(dice: random.Random) -> Filters:
+        return Filters(sender=sender(dice), domain="gmx.de")
+
+    def tagged(dice: random.Random) -> Filters:
+        return Filters(tag=f"tag-{dice.randint(0, 19)}")
+
+    return [
+        _search("domain, common", LIST, lambda _: Filters(domain="gmail.com")),
+        _search("domain, common, small tenant", LIST, lambda _: Filters(domain="gmail.com"), SMALL),
+        _search("domain, rare", LIST, lambda d: Filters(domain=f"d{d.randint(0, 4999)}.example")),
+        _search("tag", LIST, tagged),
+        _search("tag, small tenant", LIST, tagged, SMALL),
+        _search("tag, none", LIST, lambda _: Filters(tag="none")),
+        _search("sender", LIST, lambda d: Filters(sender=sender(d))),
+        _search("sender and recipient's domain", LIST, both),
+    ]
+
+
+def _of_states() -> list[Question]:
+    bounced, complained = Filters(status=Status.BOUNCED), Filters(flags=Flag.COMPLAINED)
+    return [
+        _search("bounced", LIST, lambda _: bounced),
+        _search("bounced, small tenant", LIST, lambda _: bounced, SMALL),
+        _search("deferred", LIST, lambda _: Filters(status=Status.DEFERRED)),
+        _search("held: none", LIST, lambda _: Filters(status=Status.HELD)),
+        _search("delivered", LIST, lambda _: Filters(status=Status.DELIVERED)),
+        _search("complained", LIST, lambda _: complained),
+        _search("complained, small tenant", LIST, lambda _: complained, SMALL),
+    ]
+
+
+def _of_messages(pool: list[Sample]) -> list[Question]:
+    def own(dice: random.Random) -> Filters:
+        return Filters(message=ids.to_text(dice.choice(pool).message_id))
+
+    return [
+        _search("message id", LIST, own),
+        _search("Message-ID header", LIST, lambda d: Filters(message=d.choice(pool).header)),
         Question("one message", LIST, lambda log, d: _show(log, d.choice(pool).message_id)),
+    ]
+
+
+def _of_events(traffic: Traffic) -> list[Question]:
+    rare = EventFilters(kinds=frozenset({EventKind.COMPLAINED}))
+
+    def none_new(log: LogReader, _: random.Random) -> int:
+        return len(log.events(BOX, EventFilters(), cursor=log.end()).events)
+
+    return [
         Question("events, a page", LIST, lambda log, d: _events(log, traffic, d, EventFilters())),
-        Question(
-            "events, complaints",
-            LIST,
-            lambda log, d: _events(
-                log, traffic, d, EventFilters(kinds=frozenset({EventKind.COMPLAINED}))
-            ),
-        ),
-        Question(
-            "events, none new",
-            LIST,
-            lambda log, _: len(log.events(BOX, EventFilters(), cursor=log.end()).events),
-        ),
+        Question("events, complaints", LIST, lambda log, d: _events(log, traffic, d, rare)),
+        Question("events, none new", LIST, none_new),
     ]
 
 

@@ -33,7 +33,9 @@ def mail(writer, outbox, now):
     found["Ann"] = outbox.accept("Ann@Receiver.example", tags=["welcome", "eu"])
     outbox.tried(found["Ann"], 0, "delivered", "Ann@Receiver.example")
     now.move(DAY)
-    found["bob"] = outbox.accept("bob@receiver.example", **{"from": "Other@sender.example"})
+    found["bob"] = outbox.accept(
+        "bob@receiver.example", **{"from": "Other@sender.example"}, credential=4
+    )
     outbox.tried(
         found["bob"],
         0,
@@ -42,7 +44,7 @@ def mail(writer, outbox, now):
         reply="550 5.1.1 no",
         category="user_unknown",
     )
-    found["annika"] = outbox.accept("annika@other.example", tags=["welcome"])
+    found["annika"] = outbox.accept("annika@other.example", tags=["welcome"], subject="Order 100%")
     now.move(DAY)
     found["foreign"] = outbox.accept("ann@receiver.example", tenant=8, tags=["welcome"])
     found["two"] = outbox.accept("cyn@other.example", "dan@third.example", message_id="<x@y>")
@@ -85,6 +87,15 @@ def mail(writer, outbox, now):
         ),
         (Filters(flags=Flag.COMPLAINED | Flag.UNSUBSCRIBED), "Ann@Receiver.example"),
         (Filters(flags=Flag.UNSUBSCRIBED), ""),
+        (Filters(subject="ORDER 100%"), "annika@other.example"),
+        (Filters(subject="1000"), ""),
+        (Filters(subject="y_ur"), ""),
+        (Filters(subject="order your", tag="welcome"), "ann@receiver.example Ann@Receiver.example"),
+        (Filters(credential=4, sender_domain="SENDER.example"), "bob@receiver.example"),
+        (Filters(credential=4, traffic_class="marketing"), ""),
+        (Filters(traffic_class="transactional", domain="third.example"), "dan@third.example"),
+        (Filters(subject="order", address="dan*"), "dan@third.example"),
+        (Filters(sender_domain="ender.example"), ""),
         (Filters(sender="OTHER@sender.example"), "bob@receiver.example"),
         (
             Filters(sender="shop@sender.example", domain="third.example"),
@@ -361,3 +372,11 @@ def test_a_reader_shared_by_another_process_sees_commits_at_once(mail, log_locat
     second = LogReader(log_location)
     assert len(second.search(BOX, Filters()).rows) == 6
     second.close()
+
+
+def test_what_waits_of_a_tenant_is_counted_by_the_quarter_of_an_hour(reader, mail, now):
+    quarter = 15 * 60_000
+    found = reader.waiting(Scope.tenant(7), now() - DAY - HOUR)
+    assert found == {(now() - at) // quarter * quarter: 1 for at in (0, DAY)}
+    assert reader.waiting(Scope.tenant(7), now() - HOUR) == {now() // quarter * quarter: 1}
+    assert reader.waiting(Scope.tenant(9), 1) == {}

@@ -170,3 +170,24 @@ async def test_an_outbox_is_read_and_acknowledged_over_its_owners_socket(
     await server.close()
     assert outbox.rows == []
     assert stream(reader) == ["accepted"]
+
+
+async def test_a_long_outbox_is_read_a_page_at_a_time_and_written_at_once(outbox, monkeypatch):
+    monkeypatch.setattr("appliance.history.shipper._PAGE", 2)
+    for number in range(5):
+        outbox.accept(f"a{number}@receiver.example")
+    asked = []
+
+    class Owner:
+        async def call(self, _method, payload, _timeout):
+            asked.append((payload["after"], payload["limit"]))
+            behind = [row for row in outbox.rows if row.seq > payload["after"]]
+            return [
+                [r.seq, r.message_id, r.n, r.kind, r.at, r.data] for r in behind[: payload["limit"]]
+            ]
+
+    assert await RpcOutbox(Owner(), 0).read(100) == outbox.rows
+    assert asked == [(0, 2), (2, 2), (4, 2)]
+    asked.clear()
+    assert await RpcOutbox(Owner(), 0).read(3) == outbox.rows[:3]
+    assert asked == [(0, 2), (2, 1)]

@@ -76,14 +76,42 @@ def all_pages(reader, scope, filters, size):
             return found
 
 
-@pytest.mark.parametrize("bounds", [(10**6, 10**6, 0), (5, 10, 4), (1, 3, 1000), (1, 10**6, 0)])
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        (10**6, 10**6, 0, 10**6, 1),
+        (5, 10, 4, 10**6, 1),
+        (1, 3, 1000, 10**6, 1),
+        (1, 10**6, 0, 10**6, 1),
+        (2, 3, 0, 9, 7),
+    ],
+)
 def test_every_way_finds_the_same_rows_in_the_same_order(reader, addresses, monkeypatch, bounds):
-    for name, value in zip(("MANY", "WINDOW", "FEW"), bounds, strict=True):
+    for name, value in zip(("MANY", "WINDOW", "FEW", "LOTS", "LOOKED_AT"), bounds, strict=True):
         monkeypatch.setattr(walk, name, value)
     for scope, filters in itertools.product(SCOPES, FILTERS):
         wanted = expected(addresses, scope, filters)
         for size in (7, 50):
             assert all_pages(reader, scope, filters, size) == wanted, (scope, filters, size)
+
+
+def test_a_prefix_whose_very_many_hits_are_all_old_is_looked_for_a_bounded_time(
+    writer, outbox, reader, log_location, monkeypatch
+):
+    if isinstance(log_location, str):
+        pytest.skip("PostgreSQL plans by its own statistics")
+    for name, value in {"MANY": 2, "WINDOW": 3, "LOTS": 4, "LOOKED_AT": 5}.items():
+        monkeypatch.setattr(walk, name, value)
+    for name in ("old",) * 6 + ("new",) * 12:
+        outbox.accept(f"{name}@receiver.example")
+    events, _ = read(0, outbox.take(), writer.today)
+    writer.write(0, events)
+    pages = [reader.search(BOX, Filters(address="old*"), limit=3)]
+    while pages[-1].cursor:
+        pages.append(reader.search(BOX, Filters(address="old*"), cursor=pages[-1].cursor, limit=3))
+    assert pages[0].rows == ()
+    assert pages[0].looked == 5
+    assert sum(len(page.rows) for page in pages) == 6
 
 
 @pytest.mark.parametrize(

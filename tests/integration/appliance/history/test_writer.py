@@ -137,6 +137,17 @@ def test_an_earlier_messages_event_is_appended_behind_what_came_before_it(
     assert stored == [(first,), (second,), (first,)]
 
 
+def test_a_new_day_has_great_pages(writer, outbox, log_location):
+    """What that is worth is told in docs/performance.md."""
+    if isinstance(log_location, str):
+        pytest.skip("PostgreSQL's pages are what it was built with")
+    outbox.accept("ann@receiver.example")
+    ship(writer, outbox)
+    connection = sqlite_connect(min(log_location.glob("*.db")), readonly=True)
+    assert connection.execute("PRAGMA page_size").fetchall() == [(8192,)]
+    connection.close()
+
+
 def test_a_batch_that_comes_again_is_written_once(writer, reader, outbox):
     message = outbox.accept("ann@receiver.example")
     outbox.tried(message, 0, "delivered", "ann@receiver.example")

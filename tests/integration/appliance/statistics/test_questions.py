@@ -63,6 +63,8 @@ async def test_several_values_over_time_are_one_question(statistics):
     assert list(lines) == ["yahoo", "google", "nobody"]
     sums = {name: sum(p.counts.delivered for p in points) for name, points in lines.items()}
     assert sums == {"yahoo": 1, "google": 2, "nobody": 0}
+    totals = await statistics.sums(ONE, DAYS, Dimension.PROVIDER, ["yahoo", "google", "nobody"])
+    assert {name: found.delivered for name, found in totals.items()} == {"yahoo": 1, "google": 2}
 
 
 async def test_how_far_counting_is(statistics):
