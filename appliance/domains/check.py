@@ -11,9 +11,9 @@ import asyncio
 from typing import TYPE_CHECKING, Final, Protocol
 
 from appliance.core.dns import DnsTemporaryError, NoRecordError, NoSuchNameError
-from appliance.domains import rules, spf
-from appliance.domains.model import Check, KeyState, Report
-from appliance.domains.records import dkim_of, ownership_of, return_path_of
+from appliance.domains import astray, rules, spf
+from appliance.domains.model import Check, CheckState, KeyState, Report
+from appliance.domains.records import dkim_of, ownership_of, records_of, return_path_of
 from appliance.domains.rules import Found
 
 if TYPE_CHECKING:
@@ -27,6 +27,10 @@ MAX_SPF_NAMES: Final = 30
 
 class Lookup(Protocol):
     """What is needed of appliance.core.dns.Resolver."""
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """The addresses of the name servers that are asked."""
 
     async def txt(self, name: str) -> Answer:
         """TXT records."""
@@ -47,7 +51,27 @@ async def check_domain(domain: DomainRecord, box: BoxNames, lookup: Lookup, now:
         _check_spf(domain, box, lookup),
         _check_return_path(domain, box, lookup),
     )
-    return Report(at=now, checks=(ownership, *signing, sender, policy, bounces))
+    checks = (ownership, *signing, sender, policy, bounces)
+    found = await asyncio.gather(*(_look_astray(one, domain, box, lookup) for one in checks))
+    return Report(at=now, checks=tuple(found), servers=lookup.servers)
+
+
+async def _look_astray(check: Check, domain: DomainRecord, box: BoxNames, lookup: Lookup) -> Check:
+    """A record that is missing, where a DNS host may have put it."""
+    wanted = [
+        one for one in records_of(domain, box) if (one.kind, one.name) == (check.kind, check.name)
+    ]
+    if check.state is not CheckState.MISSING or not wanted:
+        return check
+    record = wanted[0]
+    ask = lookup.cname if record.type == "CNAME" else lookup.txt
+    places = astray.places(record, domain.name)
+    answers = await asyncio.gather(*(_found(ask(place)) for place in places))
+    for place, found in zip(places, answers, strict=True):
+        for text in found.values:
+            if astray.means(record, text):
+                return astray.told(check, record, place, text)
+    return check
 
 
 async def _check_ownership(domain: DomainRecord, lookup: Lookup) -> Check:
@@ -58,7 +82,11 @@ async def _check_ownership(domain: DomainRecord, lookup: Lookup) -> Check:
 async def _check_dkim(domain: DomainRecord, lookup: Lookup) -> list[Check]:
     records = [dkim_of(domain, key) for key in domain.keys if key.state is not KeyState.WITHDRAWN]
     answers = await asyncio.gather(*(_found(lookup.txt(record.name)) for record in records))
-    return [rules.judge_dkim(record, found) for record, found in zip(records, answers, strict=True)]
+    keys = {record.name.partition("._domainkey.")[0]: record.value for record in records}
+    return [
+        rules.judge_dkim(record, found, keys)
+        for record, found in zip(records, answers, strict=True)
+    ]
 
 
 async def _check_dmarc(domain: DomainRecord, lookup: Lookup) -> Check:

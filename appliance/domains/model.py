@@ -80,6 +80,7 @@ class Report:
 
     at: int
     checks: tuple[Check, ...]
+    servers: tuple[str, ...] = ()  # addresses of the name servers that were asked
 
     def state(self, kind: RecordKind) -> CheckState:
         """The state of a kind of record: the first that is not ok decides."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import idna
@@ -23,7 +24,7 @@ from appliance.domains.model import (
 from mta.signing.dns_records import DnsRecord, RecordKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 OVERLAP_AFTER_QUEUE: Final = 7 * clock.DAY
 """A receiver may verify a signature late: forwarded, or looked at again by a filter (MTA-7)."""
@@ -31,6 +32,7 @@ OVERLAP_AFTER_QUEUE: Final = 7 * clock.DAY
 _LABEL: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?")
 _SELECTOR: Final = re.compile(r"pb(\d{1,6})[re]")
 _TOKEN_LENGTH: Final = 26
+_ALIKE: Final = 60  # every RSA key begins alike: what follows is ours
 _LETTERS: Final = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -153,8 +155,13 @@ def judge_text(record: DnsRecord, found: Found) -> Check:
     return _different(record.kind, record.name, found, problem)
 
 
-def judge_dkim(record: DnsRecord, found: Found) -> Check:
-    """The public key at a selector: the same, another one, withdrawn, or none."""
+def judge_dkim(
+    record: DnsRecord, found: Found, others: Mapping[str, str] = MappingProxyType({})
+) -> Check:
+    """The public key at a selector: the same, another one, withdrawn, or none.
+
+    `others`: what must stand at the domain's selectors, by name: two are easily swapped.
+    """
     if found.trouble:
         return _unknown(record.kind, record.name, found)
     if not found.values:
@@ -173,8 +180,45 @@ def judge_dkim(record: DnsRecord, found: Found) -> Check:
             " paste the value again, whole, or as quoted strings of at most 255 characters each"
         )
     else:
-        problem = "the record holds another key: paste the value again, whole"
+        problem = _other_key(record, wanted, published[0], others)
     return _different(record.kind, record.name, found, problem)
+
+
+def _other_key(record: DnsRecord, wanted: str, there: str, others: Mapping[str, str]) -> str:
+    """What is wrong with a key that is not ours."""
+    swapped = [name for name, value in others.items() if tags(value).get("p") == there]
+    if swapped:
+        own = record.name.partition("._domainkey.")[0]
+        return f"it holds the key of the selector {swapped[0]}: publish that of {own} here"
+    if set(there) & set("\"'\\"):
+        return (
+            "the key has quotation marks or backslashes in it: paste the value again, without them"
+        )
+    same = alike(wanted, there)
+    if same < _ALIKE:
+        return "the record holds another key, perhaps of an earlier set-up: paste the value again, whole"
+    return f"the key differs from its character {same + 1} on, of {len(wanted)}: paste the value again, whole"
+
+
+def alike(one: str, other: str) -> int:
+    """How many signs two texts begin with in common."""
+    pairs = zip(one, other, strict=False)
+    return next((at for at, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))
+
+
+def merged_spf(texts: Sequence[str]) -> str:
+    """One SPF record that says what several do: their terms in order, and the last's `all` (RFC 7208 3.2)."""
+    every = [term for text in texts for term in text.split()[1:]]
+    ends = [term for term in every if term.lower().lstrip("+-~?") == "all"]
+    terms = [term for term in dict.fromkeys(every) if term not in ends]
+    return " ".join(("v=spf1", *terms, *ends[-1:]))
+
+
+def published_spf(domain: DomainRecord) -> str:
+    """The SPF record that the domain has, "" for none that was seen; of several, as they must be one."""
+    checks = domain.report.checks if domain.report else ()
+    found = [one for one in checks if one.kind is RecordKind.SPF and one.name == domain.name]
+    return merged_spf(found[0].found) if found and found[0].found else ""
 
 
 def judge_dmarc(domain: str, asked: Iterable[tuple[str, Found]]) -> Check:

@@ -142,10 +142,13 @@ class Domains:
             )
 
     def records(self, found: DomainRecord, existing_spf: str = "") -> tuple[DnsRecord, ...]:
-        """What its owner has to publish; for the box's own domain, what its admin has to."""
+        """What its owner has to publish; for the box's own domain, what its admin has to.
+
+        The SPF record is what the last check found with the box added: a domain may have only one.
+        """
         if found.tenant_id == BOX:
             return records_of_box(found, self._box)
-        return records_of(found, self._box, existing_spf)
+        return records_of(found, self._box, existing_spf or rules.published_spf(found))
 
     async def check(
         self, scope: Scope, name: str, lookup: Lookup, *, tenant_id: int | None = None

@@ -23,6 +23,8 @@ class TenantRecord:
     organisation: str = ""  # its full name
     country: str = ""  # two letters (ISO 3166)
     postal_address: str = ""  # lines
+    privacy_url: str = ""  # its own pages, to which its public ones link
+    terms_url: str = ""
 
     @property
     def has_profile(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Final
+from urllib.parse import urlsplit
 
 from appliance.core.errors import UsageError
 
@@ -12,6 +13,10 @@ _SLUG: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 _COUNTRY: Final = re.compile(r"[A-Z]{2}")
 MAX_ORGANISATION: Final = 200
 MAX_POSTAL: Final = 500
+MAX_LINK: Final = 500
+_LINK: Final = re.compile(
+    r"[!#-;=?-\[\]_a-z~]+", re.IGNORECASE
+)  # signs that an address has (RFC 3986)
 _RESERVED: Final = frozenset({"box", "system"})
 
 
@@ -70,6 +75,24 @@ def checked_postal_address(address: str) -> str:
     if len(whole) > MAX_POSTAL or not all(line.isprintable() for line in lines):
         raise UsageError(f"at most {MAX_POSTAL} plain characters", field="postal_address")
     return whole
+
+
+def checked_link(url: str, field: str) -> str:
+    """An https address of a page, "" for none: strangers follow it from a page of the box."""
+    wanted = url.strip()
+    if not wanted:
+        return ""
+    try:
+        parts = urlsplit(wanted)
+        is_good = parts.scheme == "https" and "." in (parts.hostname or "")
+        is_good = is_good and not parts.username and parts.port in (None, 443)
+    except ValueError:
+        is_good = False
+    if not is_good or not _LINK.fullmatch(wanted) or len(wanted) > MAX_LINK:
+        raise UsageError(
+            "give the page's whole address, as in https://example.com/privacy", field=field
+        )
+    return wanted
 
 
 def checked_reason(reason: str) -> str:

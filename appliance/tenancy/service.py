@@ -19,6 +19,7 @@ from appliance.tenancy.audit import record
 from appliance.tenancy.model import Act, TenantCounts, TenantRecord
 from appliance.tenancy.rules import (
     checked_country,
+    checked_link,
     checked_name,
     checked_organisation,
     checked_postal_address,
@@ -127,6 +128,23 @@ class Tenants:
             "country": checked_country(country),
             "postal_address": checked_postal_address(postal_address),
         }
+        return await self._say(scope, tenant_id, values, "tenant.profile", values["organisation"])
+
+    async def set_links(
+        self, scope: Scope, tenant_id: int, *, privacy_url: str, terms_url: str
+    ) -> TenantRecord:
+        """Where its public pages link to; "": nowhere."""
+        values = {
+            "privacy_url": checked_link(privacy_url, "privacy_url"),
+            "terms_url": checked_link(terms_url, "terms_url"),
+        }
+        detail = " ".join(filter(None, values.values())) or "none"
+        return await self._say(scope, tenant_id, values, "tenant.links", detail)
+
+    async def _say(
+        self, scope: Scope, tenant_id: int, values: dict[str, str], action: str, detail: str
+    ) -> TenantRecord:
+        """What its own people say of it."""
         mine = tenant.c.id == scope.owner(tenant_id)
         async with change(self._engine, Part.TENANTS) as changed:
             statement = update(tenant).where(mine, tenant.c.id != BOX).values(values)
@@ -135,9 +153,7 @@ class Tenants:
             if found is None:
                 raise NotFoundError(f"no tenant has the id {tenant_id}")
             made = TenantRecord(**found)
-            await self._audit(
-                changed.connection, scope, made, "tenant.profile", values["organisation"]
-            )
+            await self._audit(changed.connection, scope, made, action, detail)
         return made
 
     async def suspend(self, scope: Scope, name: str, *, reason: str) -> TenantRecord:

@@ -39,6 +39,9 @@ tenant = Table(
     Column("organisation", Text, nullable=False, server_default=_NONE),
     Column("country", Text, nullable=False, server_default=_NONE),
     Column("postal_address", Text, nullable=False, server_default=_NONE),
+    # Where its public pages link to; "" = nowhere.
+    Column("privacy_url", Text, nullable=False, server_default=_NONE),
+    Column("terms_url", Text, nullable=False, server_default=_NONE),
 )
 
 audit = Table(

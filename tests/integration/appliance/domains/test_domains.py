@@ -34,6 +34,8 @@ RSA = keys.make_rsa()
 class Zone:
     """Answers as a Resolver does."""
 
+    servers = ("192.0.2.53",)
+
     def __init__(self) -> None:
         self.texts = {NAMES.bounce_domain: ["v=spf1 a:mail.box.example -all"]}
         self.aliases: dict[str, str] = {}

@@ -161,6 +161,29 @@ def test_dkim_is_judged(found, state, words):
 
 
 @pytest.mark.parametrize(
+    ("there", "words"),
+    [
+        ("B" * 90, "holds the key of the selector pb1e: publish that of pb1r here"),
+        ("A" * 70 + "x" + "A" * 19, "differs from its character 71 on, of 90"),
+        ("A" * 40 + '" "' + "A" * 50, "quotation marks or backslashes"),
+        ("C" * 90, "another key, perhaps of an earlier set-up"),
+    ],
+)
+def test_what_a_wrong_key_is_is_said(there, words):
+    keys = {"pb1r": f"v=DKIM1; k=rsa; p={'A' * 90}", "pb1e": f"v=DKIM1; k=ed25519; p={'B' * 90}"}
+    wanted = replace(DKIM, value=keys["pb1r"])
+    check = rules.judge_dkim(wanted, Found((f"v=DKIM1; k=rsa; p={there}",)), keys)
+    assert words in check.problem
+
+
+def test_several_spf_records_become_one():
+    merged = rules.merged_spf(
+        ("v=spf1 mx include:a.example ~all", "v=spf1 include:b.example mx -all")
+    )
+    assert merged == "v=spf1 mx include:a.example include:b.example -all"
+
+
+@pytest.mark.parametrize(
     ("answers", "state"),
     [
         ([("_dmarc.a.example.com", Found(("v=DMARC1; p=none",)))], CheckState.OK),
