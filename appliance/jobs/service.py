@@ -73,7 +73,13 @@ class Jobs:
         return _to_job(row)
 
     async def list(
-        self, scope: Scope, *, open_only: bool = False, before: int = 0, limit: int = 100
+        self,
+        scope: Scope,
+        *,
+        open_only: bool = False,
+        before: int = 0,
+        limit: int = 100,
+        kind: str = "",
     ) -> tuple[Job, ...]:
         """A page of jobs with ids below `before` (0 = from the newest), newest first."""
         statement = scoped(select(*_SHOWN), job, scope).order_by(job.c.id.desc())
@@ -81,6 +87,8 @@ class Jobs:
             statement = statement.where(job.c.id < before)
         if open_only:
             statement = statement.where(job.c.ended_at == 0)
+        if kind:
+            statement = statement.where(job.c.kind == kind)
         async with reading(self._engine) as connection:
             rows = await connection.execute(statement.limit(min(limit, _MAX_PAGE)))
             return tuple(map(_to_job, rows.mappings()))

@@ -23,6 +23,7 @@ from appliance.blocklists import (
     Blocklists,
     ListState,
     Sighting,
+    Survey,
     Verdict,
     file_of,
     load_lists,
@@ -38,7 +39,7 @@ from appliance.blocklists.rules import (
 )
 from appliance.core import clock, tasks
 from appliance.core.dns import Resolver
-from appliance.core.errors import ConfigError
+from appliance.core.errors import ConfigError, UsageError
 from appliance.core.scope import Scope
 from appliance.notices import Finding, Notices, Severity
 from mta.egress import EgressState
@@ -54,7 +55,6 @@ if TYPE_CHECKING:
         Listing,
         Lookup,
         Probe,
-        Survey,
         Target,
     )
     from appliance.core.home import Home
@@ -108,13 +108,34 @@ class BlocklistChecks:
         targets = targets_of(await self._drainer.plan(), private_too=self._private_too)
         if not await self._is_due(targets):
             return False
-        lists = await self._lists()
-        if lists is not None:
-            self._looked_at = targets
-            if targets:
-                await self._note_probes(lists, await self.look(lists, targets))
-            await self._drop_all_but(targets, [entry.zone for entry in lists])
+        await self._look_at_all(targets)
         return False
+
+    async def at_once(self) -> Survey:
+        """The whole look, because somebody asks. Raises UsageError where there is none."""
+        if not self._options.enabled:
+            raise UsageError("no blocklist is asked: blocklists.enabled is off")
+        found = await self._look_at_all(
+            targets_of(await self._drainer.plan(), private_too=self._private_too)
+        )
+        if found is None:
+            raise UsageError(
+                "blocklists.toml is wrong: `pillarbox blocklist check-config` says how"
+            )
+        return found
+
+    async def _look_at_all(self, targets: tuple[Target, ...]) -> Survey | None:
+        """None while the file of lists has a mistake."""
+        lists = await self._lists()
+        if lists is None:
+            return None
+        self._looked_at = targets
+        found = Survey(probes={}, answers=())
+        if targets:
+            found = await self.look(lists, targets)
+            await self._note_probes(lists, found)
+        await self._drop_all_but(targets, [entry.zone for entry in lists])
+        return found
 
     async def look(
         self,

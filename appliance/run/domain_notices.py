@@ -13,6 +13,7 @@ from appliance.core import clock
 from appliance.core.scope import BOX, Scope
 from appliance.domains import CheckState
 from appliance.notices import Finding, Severity
+from mta.signing.dns_records import RecordKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +25,13 @@ KIND: Final = "domain-record"
 VERIFIED: Final = "domain-verified"
 _NEWS: Final = clock.DAY
 _MANY: Final = 1000
+_NAMES: Final = {
+    RecordKind.OWNERSHIP: "ownership record",
+    RecordKind.DKIM: "DKIM record",
+    RecordKind.SPF: "SPF record",
+    RecordKind.DMARC: "DMARC record",
+    RecordKind.RETURN_PATH: "return path",
+}
 _SYSTEM: Final = Scope.system(by="worker")
 
 
@@ -33,7 +41,7 @@ async def tell(notices: Notices, after: DomainRecord, broken: Iterable[Check]) -
         finding = Finding(
             kind=KIND,
             subject=_subject(after, check),
-            text=f"the {check.kind} record {check.name} of {after.name} was right and is"
+            text=f"the {_NAMES[check.kind]} {check.name} of {after.name} was right and is"
             f" {check.state} now: {check.problem}",
             next_step=f"`pillarbox domain records {after.name}` shows what to publish; then"
             f" `pillarbox domain check {after.name}`",

@@ -1,4 +1,4 @@
-"""Exports as jobs: messages, suppressions or the audit log of a tenant or the box, as a CSV file.
+"""Exports as jobs: messages, the queue, suppressions or the audit log of a tenant or the box, as a CSV file.
 
     HOME/exports/job-12.csv      a thousand rows a step; a step that is done again begins where the last ended
 
@@ -13,12 +13,12 @@ import asyncio
 import csv
 import io
 import os
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
 from appliance.core import clock, ids
-from appliance.core.errors import StoreError, UsageError
+from appliance.core.errors import NotRunningError, StoreError, UsageError
 from appliance.core.scope import BOX, Scope
 from appliance.history import Filters, Flag
 from appliance.jobs import Order, Step
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from appliance.core.home import Home
     from appliance.history import LogReader
     from appliance.jobs import Job
+    from appliance.run.queue_look import Look
     from appliance.suppressions import SuppressionList
     from appliance.tenancy import AuditLog
 
@@ -38,11 +39,17 @@ KIND: Final = "export"
 KEPT: Final = 7 * clock.DAY
 MOST_ROWS: Final = 5_000_000
 _PAGE: Final = 1000
+_SLICES: Final = 20
+_PATIENCE: Final = 1.0  # seconds
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
     "messages": (
         "message", "recipient", "accepted_at", "status", "status_at", "attempts", "from", "subject",
         "tags", "class", "host", "egress", "reply",
+    ),
+    "queue": (
+        "message", "recipient", "state", "reason", "next", "expires", "attempts", "class", "host",
+        "egress", "pool",
     ),
     "suppressions": ("target", "reason", "created_at", "expires_at"),
     "audit": ("at", "by", "action", "record", "detail", "address"),
@@ -53,6 +60,20 @@ Page = tuple["list[Sequence[object]]", str]
 """Rows, and the cursor behind them; "" when these were the last."""
 
 
+class Queue(Protocol):
+    """What is needed of appliance.run.web_queue.BoxQueue."""
+
+    async def look(
+        self,
+        scope: Scope,
+        wanted: Mapping[str, object],
+        after: tuple[int, int],
+        limit: int,
+        slices: int,
+    ) -> Look:
+        """Some of what waits, and where to go on."""
+
+
 class _Place(msgspec.Struct, frozen=True, kw_only=True):
     cursor: str = ""
     size: int = 0
@@ -60,7 +81,7 @@ class _Place(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def order(what: str, filters: Mapping[str, Any], tenant_id: int = BOX) -> Order:
-    """Write it for a tenant, or for the whole box. `filters` are those of messages."""
+    """Write it for a tenant, or for the whole box. `filters` are those of messages or of the queue."""
     if what not in WHAT:
         raise UsageError(f"there is no export of {what!r}: {', '.join(WHAT)}", field="what")
     return Order(kind=KIND, tenant_id=tenant_id, asked={"what": what, "filters": dict(filters)})
@@ -82,13 +103,25 @@ class Export:
     """How it is done (appliance.run.job_runner.Kind)."""
 
     def __init__(
-        self, home: Home, log: LogReader, suppressions: SuppressionList, audit: AuditLog
+        self,
+        home: Home,
+        log: LogReader,
+        suppressions: SuppressionList,
+        audit: AuditLog,
+        queue: Queue,
     ) -> None:
-        self._home, self._log = home, log
+        self._home, self._log, self._queue = home, log, queue
         self._suppressions, self._audit = suppressions, audit
 
     async def step(self, job: Job) -> Step:
-        """The next thousand rows."""
+        """The next thousand rows; while an owner of the queue is silent, none."""
+        try:
+            return await self._step(job)
+        except NotRunningError:
+            await asyncio.sleep(_PATIENCE)
+            return Step(place=job.place, done=job.done, total=job.total)
+
+    async def _step(self, job: Job) -> Step:
         place = msgspec.convert(job.place, _Place)
         rows, cursor = await self._reader(job)(job, place.cursor)
         head = [_COLUMNS[job.asked["what"]]] if not place.size else []
@@ -105,6 +138,7 @@ class Export:
     def _reader(self, job: Job) -> Callable[[Job, str], Awaitable[Page]]:
         readers = {
             "messages": self._messages,
+            "queue": self._waiting,
             "suppressions": self._suppressed,
             "audit": self._audited,
         }
@@ -135,6 +169,28 @@ class Export:
         ]
         return rows, page.cursor
 
+    async def _waiting(self, job: Job, cursor: str) -> Page:
+        message, _, n = cursor.partition("-")
+        after = (int(message), int(n)) if cursor else (-1, -1)
+        look = await self._queue.look(_scope(job), job.asked["filters"], after, _PAGE, _SLICES)
+        rows: list[Sequence[object]] = [
+            (
+                one["id"],
+                one["address"],
+                one["status"],
+                one["reason"],
+                _until(one["next"]),
+                _until(one["expires"]),
+                one["attempts"],
+                one["class"],
+                one["host"],
+                one["egress"],
+                one["pool"],
+            )
+            for one in look.rows
+        ]
+        return rows, "{}-{}".format(*look.after) if look.after else ""
+
     async def _suppressed(self, job: Job, cursor: str) -> Page:
         found = await self._suppressions.list(_scope(job), after=int(cursor or 0), limit=_PAGE)
         rows: list[Sequence[object]] = [
@@ -159,6 +215,10 @@ class _Wanted(msgspec.Struct, frozen=True, kw_only=True):
     domain: str = ""
     sender: str = ""
     tag: str = ""
+    credential: int = 0
+    traffic_class: str = ""
+    sender_domain: str = ""
+    subject: str = ""
     status: Status | None = None
     message: str = ""
     category: str = ""

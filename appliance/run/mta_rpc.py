@@ -10,6 +10,7 @@ get their answer after its commit. Shapes are plain tables, so that `--json` can
     queue_summary {by, limit, tenant_id, kind}
                                         what waits, counted by domain, reason, site, provider, egress, tenant
     queue_list {filter, after, limit}   waiting and held recipients, keyset-paged
+    queue_look {filter, after, limit, slices}   the same, of a bounded part of the queue: rows, and after
     queue_show {id}                     a message with its recipients, content headers and events
     queue_act {shard, action, filter, by, pool, after, upto}
                                         retry | hold | release | reroute | cancel, for about a second;

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import ids
 from appliance.core.errors import NotFoundError, UsageError
+from appliance.run.queue_look import Look, one_look
 from appliance.run.queue_summary import merged, summary_row
 from mta.scheduling.census import MOST_ROWS, By
 from mta.scheduling.changes import Action
@@ -36,6 +37,7 @@ def queue_handlers(mta: Mta) -> dict[str, Handler]:
     return {
         "queue_summary": _queue_summary(mta),
         "queue_list": _queue_list(mta),
+        "queue_look": _queue_look(mta),
         "queue_show": _queue_show(mta),
         "queue_act": _queue_act(mta),
     }
@@ -82,6 +84,23 @@ def _queue_list(mta: Mta) -> Handler:
         return rows[:limit]
 
     return listing
+
+
+def _queue_look(mta: Mta) -> Handler:
+    async def look(payload: dict[str, Any]) -> dict[str, Any]:
+        wanted = _filter(payload.get("filter", {}))
+        after, limit = tuple(payload.get("after") or FIRST), int(payload["limit"])
+        looks: list[Look] = []
+        for delivery in mta.deliveries:
+            operations = delivery.operations
+            start = (int(after[0]), int(after[1]))
+            found = await operations.look(wanted, start, limit, int(payload["slices"]))
+            rows = [_recipient(operations, recipient) for recipient in found.recipients]
+            looks.append(Look(rows, found.after))
+        seen = one_look(looks, limit)
+        return {"rows": seen.rows, "after": seen.after}
+
+    return look
 
 
 def _queue_show(mta: Mta) -> Handler:

@@ -13,13 +13,13 @@ from admin_ui.desks import Alarms, Configuration, Doors
 from appliance.blocklists import file_of, load_lists
 from appliance.core import clock, settings_reference, tasks
 from appliance.core.dns import Resolver
-from appliance.core.errors import NotFoundError, NotRunningError
+from appliance.core.errors import NotFoundError, NotRunningError, UsageError
 from appliance.core.scope import Scope
 from appliance.domains import Domains
 from appliance.egress import default_egress
 from appliance.jobs import JobState
 from appliance.notices import Notices
-from appliance.run import domain_notices, domain_recheck, exports
+from appliance.run import blocklist_recheck, domain_notices, domain_recheck, exports
 from appliance.run.directory import box_names, queue_life_ms, sending_names
 from appliance.run.domain_checks import broken
 from appliance.run.sockets import published
@@ -167,8 +167,8 @@ class BoxFiles:
 class BoxExports:
     """Orders jobs that write a file, and finds it."""
 
-    def __init__(self, home: Home, jobs: Jobs) -> None:
-        self._home, self._jobs = home, jobs
+    def __init__(self, home: Home, jobs: Jobs, *, asks_blocklists: bool) -> None:
+        self._home, self._jobs, self._asks_blocklists = home, jobs, asks_blocklists
 
     async def order(
         self, scope: Scope, tenant_id: int, what: str, filters: Mapping[str, object]
@@ -179,6 +179,18 @@ class BoxExports:
     async def recheck(self, scope: Scope, tenant_id: int) -> Job:
         """Have the DNS records of all domains looked at."""
         return await self._jobs.order(scope, domain_recheck.order(tenant_id))
+
+    async def check_blocklists(self, scope: Scope) -> Job:
+        """Have all lists asked about all addresses; the job that does so already, if there is one."""
+        if not self._asks_blocklists:
+            raise UsageError("no blocklist is asked: blocklists.enabled is off")
+        open_ = await self._jobs.list(scope, open_only=True, kind=blocklist_recheck.KIND, limit=1)
+        return open_[0] if open_ else await self._jobs.order(scope, blocklist_recheck.order())
+
+    async def blocklist_check(self, scope: Scope) -> Job | None:
+        """The last that somebody asked for."""
+        found = await self._jobs.list(scope, kind=blocklist_recheck.KIND, limit=1)
+        return found[0] if found else None
 
     def file(self, job: Job) -> Path:
         """What the job wrote."""

@@ -14,6 +14,7 @@ from appliance.core.scope import BOX
 from appliance.run.explain import together
 from appliance.run.live import live_of, traffic_of
 from appliance.run.queue_job import TIMEOUT, order
+from appliance.run.queue_look import Look, one_look
 from appliance.run.queue_summary import merged
 from mta.scheduling.census import By
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from mta.scheduling.why import Why
 
 COUNTS: Final = ("changed", "being_sent", "ready")
+SLICES: Final = 4
+"""Of 1,000 to 5,000 recipients (mta.spool.questions), 10 to 20 ms each: what a page may take."""
+
 _NONE: Final = "no such message waits in the queue"
 
 Row = dict[str, Any]
@@ -66,6 +70,19 @@ class BoxQueue:
         answers = await self._owners.everybody("queue_list", asked, TIMEOUT)
         rows = [row for answer in answers for row in answer]
         return sorted(rows, key=lambda row: (row["message_id"], row["n"]))[:limit]
+
+    async def look(
+        self,
+        scope: Scope,
+        wanted: Mapping[str, object],
+        after: Place,
+        limit: int,
+        slices: int = SLICES,
+    ) -> Look:
+        """The same among the next slices of each shard; where the next look begins, None at the end."""
+        asked = {"filter": narrowed(scope, wanted), "after": list(after), "limit": limit}
+        answers = await self._owners.everybody("queue_look", asked | {"slices": slices}, TIMEOUT)
+        return one_look([Look(one["rows"], one["after"]) for one in answers], limit)
 
     async def show(self, scope: Scope, message_id: int) -> Row:
         """A message in the queue with its recipients and events. Raises NotFoundError."""

@@ -37,6 +37,8 @@ from appliance.operations import Operations
 from appliance.run import webhook_sender
 from appliance.run.backup.schedule import BackupSchedule
 from appliance.run.blocklist_checks import box_checks
+from appliance.run.blocklist_recheck import KIND as BLOCKLIST_CHECK
+from appliance.run.blocklist_recheck import BlocklistRecheck
 from appliance.run.directory import box_names, queue_life_ms, sending_names
 from appliance.run.domain_checks import DomainChecker
 from appliance.run.domain_recheck import KIND as DOMAIN_RECHECK
@@ -65,6 +67,7 @@ from appliance.run.usage import UsageConsumer
 from appliance.run.vitals import PAUSE as LOOK_PAUSE
 from appliance.run.vitals import Vitals
 from appliance.run.warmup_days import STEP_PAUSE, Deliveries, WarmupConsumer, WarmupDays
+from appliance.run.web_queue import BoxQueue
 from appliance.run.webhook_sender import WebhookSender, webhooks_of
 from appliance.shaping import ThrottleStore
 from appliance.shaping.file import ShapingFile, places
@@ -82,6 +85,7 @@ if TYPE_CHECKING:
 
     from appliance.domains import DomainRecord
     from appliance.history import OutboxRow
+    from appliance.run.blocklist_checks import BlocklistChecks
     from appliance.run.job_runner import Kind
     from appliance.run.process import Context
 
@@ -242,9 +246,14 @@ class Worker:
             STATISTICS_REBUILD: self._statistics.rebuild,
             WEBHOOK_REPLAY: self._webhook_replay(),
             EXPORT: Export(
-                self._context.home, self._log, self._suppressions, AuditLog(self._engine)
+                self._context.home,
+                self._log,
+                self._suppressions,
+                AuditLog(self._engine),
+                BoxQueue(self._owners, jobs),
             ),
             DOMAIN_RECHECK: self._domain_recheck(),
+            BLOCKLIST_CHECK: BlocklistRecheck(self._blocklist_checks()),
         }
         return JobRunner(jobs, kinds, self._context.name)
 
@@ -319,10 +328,15 @@ class Worker:
         egresses = Egresses(engine, hostname=box_names(settings).hostname)
         names = EgressChecks(egresses, settings.dns, Notices(engine))
         self._loops.start("egresses", names.step, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE)
+        lists = self._blocklist_checks()
+        self._loops.start("blocklists", lists.step, pause=_LIST_PAUSE, limit=60 * _LIST_PAUSE)
+
+    def _blocklist_checks(self) -> BlocklistChecks:
+        settings, engine = self._context.settings, self._engine
+        egresses = Egresses(engine, hostname=box_names(settings).hostname)
         pools = Pools(engine, Tenants(engine), self._credentials)
         drainer = BoxDrainer(egresses, pools, default_egress(settings))
-        lists = box_checks(settings, self._context.home, engine, drainer)
-        self._loops.start("blocklists", lists.step, pause=_LIST_PAUSE, limit=60 * _LIST_PAUSE)
+        return box_checks(settings, self._context.home, engine, drainer)
 
 
 class OwnersOutbox:

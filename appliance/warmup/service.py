@@ -23,6 +23,7 @@ from appliance.warmup import rules, store
 from appliance.warmup.model import DayRecord, WarmupRecord
 from appliance.warmup.tables import warmup_day
 from mta.warmup.day import day_of, next_day
+from mta.warmup.decide import Kind
 from mta.warmup.model import WarmupState
 
 if TYPE_CHECKING:
@@ -55,6 +56,16 @@ class Warmups:
         _only_admin(scope)
         async with reading(self._engine) as connection:
             return await store.load(connection, egress)
+
+    async def held(self, scope: Scope) -> frozenset[tuple[str, str]]:
+        """Egress and provider of those that yesterday's judgement keeps, or put back."""
+        _only_admin(scope)
+        yesterday = next_day(day_of(self._now(), self._zone), -1)
+        wanted = select(warmup_day.c.egress, warmup_day.c.provider).where(
+            warmup_day.c.day == yesterday, warmup_day.c.decision.in_((Kind.HOLD, Kind.STEP_BACK))
+        )
+        async with reading(self._engine) as connection:
+            return frozenset((row.egress, row.provider) for row in await connection.execute(wanted))
 
     async def history(
         self, scope: Scope, egress: str, provider: str = "", *, days: int = 30

@@ -9,6 +9,7 @@ Retry makes mail due and no more: what a pause, a warmup or a throttle keeps bac
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from appliance.core.errors import NotFoundError, StoreError, UsageError
 from mta.scheduling.census import Census
 from mta.scheduling.changes import Action, Hand, change_of, concerns_held, expiry_of
 from mta.scheduling.parcel import key_of
-from mta.spool.questions import FIRST, Known
+from mta.spool.questions import FIRST, Found, Known
 from mta.status import Status
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mta.scheduling.parcel import Parcel
     from mta.scheduling.window import Window
     from mta.spool.batch import Batch
-    from mta.spool.questions import Found, Place, QueueFilter
+    from mta.spool.questions import Place, QueueFilter
     from mta.spool.shard import Shard
     from mta.spool.store import OutboxRow, SpoolStore
 
@@ -93,14 +94,20 @@ class Operations:
 
     async def find(self, wanted: QueueFilter, after: Place, limit: int) -> list[Recipient]:
         """Waiting and held recipients, in the order of (message, n); fewer than `limit`: no more."""
+        return (await self.look(wanted, after, limit)).recipients
+
+    async def look(
+        self, wanted: QueueFilter, after: Place, limit: int, slices: int = sys.maxsize
+    ) -> Found:
+        """The same among the next so many slices, and where the next look begins; None at the end."""
         known = await self._known(wanted, after)
         found: list[Recipient] = []
         place: Place | None = after
-        while place is not None and len(found) < limit:
+        while place is not None and len(found) < limit and slices > 0:
             slice_ = await self._slice(wanted, place, min(limit - len(found), PAGE), known)
             found += slice_.recipients
-            place = slice_.after
-        return found
+            place, slices = slice_.after, slices - 1
+        return Found(found, place)
 
     async def show(self, message_id: int) -> Shown:
         """A message with its recipients and the events the log has not taken over yet."""

@@ -25,6 +25,7 @@ from sqlalchemy import (
     tuple_,
 )
 
+from appliance.core import ids
 from mta.spool import tables as t
 from mta.spool.rows import recipient_of
 from mta.spool.statements import HELD, WAITING, Statement
@@ -64,6 +65,9 @@ class QueueFilter:
     site: str = ""
     provider: str = ""
     egress: str = ""  # tried from there last, or ready to be sent from there
+    sender_domain: str = ""  # of the address in From
+    before: int = 0  # accepted before this time (ms)
+    attempts: int = 0  # tried at least so often
 
     @property
     def is_by_tenant(self) -> bool:
@@ -235,7 +239,7 @@ class Questions:
             end: Place | None = (rows[limit - 1][0], rows[limit - 1][1])
         else:
             end = self._end_of(wanted, start, size)
-            end = None if end and 0 < wanted.message_id < end[0] else end
+            end = None if end and 0 < _last_of(wanted) < end[0] else end
         return Found([recipient_of(row) for row in rows[:limit]], end)
 
     def tally(
@@ -307,9 +311,15 @@ def _tallies(rows: list[Any], states: tuple[str, ...], width: int) -> list[Tally
     ]
 
 
+def _last_of(wanted: QueueFilter) -> int:
+    """The highest message id that can match; 0: any."""
+    return wanted.message_id or (ids.first_at(wanted.before) if wanted.before else 0)
+
+
 def _is_slow(wanted: QueueFilter, known: Known) -> bool:
     """Whether the message must be looked at too, or every row be fetched."""
-    return bool(known.domains is not None or wanted.egress or wanted.tag or wanted.credential_id)
+    of_message = wanted.tag or wanted.credential_id or wanted.sender_domain
+    return bool(known.domains is not None or wanted.egress or of_message)
 
 
 def _slice(wanted: QueueFilter, shard: int, after: Place) -> tuple[ColumnElement[bool], ...]:
@@ -318,6 +328,17 @@ def _slice(wanted: QueueFilter, shard: int, after: Place) -> tuple[ColumnElement
     if not wanted.is_by_tenant:
         return behind
     return (*behind, _r.tenant_id == wanted.tenant_id, literal_column(t.OF_TENANT))
+
+
+def _of_message(wanted: QueueFilter) -> list[ColumnElement[bool]]:
+    """What only the message knows."""
+    found: list[ColumnElement[bool]] = []
+    if wanted.credential_id:
+        found.append(_m.credential_id == wanted.credential_id)
+    if wanted.sender_domain:
+        domain = f"@{wanted.sender_domain.lower()}"
+        found.append(func.lower(_m.header_from).endswith(domain, autoescape=True))
+    return found
 
 
 def select_recipients(
@@ -344,9 +365,13 @@ def select_recipients(
     for column, value, nothing in exact:
         if value != nothing:
             statement = statement.where(column == value)
-    if wanted.credential_id:
-        of_credential = _m.credential_id == wanted.credential_id
+    if wanted.before:
+        statement = statement.where(r.message_id < ids.first_at(wanted.before))
+    if wanted.attempts:
+        statement = statement.where(r.attempts >= wanted.attempts)
+    of_message = _of_message(wanted)
+    if of_message:
         statement = statement.where(
-            select(_m.id).where(_m.id == r.message_id, of_credential).exists()
+            select(_m.id).where(_m.id == r.message_id, *of_message).exists()
         )
     return statement.order_by(r.message_id, r.n)

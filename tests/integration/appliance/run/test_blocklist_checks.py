@@ -12,7 +12,7 @@ from appliance.blocklists import Blocklists, ListState, Target
 from appliance.blocklists.rules import WHY
 from appliance.core import clock
 from appliance.core.dns import Resolver
-from appliance.core.errors import ConfigError
+from appliance.core.errors import ConfigError, UsageError
 from appliance.core.home import Home
 from appliance.core.scope import Scope
 from appliance.core.settings import Blocklists as Options
@@ -22,6 +22,7 @@ from appliance.egress import Egresses, EgressRequest, PoolChange, Pools, default
 from appliance.lab.dns_server import Fault, LabDns
 from appliance.notices import Notices, Severity
 from appliance.run.blocklist_checks import BlocklistChecks, Parts, box_checks
+from appliance.run.blocklist_recheck import BlocklistRecheck
 from appliance.run.egress_drainer import BoxDrainer
 from appliance.tenancy import AuditLog, Tenants
 from mta.egress import EgressState, Member
@@ -327,6 +328,19 @@ async def test_a_look_is_taken_when_due_and_a_restart_does_not_hasten_it(world):
     world.now.move(1)
     await world.checks.step()
     assert world.dns.asked.total() > asked
+
+
+async def test_a_person_has_them_asked_at_once_and_is_told_what_they_said(world):
+    await world.look()
+    enlist(world.dns, OUT1, "zen.test")
+    recheck = BlocklistRecheck(world.checks)
+    done = await recheck.step(None)
+    assert done.result["addresses"] == 2
+    assert done.result["addresses_listed"] == 1
+    assert 1 <= done.result["lists_that_answer"] <= done.result["lists"] == 3
+    assert await world.state() is DRAINING
+    with pytest.raises(UsageError, match="enabled is off"):
+        await BlocklistRecheck(world.restarted(enabled=False)).step(None)
 
 
 async def test_a_new_address_is_looked_up_at_once(world):

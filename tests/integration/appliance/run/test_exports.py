@@ -18,9 +18,11 @@ from appliance.run.domain_recheck import DomainRecheck
 from appliance.run.domain_recheck import order as recheck
 from appliance.run.exports import KEPT, KIND, Export, file_of, order, tidy
 from appliance.run.job_runner import JobRunner
+from appliance.run.queue_look import Look
 from appliance.suppressions import SuppressionList
 from appliance.tenancy import AuditLog, Tenants
 from tests.support.control import PlainHasher
+from tests.support.mailroom import waiting
 
 ADMIN = Scope.system(by="ann")
 
@@ -54,7 +56,17 @@ async def acme(engine, suppressions):
 
 @pytest.fixture
 def kinds(home, suppressions, engine):
-    return {KIND: Export(home, None, suppressions, AuditLog(engine))}
+    return {KIND: Export(home, None, suppressions, AuditLog(engine), Waiting())}
+
+
+class Waiting:
+    """Five recipients, of which each look sees two."""
+
+    async def look(self, scope, wanted, after, limit, slices):
+        assert (scope.tenant_id, wanted) == (None, {"domain": "good.test"})
+        seen = [n for n in range(5) if (7, n) > tuple(after)][:2]
+        rows = [waiting(7, 3, n, f"u{n}@good.test", 1_800_000_000_000) for n in seen]
+        return Look(rows, (7, seen[-1]) if seen[-1] < 4 else None)
 
 
 async def finished(jobs, kinds, made):
@@ -97,6 +109,13 @@ async def test_the_audit_log_is_written_newest_first(jobs, kinds, home, acme):
     rows = rows_of(home, done)
     assert (rows[-1]["action"], rows[-1]["address"]) == ("tenant.create", "")
     assert len(rows) == done.result["rows"] >= 8
+
+
+async def test_the_queue_is_written_look_by_look(jobs, kinds, home):
+    made = await jobs.order(ADMIN, order("queue", {"domain": "good.test"}))
+    rows = rows_of(home, await finished(jobs, kinds, made))
+    assert [row["recipient"] for row in rows] == [f"u{n}@good.test" for n in range(5)]
+    assert rows[0]["state"] == "deferred"
 
 
 async def test_a_file_goes_after_a_week(jobs, kinds, home, acme):

@@ -62,6 +62,7 @@ FILTERS = [
     {"tag": "news"},
     {"egress": "out1"},
     {"provider": "google", "tag": "news", "tenant_id": 8},
+    {"attempts": 1, "sender_domain": "shop.EXAMPLE.com", "before": 1 << 42},
 ]
 
 
