@@ -29,6 +29,18 @@ Row = dict[str, Any]
 Place = tuple[int, int]
 
 
+class QueueLook(Protocol):
+    """Recipients that a look found, and where the next begins; None: that was all."""
+
+    @property
+    def rows(self) -> list[Row]:
+        """In order."""
+
+    @property
+    def after(self) -> Place | None:
+        """A place."""
+
+
 class QueueDesk(Protocol):
     """The queue, in the processes that own it. A tenant's scope sees and moves its own mail alone.
 
@@ -54,6 +66,11 @@ class QueueDesk(Protocol):
         self, scope: Scope, wanted: Mapping[str, object], after: Place, limit: int
     ) -> list[Row]:
         """Waiting and held recipients that match, behind a place, oldest message first."""
+
+    async def look(
+        self, scope: Scope, wanted: Mapping[str, object], after: Place, limit: int
+    ) -> QueueLook:
+        """The same, of a bounded part of the queue: what is rare may need several."""
 
     async def show(self, scope: Scope, message_id: int) -> Row:
         """A message in the queue with its recipients and events. Raises NotFoundError."""
@@ -180,10 +197,16 @@ class ExportDesk(Protocol):
     """Long work that writes a file, and the file."""
 
     async def order(self, scope: Scope, tenant_id: int, what: str, filters: Row) -> Job:
-        """Have messages, suppressions or the audit log written out; of a tenant, or of the box (0)."""
+        """Have messages, the queue, suppressions or the audit log written out; of a tenant, or of the box (0)."""
 
     async def recheck(self, scope: Scope, tenant_id: int) -> Job:
         """Have the DNS records of all domains looked at."""
+
+    async def check_blocklists(self, scope: Scope) -> Job:
+        """Have all blocklists asked now; the job that does so already. Raises UsageError when none is asked."""
+
+    async def blocklist_check(self, scope: Scope) -> Job | None:
+        """The last that somebody asked for."""
 
     def file(self, job: Job) -> Path:
         """What the job wrote. Raises NotFoundError before it is done, and when the file is gone."""

@@ -6,18 +6,21 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import get
+from litestar import get, post
 from litestar.params import QueryParameter
 from msgspec import Meta
 
-from admin_ui.api.guard import RIGHT, WhoAsks
+from admin_ui.api.guard import RATE, RIGHT, WhoAsks
+from admin_ui.api.jobs import IMPORT_JOB, JobShape, job_shape
 from admin_ui.api.nouns import cut, page
 from admin_ui.api.openapi import EXAMPLE
+from admin_ui.api.rates import Rate
 from admin_ui.api.shapes import Cursor, Example, Limit, moment, place_of
 from admin_ui.rooms import Behind
 from appliance.blocklists import Blocklist, ListCheck, Listing
 from appliance.rights import Right
 
+_CHECKS: Final = Rate(1 / 30, 3)
 _LISTING: Final = {
     "id": 2,
     "egress": "out-1",
@@ -126,6 +129,25 @@ async def list_listings(
     return ListingPage(items=[_listing(one, known.get(one.zone)) for one in items], cursor=last)
 
 
+@post(
+    "/blocklists/check",
+    status_code=202,
+    opt={
+        RIGHT: Right.EGRESS_MANAGE,
+        RATE: _CHECKS,
+        EXAMPLE: Example(IMPORT_JOB | {"kind": "blocklist-check", "asked": {}}),
+    },
+    tags=["blocklists"],
+    summary="Ask the blocklists now",
+)
+async def check_blocklists(rooms: Behind, asker: WhoAsks) -> JobShape:
+    """A job asks all lists about all addresses; they are asked by themselves every hour in any case.
+
+    While one is at work, asking again answers that one.
+    """
+    return job_shape(await rooms.exports.check_blocklists(asker.actor.scope))
+
+
 def _list(one: Blocklist, check: ListCheck | None) -> BlocklistShape:
     return BlocklistShape(
         zone=one.zone,
@@ -157,4 +179,4 @@ def _listing(one: Listing, of: Blocklist | None) -> ListingShape:
     )
 
 
-HANDLERS: Final[list[Any]] = [list_blocklists, list_listings]
+HANDLERS: Final[list[Any]] = [list_blocklists, list_listings, check_blocklists]

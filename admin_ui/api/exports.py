@@ -1,4 +1,4 @@
-"""Exports: messages, suppressions or the audit log as a CSV file; and a look at all domains. Both are jobs."""
+"""Exports: messages, the queue, suppressions or the audit log as a CSV file; and a look at all domains. Both are jobs."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ from msgspec import Meta
 
 from admin_ui.api.guard import RIGHT, Asker, WhoAsks
 from admin_ui.api.jobs import IMPORT_JOB, JobShape, job_shape
-from admin_ui.api.nouns import Id, Short, Whose, view_of
+from admin_ui.api.nouns import Count, Id, Ident, Short, Whose, view_of
 from admin_ui.api.openapi import EXAMPLE
 from admin_ui.api.shapes import Example, millis
 from admin_ui.rooms import Behind
 from appliance.core.scope import BOX
 from appliance.rights import Right
-from mta.status import Status
+from mta.status import Status, TrafficClass
 
 NEEDED: Final = {
     "messages": Right.MESSAGES_READ,
+    "queue": Right.QUEUE_READ,
     "suppressions": Right.SUPPRESSIONS_READ,
     "audit": Right.AUDIT_READ,
 }
@@ -30,22 +31,49 @@ _JOB: Final = IMPORT_JOB | {"kind": "export", "asked": {"what": "messages", "fil
 
 
 class NewExport(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to write out; the filters are for messages."""
+    """What to write out; the filters are for messages and, as far as it has them, for the queue."""
 
-    what: Literal["messages", "suppressions", "audit"]
+    what: Literal["messages", "queue", "suppressions", "audit"]
     address: Short = ""
     domain: Short = ""
     sender: Short = ""
     tag: Short = ""
+    credential_id: Ident | None = None
+    sender_domain: Short = ""
+    traffic_class: Annotated[TrafficClass | None, Meta(description="Of messages.")] = None
+    subject: Annotated[Short, Meta(description="Words, of messages.")] = ""
+    egress: Annotated[Short, Meta(description="Of the queue; for keys of the box.")] = ""
+    attempts: Annotated[Count, Meta(description="Of the queue: at least so many.")] = 0
     status: Status | None = None
     since: Annotated[datetime, Meta(tz=True)] | None = None
     until: Annotated[datetime, Meta(tz=True)] | None = None
 
     def filters(self) -> dict[str, Any]:
         """As the job keeps them."""
+        return self._of_queue() if self.what == "queue" else self._of_messages()
+
+    def _of_queue(self) -> dict[str, Any]:
+        wanted = {
+            "address": self.address,
+            "domain": self.domain.lower(),
+            "sender_domain": self.sender_domain,
+            "tag": self.tag,
+            "credential_id": self.credential_id,
+            "egress": self.egress,
+            "attempts": self.attempts,
+            "status": self.status,
+            "before": millis(self.until),
+        }
+        return {name: value for name, value in wanted.items() if value}
+
+    def _of_messages(self) -> dict[str, Any]:
         return {
             "address": self.address,
             "domain": self.domain,
+            "sender_domain": self.sender_domain,
+            "credential": self.credential_id or 0,
+            "traffic_class": self.traffic_class or "",
+            "subject": self.subject,
             "sender": self.sender,
             "tag": self.tag,
             "status": self.status,

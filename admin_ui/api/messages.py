@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import get
+from litestar.openapi.spec import Example as OpenAPIExample
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from admin_ui.api.guard import RIGHT, Asker, WhoAsks
@@ -24,7 +25,7 @@ from appliance.core.errors import NotFoundError, UsageError
 from appliance.core.scope import Scope
 from appliance.history import EventRecord, Filters, Flag, Found, MessageHistory
 from appliance.rights import Right
-from mta.status import Status
+from mta.status import Status, TrafficClass
 
 Word = Annotated[str, QueryParameter(max_length=500)]
 Address = Annotated[
@@ -34,6 +35,26 @@ Since = Annotated[datetime | None, QueryParameter(description="From this time on
 Until = Annotated[datetime | None, QueryParameter(description="Before this time.")]
 Whose = Annotated[
     str, QueryParameter(max_length=63, description="Of this tenant; for keys of the box.")
+]
+Credential = Annotated[int, QueryParameter(ge=0, le=(1 << 63) - 1, description="By its id.")]
+Class = Annotated[
+    TrafficClass | None, QueryParameter(name="class", description="What kind of mail it is.")
+]
+SenderDomain = Annotated[
+    str,
+    QueryParameter(
+        max_length=255,
+        description="Of the address in From.",
+        examples=[OpenAPIExample(value="shop.example")],
+    ),
+]
+Subject = Annotated[
+    str,
+    QueryParameter(
+        max_length=500,
+        description="One to five words, all of which are in the subject.",
+        examples=[OpenAPIExample(value="your order")],
+    ),
 ]
 FlagName = Literal["bounced_late", "delayed_late", "complained", "unsubscribed"]
 
@@ -112,6 +133,13 @@ class RecipientPage(msgspec.Struct, frozen=True, kw_only=True):
 
     items: list[Recipient]
     cursor: str
+    looked: Annotated[
+        int,
+        msgspec.Meta(
+            description="Not 0: a filter without an index looked at so many recipients for this page and"
+            " stopped, perhaps with few items or none; `cursor` goes on behind them."
+        ),
+    ] = 0
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +170,10 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 @get(
     "/messages",
-    opt={RIGHT: Right.MESSAGES_READ, EXAMPLE: Example({"items": [_ROW], "cursor": ""})},
+    opt={
+        RIGHT: Right.MESSAGES_READ,
+        EXAMPLE: Example({"items": [_ROW], "cursor": "", "looked": 0}),
+    },
     tags=["messages"],
     summary="Search messages",
 )
@@ -154,6 +185,10 @@ async def list_messages(  # noqa: PLR0913 - a filter each
     message_id: Word = "",
     sender: Word = "",
     tag: Word = "",
+    credential: Credential = 0,
+    traffic_class: Class = None,
+    sender_domain: SenderDomain = "",
+    subject: Subject = "",
     status: FromQuery[Status | None] = None,
     flag: FromQuery[list[FlagName] | None] = None,
     since: Since = None,
@@ -162,13 +197,20 @@ async def list_messages(  # noqa: PLR0913 - a filter each
     cursor: Cursor = "",
     limit: Limit = 50,
 ) -> RecipientPage:
-    """Recipients to whom all of the filters apply, newest first."""
+    """Recipients to whom all of the filters apply, newest first.
+
+    `credential`, `class`, `sender_domain` and `subject` have no index: see `looked`.
+    """
     filters = Filters(
         address=recipient,
         domain=domain,
         message=message_id,
         sender=sender,
         tag=tag,
+        credential=credential,
+        traffic_class=traffic_class or "",
+        sender_domain=sender_domain,
+        subject=subject,
         status=status,
         flags=_flags(flag or []),
         since=ms_of(since),
@@ -176,7 +218,8 @@ async def list_messages(  # noqa: PLR0913 - a filter each
     )
     search = partial(rooms.log.search, await scope_of(rooms, asker, tenant), filters)
     page = await asyncio.to_thread(search, cursor=cursor, limit=limit)
-    return RecipientPage(items=[_recipient(row) for row in page.rows], cursor=page.cursor)
+    found = [_recipient(row) for row in page.rows]
+    return RecipientPage(items=found, cursor=page.cursor, looked=page.looked)
 
 
 @get(

@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from admin_ui.api import traffic
 from admin_ui.api.guard import RATE, RIGHT, WhoAsks
+from admin_ui.api.messages import ms_of
 from admin_ui.api.nouns import MAX_ID, PLAIN, Whose, in_field, view_of
 from admin_ui.api.openapi import EXAMPLE
 from admin_ui.api.rates import Rate
@@ -267,6 +268,13 @@ async def list_queue(  # noqa: PLR0913 - a filter each
     provider: _Filter = "",
     egress: _Filter = "",
     tag: _Filter = "",
+    sender_domain: Annotated[
+        str, QueryParameter(max_length=255, pattern=PLAIN, description="Of the address in From.")
+    ] = "",
+    before: Annotated[
+        datetime | None, QueryParameter(description="Accepted before this time.")
+    ] = None,
+    attempts: Annotated[int, QueryParameter(ge=0, le=10_000, description="At least so many.")] = 0,
     standing: Annotated[State | None, QueryParameter(name="state")] = None,
     cursor: Cursor = "",
     limit: Limit = 50,
@@ -281,6 +289,9 @@ async def list_queue(  # noqa: PLR0913 - a filter each
         "provider": provider.lower(),
         "egress": egress,
         "tag": tag,
+        "sender_domain": sender_domain.removeprefix("@"),
+        "before": ms_of(before, "before"),
+        "attempts": attempts,
         "status": standing or "",
     }
     found = await rooms.queue.recipients(scope, given_of(wanted), _place_of(cursor), limit + 1)

@@ -33,9 +33,13 @@ const FONTS = [
     file: "inter",
     weights: { min: 400, max: 600 },
     features: ["ccmp", "locl", "mark", "mkmk", "kern", "tnum", "case"],
-    // Arial's metrics stretched to Inter's: text keeps its lines and its place when Inter arrives.
-    fallback: ["Arial", "Liberation Sans", "Arimo", "Helvetica"],
-    metrics: { ascent: 1984, descent: 494, unit: 2048, adjust: 1.0712 },
+    // What machines have, stretched to Inter's metrics: text keeps its lines and its place when Inter arrives.
+    fallbacks: [
+      { name: "Inter Fallback", local: ["Arial", "Liberation Sans", "Arimo", "Helvetica"], adjust: 1.0712 },
+      { name: "Inter Fallback Roboto", local: ["Roboto"], adjust: 1.063 },
+      { name: "Inter Fallback DejaVu", local: ["DejaVu Sans"], adjust: 0.9347 },
+    ],
+    metrics: { ascent: 1984, descent: 494, unit: 2048 },
   },
   {
     family: "JetBrains Mono",
@@ -43,8 +47,11 @@ const FONTS = [
     file: "jetbrains-mono",
     weights: { min: 400, max: 600 },
     features: ["ccmp", "locl", "mark", "mkmk", "zero"],
-    fallback: ["Courier New", "Liberation Mono", "Cousine"],
-    metrics: { ascent: 1020, descent: 300, unit: 1000, adjust: 0.9998 },
+    fallbacks: [
+      { name: "JetBrains Mono Fallback", local: ["Courier New", "Liberation Mono", "Cousine"], adjust: 0.9998 },
+      { name: "JetBrains Mono Fallback DejaVu", local: ["DejaVu Sans Mono"], adjust: 0.9966 },
+    ],
+    metrics: { ascent: 1020, descent: 300, unit: 1000 },
   },
 ];
 
@@ -100,11 +107,10 @@ function face(font, url, ranges) {
     `src:url("${url}") format("woff2");unicode-range:${unicodeRange(ranges)}}\n`;
 }
 
-function fallbackFace(font) {
-  const { ascent, descent, unit, adjust } = font.metrics;
+function fallbackFace({ ascent, descent, unit }, { name, local: names, adjust }) {
   const percent = (share) => `${(share * 100).toFixed(2)}%`;
-  const local = font.fallback.map((name) => `local("${name}")`).join(",");
-  return `@font-face{font-family:"${font.family} Fallback";src:${local};size-adjust:${percent(adjust)};` +
+  const local = names.map((one) => `local("${one}")`).join(",");
+  return `@font-face{font-family:"${name}";src:${local};size-adjust:${percent(adjust)};` +
     `ascent-override:${percent(ascent / unit / adjust)};descent-override:${percent(descent / unit / adjust)};` +
     `line-gap-override:0%}\n`;
 }
@@ -114,7 +120,7 @@ async function fonts() {
   for (const font of FONTS) {
     css += face(font, await subset(font, "latin", LATIN), LATIN);
     css += face(font, await subset(font, "latin-ext", LATIN_EXTENDED), LATIN_EXTENDED);
-    css += fallbackFace(font);
+    for (const one of font.fallbacks) css += fallbackFace(font.metrics, one);
   }
   return css;
 }

@@ -24,6 +24,8 @@ _WIDTHS: Final = (("narrow", 260.0), ("middle", 400.0), ("wide", 700.0))  # the 
 _JUMPS: Final = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 24, 30, 40, 60, 90, 120, 180, 240, 360)
 _SHORT_FROM: Final = 3_000
 _MILLION: Final = 1_000_000
+_LATE: Final = 95.0  # per cent
+_SHORT: Final = 3  # letters of an hour or a day of the month
 _EDGE: Final = 1.5  # per cent: a label nearer to the edge than this is aligned with it
 
 
@@ -84,9 +86,19 @@ def labels(words: Sequence[str], places: Sequence[float], now: int | None) -> tu
         for index in range((now or 0) % jump, len(words), jump):
             shown.setdefault(index, []).append(f"at-{name}")
     return tuple(
-        Label(x=places[index], text=words[index], widths=" ".join(at), anchor=anchor(places[index]))
+        Label(
+            x=places[index],
+            text=words[index],
+            widths=" ".join([*at, *(["at-edge"] * _is_at_edge(places[index], words[index]))]),
+            anchor=anchor(places[index]),
+        )
         for index, at in sorted(shown.items())
     )
+
+
+def _is_at_edge(x: float, word: str) -> bool:
+    """Whether a word would hang over the end of a narrow plot."""
+    return x > _LATE and len(word) > _SHORT
 
 
 def _jump(columns: int, room: float) -> int:

@@ -94,6 +94,7 @@ class Sign:
 
     y: float
     mark: Mark
+    classes: str = "sign"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

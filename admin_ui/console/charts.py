@@ -50,7 +50,7 @@ __all__ = [
 BAR_OF_SLOT: Final = 0.66
 BAR_MOST: Final = 6.0
 BAR_LEAST: Final = 2.0  # pixels: one failure among thousands is still seen
-SIGN_LEAST: Final = 14.0  # pixels of a bar in which a sign has room
+SIGN_LEAST: Final = 14.0  # pixels of a bar in which a sign has room; it stands above a lower one
 TRACE_WIDTH: Final = 1000  # the units along x in which paths are drawn
 HEAD: Final = 8
 HEAD_WITH_WORD: Final = 24
@@ -193,7 +193,7 @@ def _column(
         classes="column is-unfinished" if index == plot.now and not outlines else "column",
         bar_x=round(middle - frame.bar / 2, 3),
         bars=outlines + stack,
-        signs=tuple(_signs(bars, stack, index)),
+        signs=tuple(_signs(bars, outlines, stack, index)),
     )
 
 
@@ -220,12 +220,19 @@ def _tone(series: Series, index: int) -> Tone:
     return series.tone if mark is None else _TONE_OF_MARK[mark]
 
 
-def _signs(bars: Sequence[Series], stack: Sequence[Bar], index: int) -> Iterator[Sign]:
+def _signs(
+    bars: Sequence[Series], outlines: Sequence[Bar], stack: Sequence[Bar], index: int
+) -> Iterator[Sign]:
+    """In the bar, or above all of the column where the bar is too low."""
     drawn = [series for series in bars if series.values[index]]
     for series, bar in zip(drawn, stack, strict=True):
         mark = series.marks[index]
         if mark is not None and bar.height >= SIGN_LEAST:
             yield Sign(y=round(bar.y + bar.height - SIGN_LEAST / 2 - BAR_LEAST - 1, 2), mark=mark)
+        elif mark is not None:
+            top = min(one.y for one in (*outlines, *stack))
+            classes = f"sign is-above tone-{_TONE_OF_MARK[mark]}"
+            yield Sign(y=round(top - SIGN_LEAST / 2 - 1, 2), mark=mark, classes=classes)
 
 
 def _traces(plot_series: Sequence[Series], frame: _Frame) -> Iterator[Trace]:

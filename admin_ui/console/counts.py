@@ -11,13 +11,17 @@ from typing import Any, Final
 
 from litestar import Response, get
 
+from admin_ui.console.egress_health import is_held
 from admin_ui.console.guard import SIGNED_IN
+from admin_ui.console.usage import Used, limit_of
 from admin_ui.console.visit import Visit, WhoVisits
+from admin_ui.console.words import percent
 from admin_ui.rooms import Behind, Rooms
 from appliance.core.errors import NotRunningError
+from appliance.egress import CheckState
 from appliance.rights import Right
+from appliance.statistics import Period
 from mta.scheduling.census import By
-from mta.warmup.model import WarmupState
 
 _OPT: Final = {SIGNED_IN: True}
 _MOST: Final = 200  # domains that are looked at
@@ -37,13 +41,16 @@ async def counts(rooms: Behind, visit: WhoVisits) -> Response[bytes]:
         "domains": (Right.DOMAINS_READ, _domains),
         "webhooks": (Right.WEBHOOKS_READ, _webhooks),
         "jobs": (Right.JOBS_READ, _jobs),
+        "usage": (Right.STATISTICS_READ, _usage),
     }
     if visit.is_box:
         asked |= {
+            "egress": (Right.EGRESS_READ, _egresses),
+            "shaping": (Right.EGRESS_READ, _throttles),
             "warmup": (Right.EGRESS_READ, _warmups),
             "blocklists": (Right.EGRESS_READ, _listings),
         }
-        del asked["webhooks"]
+        del asked["webhooks"], asked["usage"]
     mine = {name: count for name, (right, count) in asked.items() if visit.may(right)}
     found = await asyncio.gather(*(count(rooms, visit) for count in mine.values()))
     return await visit.page("counts.html", counts=dict(zip(mine, found, strict=True)))
@@ -79,9 +86,34 @@ async def _jobs(rooms: Rooms, visit: Visit) -> Count:
 
 
 async def _warmups(rooms: Rooms, visit: Visit) -> Count:
-    found = await rooms.warmups.list(visit.scope)
-    held = {one.egress for one in found if one.state is WarmupState.PAUSED}
+    found, kept = await asyncio.gather(
+        rooms.warmups.list(visit.scope), rooms.warmups.held(visit.scope)
+    )
+    held = {one.egress for one in found if is_held(one, kept)}
     return (f"{len(held)} held", _LOOKS) if held else _NOTHING
+
+
+async def _egresses(rooms: Rooms, visit: Visit) -> Count:
+    """Whose names in DNS are wrong."""
+    found = await rooms.egresses.list(visit.scope)
+    wrong = [one for one in found if any(one.dns(at) is CheckState.WRONG for at in one.addresses)]
+    return _figure(len(wrong), _BAD)
+
+
+async def _throttles(rooms: Rooms, visit: Visit) -> Count:
+    """Receivers to which nothing goes from some address."""
+    found = await rooms.throttles.suspended(visit.scope)
+    return _figure(len(found), _BAD)
+
+
+async def _usage(rooms: Rooms, visit: Visit) -> Count:
+    """How much of today's limit is used, from where the tenant is told of it."""
+    now, limit = visit.stage.now(), await limit_of(rooms, visit)
+    if not limit:
+        return _NOTHING
+    used = await rooms.statistics.totals(visit.scope, Period(since=now, until=now + 1))
+    today = Used(used=used.accepted, limit=limit)
+    return (percent(today.used, limit, 0), today.kind) if today.kind else _NOTHING
 
 
 async def _listings(rooms: Rooms, visit: Visit) -> Count:

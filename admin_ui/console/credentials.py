@@ -25,6 +25,7 @@ from admin_ui.rooms import Behind
 from appliance.core import clock
 from appliance.core.errors import ConflictError, ForbiddenError, NotFoundError, UsageError
 from appliance.credentials import Door, IssuedLogin, Policy
+from appliance.operations import Target
 from appliance.rights import Right
 from mta.directory import FromPolicy, Gate
 from mta.status import TrafficClass
@@ -32,6 +33,7 @@ from mta.status import TrafficClass
 if TYPE_CHECKING:
     from appliance.credentials import CredentialRecord
     from appliance.domains import DomainRecord
+    from mta.directory import Pause
 
 PAGE: Final = 100
 _NAME: Final = 40
@@ -139,11 +141,12 @@ async def _page(
     problem: Problem = NO_PROBLEM,
 ) -> Response[bytes]:
     scope = visit.scope.within(found.tenant_id)
-    story, domains, pools, owner = await asyncio.gather(
+    story, domains, pools, owner, pauses = await asyncio.gather(
         story_of(rooms, scope, found),
         rooms.domains.page(scope, limit=_MANY_DOMAINS),
         rooms.pools.list(scope),
         rooms.tenants.by_id(visit.scope, found.tenant_id),
+        _pauses_of(rooms, visit, found),
     )
     answer = await visit.page(
         "credential.html",
@@ -153,6 +156,7 @@ async def _page(
         verified=[one.name for one in domains if one.verified],
         pools=[("", "The tenant's"), *((one.name, one.name) for one in pools)],
         owner=owner,
+        pauses=pauses,
         classes=_CLASSES,
         gates=_GATES,
         **connection(rooms, found, domains, issued, tab),
@@ -160,6 +164,14 @@ async def _page(
     if issued is not None:
         answer.headers["Cache-Control"] = "no-store"
     return answer
+
+
+async def _pauses_of(rooms: Behind, visit: Visit, found: CredentialRecord) -> list[Pause]:
+    """That let its mail wait, all of it or some."""
+    if not visit.may(Right.QUEUE_READ):
+        return []
+    every = await rooms.operations.pauses(visit.scope)
+    return [one for one in every if one.credential_id == found.id]
 
 
 def connection(
@@ -247,6 +259,23 @@ async def rotate_credential(credential_id: Id, rooms: Behind, visit: WhoVisits) 
     return await _page(rooms, visit, issued.credential, issued=issued)
 
 
+@post("/credentials/{credential_id:int}/pause", opt={RIGHT: Right.QUEUE_OPERATE})
+async def pause_credential(credential_id: Id, rooms: Behind, visit: WhoVisits) -> Response[bytes]:
+    """Its mail waits until somebody resumes it."""
+    found = await _find(rooms, visit, credential_id)
+    target = Target(tenant_id=found.tenant_id, credential_id=found.id)
+    try:
+        await rooms.operations.pause(
+            visit.scope,
+            target,
+            reason=visit.form.needed("reason", most=500),
+            expires_at=visit.form.moment("until", visit.stage.zone),
+        )
+    except (UsageError, ConflictError) as error:
+        return await _page(rooms, visit, found, problem=Problem.of(error, "pause"))
+    return visit.to(f"/credentials/{found.id}", "Paused", "Its mail waits until it is resumed.")
+
+
 @post("/credentials/{credential_id:int}/revoke", opt={RIGHT: Right.CREDENTIALS_MANAGE})
 async def revoke_credential(credential_id: Id, rooms: Behind, visit: WhoVisits) -> Response[bytes]:
     """Refuse it from now on."""
@@ -273,6 +302,7 @@ HANDLERS: Final[list[Any]] = [
     credential,
     change_policy,
     rotate_credential,
+    pause_credential,
     revoke_credential,
     send_test,
 ]

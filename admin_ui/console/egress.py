@@ -11,7 +11,7 @@ from litestar import Response, get, post
 from admin_ui.api.guard import RATE, RIGHT
 from admin_ui.api.nouns import Name
 from admin_ui.api.rates import Rate
-from admin_ui.console.egress_health import egress_rows, last_hours, state_of
+from admin_ui.console.egress_health import egress_rows, last_hours, receiver, state_of, warmups_of
 from admin_ui.console.visit import NO_PROBLEM, Problem, Visit, WhoVisits
 from admin_ui.rooms import Behind, Rooms
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
@@ -104,19 +104,19 @@ async def _record(
 ) -> Response[bytes]:
     scope = visit.scope
     found = await rooms.egresses.get(scope, name)
-    every, pools, warmups, throttles, listings, lists = await asyncio.gather(
+    every, pools, (warmups, kept), throttles, listings, (lists, shaping) = await asyncio.gather(
         rooms.egresses.list(scope),
         rooms.pools.list(scope),
-        rooms.warmups.list(scope, found.name),
+        warmups_of(rooms, scope, found.name),
         rooms.throttles.all(scope),
         rooms.blocklists.listings(scope, open_only=False, limit=_LISTINGS),
-        rooms.files.blocklists(),
+        asyncio.gather(rooms.files.blocklists(), rooms.files.shaping()),
     )
     mine = [one for one in throttles if one.subject.egress == found.name]
     now = visit.stage.now()
     suspended = next(
         (
-            one.subject.zone
+            receiver(shaping, one.subject.zone)
             for one in mine
             if one.suspended_until > now and not one.subject.tenant_id
         ),
@@ -126,12 +126,13 @@ async def _record(
         "egress.html",
         problem=problem,
         one=found,
-        state=state_of(found, warmups, suspended),
+        state=state_of(found, warmups, suspended, kept),
         pools=[one for one in pools if found.name in {each.egress for each in one.members}],
         alone=_alone(found, every),
         warmups=warmups,
         throttles=mine[:_THROTTLES],
         listings=[one for one in listings if one.egress == found.name],
+        titles={one.name: one.title for one in shaping.providers.values()},
         list_names={one.zone: one.name for one in lists},
         at=now,
     )

@@ -19,11 +19,14 @@ from mta.warmup.model import WarmupState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from admin_ui.console.visit import Visit
     from admin_ui.rooms import Rooms
+    from appliance.core.scope import Scope
     from appliance.egress import EgressRecord, PoolRecord
     from appliance.warmup import WarmupRecord
+    from mta.shaping.matching import ShapingBook
 
 SHOWN: Final = 6
 _MOST: Final = 500  # addresses are kept apart so far
@@ -65,11 +68,12 @@ def last_hours(now: int) -> Period:
 async def egress_rows(rooms: Rooms, visit: Visit) -> list[Row]:
     """All, what needs a look first."""
     scope, period = visit.scope, last_hours(visit.stage.now())
-    egresses, pools, warmups, suspended, ranked = await asyncio.gather(
+    egresses, pools, (warmups, held), suspended, shaping, ranked = await asyncio.gather(
         rooms.egresses.list(scope),
         rooms.pools.list(scope),
-        rooms.warmups.list(scope),
+        warmups_of(rooms, scope),
         rooms.throttles.suspended(scope),
+        rooms.files.shaping(),
         rooms.statistics.top(scope, period, Dimension.EGRESS, order=Measure.DELIVERED, limit=_MOST),
     )
     counts = {one.value: one.counts for one in ranked}
@@ -80,16 +84,28 @@ async def egress_rows(rooms: Rooms, visit: Visit) -> list[Row]:
     for warmup, count in zip(warmups, used, strict=True):
         warming[warmup.egress].append((warmup, count))
     stopped = {
-        one.subject.egress: one.subject.zone
+        one.subject.egress: receiver(shaping, one.subject.zone)
         for one in suspended
         if not one.subject.tenant_id and not one.subject.domain
     }
     named = _pools(pools)
     rows = [
-        _row(one, named[one.name], warming[one.name], stopped.get(one.name, ""), counts)
+        _row(one, named[one.name], warming[one.name], (stopped.get(one.name, ""), held), counts)
         for one in egresses
     ]
     return sorted(rows, key=lambda one: (_ORDER[one.state[1]], -one.counts.delivered, one.name))
+
+
+async def warmups_of(
+    rooms: Rooms, scope: Scope, egress: str = ""
+) -> tuple[tuple[WarmupRecord, ...], frozenset[tuple[str, str]]]:
+    """Of one address or all, and which of them yesterday's judgement keeps."""
+    return await asyncio.gather(rooms.warmups.list(scope, egress), rooms.warmups.held(scope))
+
+
+def receiver(shaping: ShapingBook, zone: str) -> str:
+    """A receiver as people call it; a zone without a section is a host."""
+    return shaping.providers[zone].title if zone in shaping.providers else zone
 
 
 def _only(name: str, counts: Mapping[str, Counts]) -> Row:
@@ -116,7 +132,7 @@ def _row(
     one: EgressRecord,
     pools: Sequence[str],
     warming: Sequence[tuple[WarmupRecord, int]],
-    stopped: str,
+    known: tuple[str, AbstractSet[tuple[str, str]]],
     counts: Mapping[str, Counts],
 ) -> Row:
     daily = [
@@ -128,22 +144,33 @@ def _row(
         name=one.name,
         title=" ".join(one.addresses),
         about=", ".join((one.name, *pools)),
-        state=state_of(one, [warmup for warmup, _ in warming], stopped),
+        state=state_of(one, [warmup for warmup, _ in warming], *known),
         counts=counts.get(one.name, Counts()),
         used=sum(used for _, used in daily),
         limit=sum(limit for limit, _ in daily),
     )
 
 
-def state_of(one: EgressRecord, warmups: Sequence[WarmupRecord], stopped: str = "") -> State:
-    """How an address stands; the gravest decides. Pure."""
+def is_held(one: WarmupRecord, held: AbstractSet[tuple[str, str]]) -> bool:
+    """Whether a person, or yesterday's judgement (Warmups.held), keeps it where it is."""
+    is_kept = one.state is WarmupState.WARMING and (one.egress, one.provider) in held
+    return is_kept or one.state is WarmupState.PAUSED
+
+
+def state_of(
+    one: EgressRecord,
+    warmups: Sequence[WarmupRecord],
+    stopped: str = "",
+    kept: AbstractSet[tuple[str, str]] = frozenset(),
+) -> State:
+    """How an address stands; the gravest decides. `kept`: as Warmups.held tells. Pure."""
     if one.state in _OFF:
         return _OFF[one.state]
     if stopped:
         return f"Suspended at {stopped}", "bad", "ban"
     if any(one.dns(address) is CheckState.WRONG for address in one.addresses):
         return "DNS wrong", "bad", "x"
-    held = sum(each.state is WarmupState.PAUSED for each in warmups)
+    held = sum(is_held(each, kept) for each in warmups)
     under_way = [each for each in warmups if each.state is WarmupState.WARMING]
     if held:
         return f"Warmup held at {held}", "look", "circle-pause"

@@ -22,6 +22,7 @@ from admin_ui.console.todo import MOST, facts_of, headline, items_of
 from admin_ui.console.visit import Visit, WhoVisits
 from admin_ui.processes import Processes
 from admin_ui.rooms import Behind, Rooms
+from appliance.core import clock
 from appliance.core.errors import NotRunningError
 from appliance.rights import Right
 from mta.scheduling.census import By
@@ -45,12 +46,13 @@ async def home(
 async def _tenant_page(rooms: Rooms, visit: Visit, tenant_id: int) -> Response[bytes]:
     now, zone = visit.stage.now(), visit.stage.zone
     tenant = await rooms.tenants.by_id(visit.scope, tenant_id)
-    facts, points, week, rows, queue = await asyncio.gather(
+    facts, points, week, rows, queue, waiting = await asyncio.gather(
         facts_of(rooms, visit, tenant),
         rooms.statistics.series(visit.scope, two_days(now, zone)),
         counts_of_domains(rooms, visit),
         recent(rooms, visit.scope, _RECENT),
         waiting_of(rooms, visit),
+        asyncio.to_thread(rooms.log.waiting, visit.scope, now - clock.DAY),
     )
     items = items_of(facts, partial(said, visit))
     return await visit.page(
@@ -59,7 +61,7 @@ async def _tenant_page(rooms: Rooms, visit: Visit, tenant_id: int) -> Response[b
         items=items,
         shown=items[:MOST],
         headline=headline(items),
-        today=today_of(points, now, zone),
+        today=today_of(points, now, zone, waiting),
         queue=queue,
         health=health_of(facts.domains, week, rooms.files.alarms),
         rows=rows,

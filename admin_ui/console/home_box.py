@@ -13,6 +13,7 @@ from admin_ui.console.box_mail import mail_of
 from admin_ui.console.egress_health import SHOWN, egress_rows, last_hours
 from admin_ui.console.moments import moment_of
 from admin_ui.console.sender_health import bounced
+from admin_ui.console.service_words import title_of
 from admin_ui.console.todo import MOST, headline, item_of_notice, sentence
 from appliance.core.scope import BOX
 from appliance.notices import Severity
@@ -40,7 +41,7 @@ _SURGE: Final = "{:,} messages are held: its login sent far above its usual rate
 class Service(NamedTuple):
     """A process."""
 
-    name: str
+    name: str  # as its operator speaks of it
     kind: str  # good | bad
     words: str
 
@@ -165,6 +166,6 @@ def services_of(reports: Mapping[str, Mapping[str, Any]], now: int) -> list[Serv
 
 def _service(name: str, report: Mapping[str, Any], now: int) -> Service:
     if report["ok"]:
-        return Service(name, "good", str(now - report.get("started_at", now)))
+        return Service(title_of(name), "good", str(now - report.get("started_at", now)))
     wrong = [one["words"] for one in report.get("checks", {}).values() if not one["ok"]]
-    return Service(name, "bad", "; ".join(wrong) or report.get("words", "not well"))
+    return Service(title_of(name), "bad", "; ".join(wrong) or report.get("words", "not well"))

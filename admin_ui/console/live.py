@@ -4,7 +4,7 @@
     event: <topic>     (admin_ui.desks.Topic) something of it changed: ask again for what the page shows of it
     event: signed-out  the session has ended; do not come back
     event: bye         come back at once: the process ends, or rights or the view changed, or it has told enough
-    :                  a sign of life
+    event: beat        a sign of life: who hears none for long knows that nobody is there
 
 A browser that comes back says in Last-Event-ID up to where it had heard, and is told what it missed; a page
 says the same in `?since=`, with the mark of the moment before it was made (`rooms.live.now()`).
@@ -42,7 +42,7 @@ _AGAIN: Final = 10  # seconds
 _RETRY: Final = 2000  # ms; browsers come back after so long
 _BYE: Final = b"event: bye\ndata: {}\n\n"
 _SIGNED_OUT: Final = b"event: signed-out\ndata: {}\n\n"
-_BEAT: Final = b":\n\n"
+_BEAT: Final = b"event: beat\ndata: {}\n\n"
 _log = logging.getLogger(__name__)
 
 Since = Annotated[str, QueryParameter(max_length=40)]

@@ -1,7 +1,8 @@
 """Messages: search them, follow them as they come, have them written out; and what failed for good, by reason.
 
 A row is a recipient, newest message first; pages by a cursor that stays true while mail comes in. What one
-search box holds is read for what it looks like: an address, the beginning of one, a domain, an id, a Message-ID.
+search box holds is read for what it looks like: an address, the beginning of one, a domain, an id, a Message-ID,
+words of a subject. What has no index is looked for among the newest so many; the page says so and goes on from there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from urllib.parse import urlencode
 from litestar import Response, get, post
 
 from admin_ui.api.guard import RATE, RIGHT
-from admin_ui.api.nouns import in_field
+from admin_ui.api.nouns import MAX_ID, in_field
 from admin_ui.api.rates import Rate
 from admin_ui.console.form import Form
 from admin_ui.console.mail import LATE, STATES, MessageRow, rows_of
@@ -25,12 +26,12 @@ from admin_ui.rooms import Behind, Rooms
 from appliance.core import ids
 from appliance.core.errors import UsageError
 from appliance.core.scope import BOX, Scope
-from appliance.history import Filters, Flag
+from appliance.history import Filters, Flag, Page
 from appliance.rights import Right
 from appliance.statistics import Counts
-from mta.status import Status
+from mta.status import Status, TrafficClass
 
-PAGE: Final = 50
+PAGE_ROWS: Final = 50
 _READ: Final = {RIGHT: Right.MESSAGES_READ}
 _EXPORTS: Final = Rate(5 / 60, 5)
 _FLAGS: Final = {flag.name.lower(): flag for flag in LATE if flag.name}
@@ -48,6 +49,17 @@ _CHIPS: Final = (
 )
 """States and late news to filter by, in the order of a message's life."""
 
+MORE: Final = (
+    "sender", "sender_domain", "domain", "subject", "credential", "traffic_class", "tag", "since", "until", "tenant",
+)  # fmt: skip
+"""Filters behind the button."""
+
+_CLASSES: Final = (
+    ("", "All"),
+    (TrafficClass.TRANSACTIONAL, "Transactional"),
+    (TrafficClass.BULK, "Bulk"),
+)
+_MOST_CREDENTIALS: Final = 200
 _FAILED: Final = (Status.BOUNCED, Status.EXPIRED)
 
 
@@ -61,6 +73,10 @@ class Wanted:
     sender: str = ""
     domain: str = ""
     tag: str = ""
+    credential: str = ""
+    traffic_class: str = ""
+    sender_domain: str = ""
+    subject: str = ""
     since: str = ""
     until: str = ""
     tenant: str = ""
@@ -79,13 +95,13 @@ class Wanted:
     @property
     def kept(self) -> dict[str, str]:
         """What a form of the page carries along: all filters."""
-        names = ("q", "state", "reason", "sender", "domain", "tag", "since", "until", "tenant")
+        names = ("q", "state", "reason", *MORE)
         return {name: value for name in names if (value := getattr(self, name))}
 
     @property
     def has_more(self) -> bool:
         """Whether a filter is set that stands behind "More filters"."""
-        return any((self.sender, self.domain, self.tag, self.since, self.until, self.tenant))
+        return any(getattr(self, name) for name in MORE)
 
 
 @get("/messages", opt=_READ)
@@ -107,17 +123,23 @@ async def failed(visit: WhoVisits) -> Response[bytes]:
 async def _list(
     visit: Visit, template: str, wanted: Wanted, problem: Problem = NO_PROBLEM, **more: Any
 ) -> Response[bytes]:
-    today, found = await asyncio.gather(_today(visit), _search(visit, wanted))
+    today, found, credentials = await asyncio.gather(
+        _today(visit), _search(visit, wanted), credentials_of(visit, wanted.credential)
+    )
     if isinstance(found, Problem):
-        problem, found = found, ([], "")
-    rows, after = found
+        problem, found = found, ([], Page(rows=(), cursor=""))
+    rows, page = found
     newest = rows[0].key if rows else ""
     return await visit.page(
         template,
         problem=problem,
         wanted=wanted,
         rows=rows,
-        after=after,
+        after=page.cursor,
+        looked=page.looked,
+        credentials=credentials,
+        classes=_CLASSES,
+        more=MORE,
         today=today,
         newest=newest,
         fresh={row.key for row in rows if wanted.seen and row.key > wanted.seen},
@@ -126,14 +148,23 @@ async def _list(
     )
 
 
-async def _search(visit: Visit, wanted: Wanted) -> tuple[list[MessageRow], str] | Problem:
+async def _search(visit: Visit, wanted: Wanted) -> tuple[list[MessageRow], Page] | Problem:
     try:
         scope = await _scope(visit.rooms, visit.scope, wanted.tenant)
-        ask = partial(visit.rooms.log.search, scope, filters_of(wanted, visit), limit=PAGE)
+        ask = partial(visit.rooms.log.search, scope, filters_of(wanted, visit), limit=PAGE_ROWS)
         page = await asyncio.to_thread(ask, cursor=wanted.cursor)
     except UsageError as error:
         return Problem.of(error)
-    return await rows_of(visit.rooms, visit.scope, page.rows), page.cursor
+    return await rows_of(visit.rooms, visit.scope, page.rows), page
+
+
+async def credentials_of(visit: Visit, chosen: str) -> list[tuple[str, str]]:
+    """Of a tenant, to choose from; the box has too many, and is asked by a number."""
+    if visit.is_box or not visit.may(Right.CREDENTIALS_READ):
+        return []
+    found = await visit.rooms.credentials.page(visit.scope, limit=_MOST_CREDENTIALS)
+    known = {"": "All", chosen: f"Number {chosen}"} if chosen else {"": "All"}
+    return list((known | {str(one.id): one.name for one in found}).items())
 
 
 async def _today(visit: Visit) -> Counts:
@@ -169,6 +200,8 @@ def filters_of(wanted: Wanted, visit: Visit) -> Filters:
     said = read_box(wanted.q)
     if wanted.domain:
         said["domain"] = wanted.domain
+    if wanted.subject:
+        said["subject"] = wanted.subject
     state, flags = _state_of(wanted.state)
     return Filters(
         **said,
@@ -177,6 +210,11 @@ def filters_of(wanted: Wanted, visit: Visit) -> Filters:
         flags=flags,
         sender=wanted.sender,
         tag=wanted.tag,
+        credential=Form({"credential": [wanted.credential]}).whole("credential", most=MAX_ID),
+        traffic_class=Form({"traffic_class": [wanted.traffic_class]}).one_of(
+            "traffic_class", [one for one, _ in _CLASSES]
+        ),
+        sender_domain=wanted.sender_domain,
         since=since,
         until=until,
     )
@@ -196,6 +234,8 @@ def read_box(text: str) -> dict[str, str]:
         return {"message": text}
     if "@" in text.strip("@") or text.endswith("*"):
         return {"address": text}
+    if " " in text:
+        return {"subject": text}
     if "." in text:
         return {"domain": text.removeprefix("@")}
     if len(text) < 3:

@@ -76,6 +76,7 @@ BOX: Final[tuple[Group, ...]] = (
         (
             Place("/tenants", "Tenants", "building-2", Right.TENANTS_READ),
             Place("/domains", "Domains", "globe", Right.DOMAINS_READ, "domains"),
+            Place("/credentials", "Credentials", "key-round", Right.CREDENTIALS_READ),
             _KEYS,
             _WEBHOOKS,
             _USERS,

@@ -71,7 +71,7 @@ def _pages(visit: Visit, said: str) -> list[Option]:
         ("circle-user", "Your account", "/account"),
     ]
     if visit.is_box and visit.may(Right.SENDING_STOP):
-        more.append(("circle-minus", "Stop sending...", "/stop"))
+        more.append(("octagon-minus", "Stop sending…", "/stop"))
     options += [
         Option(icon=icon, words=words, href=href)
         for icon, words, href in more

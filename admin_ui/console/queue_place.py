@@ -6,15 +6,17 @@ Recipients are paged by a cursor, oldest message first; what is named is acted o
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery
 
 from admin_ui.api.guard import RIGHT
-from admin_ui.api.nouns import Id, Name, in_field, known_provider
+from admin_ui.api.nouns import MAX_ID, Id, Name, in_field, known_provider
 from admin_ui.api.queue import domain_of, id_of
+from admin_ui.console.messages import credentials_of
 from admin_ui.console.queue import DONE, pool_of
 from admin_ui.console.queue_words import badge_of, why_words
 from admin_ui.console.visit import NO_PROBLEM, Problem, Visit, WhoVisits
@@ -28,8 +30,12 @@ from appliance.rights import Right
 from mta.scheduling.changes import Action
 from mta.scheduling.why import Why
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 PAGE: Final = 50
 _START: Final = (-1, -1)
+_NO_NAMES: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 @get("/queue/{domain:str}", opt={RIGHT: Right.QUEUE_READ})
@@ -41,12 +47,14 @@ async def destination(
         name = domain_of(domain)
     except UsageError as error:
         raise NotFoundError(f"{domain} is no domain") from error
-    found, after, problem = await _waiting(rooms, visit, name, _place(cursor))
+    found, after, problem = await _waiting(rooms, visit, name, place_in(cursor))
     explained, pauses, pools = await asyncio.gather(
         _explained(rooms, visit, name),
         rooms.operations.pauses(visit.scope),
         rooms.pools.list(visit.scope),
     )
+    paused = [one for one in pauses if one.domain in ("", name)]
+    names = await rooms.tenants.names(visit.scope, {one.tenant_id for one in paused} - {BOX})
     return await visit.page(
         "queue_place.html",
         said=problem.words,
@@ -55,11 +63,9 @@ async def destination(
         after=after,
         cursor=cursor,
         explained=explained,
-        pauses=[one for one in pauses if one.domain in ("", name)],
+        pauses=[(one, _target_words(one, names)) for one in paused],
         pools=pools,
-        badge_of=lambda one: (
-            badge_of(Why(one["kind"])) if one["kind"] else ("Being sent", "way", "send")
-        ),
+        badge_of=waits_badge,
         words_of=lambda one: why_words(one, is_box=visit.is_box),
     )
 
@@ -86,7 +92,12 @@ async def _explained(rooms: Rooms, visit: Visit, name: str) -> Row | None:
         return None
 
 
-def _place(cursor: str) -> Place:
+def waits_badge(one: Row) -> tuple[str, str, str]:
+    """Word, kind and icon of why a recipient waits."""
+    return badge_of(Why(one["kind"])) if one["kind"] else ("Being sent", "way", "send")
+
+
+def place_in(cursor: str) -> Place:
     """Where the last page ended; what is none begins anew."""
     text, _, n = cursor.partition("-")
     try:
@@ -119,7 +130,7 @@ async def act_on_message(
     pool = await pool_of(rooms, visit, wanted)
     counts = await rooms.queue.act(visit.scope, id_of(message), wanted, pool)
     back = visit.form.text("place", most=300)
-    where = f"/queue/{quote(back, safe='')}" if back else "/queue"
+    where = f"/queue/{quote(back, safe='')}" if back else visit.back("/queue")
     if not counts["changed"]:
         told = "An attempt runs now." if counts["being_sent"] else "It is due already."
         return visit.to(where, "Nothing changed", told, kind="error")
@@ -136,12 +147,27 @@ async def pauses(rooms: Behind, visit: WhoVisits) -> Response[bytes]:
 
 async def _pauses(rooms: Rooms, visit: Visit, problem: Problem = NO_PROBLEM) -> Response[bytes]:
     found = await rooms.operations.pauses(visit.scope)
-    names = await rooms.tenants.names(visit.scope, {one.tenant_id for one in found} - {BOX})
-    rows = [(one, _target_words(one, names)) for one in found]
-    return await visit.page("queue_pauses.html", problem=problem, rows=rows)
+    wanted = visit.form.said("credential") or visit.request.query_params.get("credential", "")
+    names, credentials, egresses = await asyncio.gather(
+        rooms.tenants.names(visit.scope, {one.tenant_id for one in found} - {BOX}),
+        credentials_of(visit, wanted[:20]),
+        egresses_of(rooms, visit),
+    )
+    rows = [(one, _target_words(one, names, dict(credentials))) for one in found]
+    return await visit.page(
+        "queue_pauses.html",
+        problem=problem,
+        rows=rows,
+        credentials=credentials,
+        egresses=egresses,
+        wanted=wanted[:20],
+    )
 
 
-def _target_words(one: Any, names: dict[int, str]) -> str:
+def _target_words(
+    one: Any, names: Mapping[int, str], credentials: Mapping[str, str] = _NO_NAMES
+) -> str:
+    number = str(one.credential_id or "")
     said = {
         "tenant": names.get(one.tenant_id, "") if one.tenant_id else "",
         "to": one.domain,
@@ -149,7 +175,7 @@ def _target_words(one: Any, names: dict[int, str]) -> str:
         "provider": one.provider,
         "from": one.egress,
         "tag": one.tag,
-        "credential": str(one.credential_id or ""),
+        "credential": credentials.get(number, number),
     }
     return ", ".join(f"{name} {value}" for name, value in said.items() if value) or "everything"
 
@@ -164,6 +190,8 @@ async def add_pause(rooms: Behind, visit: WhoVisits) -> Response[bytes]:
             domain=form.text("domain", most=255),
             provider=await known_provider(rooms, form.text("provider", most=255)),
             tag=form.text("tag", most=255),
+            credential_id=await _credential_of(rooms, visit),
+            egress=await _egress_of(rooms, visit),
         )
         made = await rooms.operations.pause(
             visit.scope,
@@ -173,9 +201,8 @@ async def add_pause(rooms: Behind, visit: WhoVisits) -> Response[bytes]:
         )
     except (UsageError, ConflictError) as error:
         return await _pauses(rooms, visit, Problem.of(error, "pause"))
-    return visit.to(
-        "/queue/pauses", "Paused", f"{_target_words(made, {})} waits until it is resumed."
-    )
+    said = f"{_target_words(made, {})} waits until it is resumed."
+    return visit.to("/queue/pauses", "Paused", said)
 
 
 async def _tenant_of(rooms: Rooms, visit: Visit) -> int:
@@ -186,11 +213,40 @@ async def _tenant_of(rooms: Rooms, visit: Visit) -> int:
         return (await rooms.tenants.get(visit.scope, name)).id
 
 
+async def _credential_of(rooms: Rooms, visit: Visit) -> int:
+    """One that is not there would stop nothing, in silence."""
+    number = visit.form.whole("credential", most=MAX_ID)
+    if number:
+        with in_field("credential"):
+            await rooms.credentials.get(visit.scope, number)
+    return number
+
+
+async def _egress_of(rooms: Rooms, visit: Visit) -> str:
+    """An address of the box's, which only its people know."""
+    name = visit.form.text("egress", most=255)
+    if not name:
+        return ""
+    visit.actor.require(Right.EGRESS_READ)
+    if name not in {one for one, _ in await egresses_of(rooms, visit)}:
+        raise UsageError(f"no egress is named {name!r}", field="egress")
+    return name
+
+
+async def egresses_of(rooms: Rooms, visit: Visit) -> list[tuple[str, str]]:
+    """To choose from, for who may see the box's addresses."""
+    if not (visit.is_box and visit.may(Right.EGRESS_READ)):
+        return []
+    names = [one.name for one in await rooms.egresses.list(visit.scope)]
+    return [("", "All"), *((name, name) for name in names or [rooms.files.default_egress])]
+
+
 @post("/queue/pauses/{pause_id:int}/resume", opt={RIGHT: Right.QUEUE_OPERATE})
 async def resume(pause_id: Id, rooms: Behind, visit: WhoVisits) -> Response[bytes]:
     """Its mail goes on within a second."""
     await rooms.operations.resume(visit.scope, pause_id)
-    return visit.to("/queue/pauses", "Resumed", "Its mail goes on within a second.")
+    back = visit.back("/queue/pauses")
+    return visit.to(back, "Resumed", "Its mail goes on within a second.")
 
 
 HANDLERS: Final[list[Any]] = [

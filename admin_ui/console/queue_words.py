@@ -28,7 +28,7 @@ _SHAPES: Final = {
     Why.CANNOT_LOOK_UP: _BAD,
     Why.NO_TLS: _BAD,
     Why.NO_ADDRESS: _BAD,
-    Why.STOPPED: ("bad", "circle-minus"),
+    Why.STOPPED: ("bad", "octagon-minus"),
     Why.SLOWED: _LOOK,
     Why.GREYLISTED: _LOOK,
     Why.MAILBOX_FULL: _LOOK,
@@ -131,7 +131,7 @@ def _next_said(at: int, now: int, stop: KillStatus, *, is_held: bool) -> str:
         return "held"
     if stop.is_on:
         return "was due"
-    return f"in {words.duration(at - now)}" if at > now else "leaving now"
+    return words.relative(at, now) if at > now else "leaving now"
 
 
 def stats_of(found: Row, live: Row, stop: KillStatus, now: int) -> list[Stat]:

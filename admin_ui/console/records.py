@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from admin_ui.api.domains import check_of
 from appliance.domains import CheckState, KeyState
+from appliance.domains.rules import alike
 from mta.signing.dns_records import RecordKind
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ _KINDS: Final = ("bad", "look", "way", "good")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A value that DNS gave: as far as it is as it must be, and from where on it is not."""
+
+    same: str
+    rest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
     """One record on the page."""
 
@@ -50,7 +59,10 @@ class Shown:
     kind: str  # of its badge
     says: str  # what is wrong, in a sentence
     problem: str  # and what to do
-    found: tuple[str, ...]
+    found: tuple[Seen, ...]
+    nothing_at: (
+        str  # the name at which there is nothing; "" when there is something, or nobody asked
+    )
 
     @property
     def is_right(self) -> bool:
@@ -78,7 +90,19 @@ def _shown(number: int, record: DnsRecord, check: Check | None, found: DomainRec
         kind=kind,
         says=says,
         problem=what,
-        found=check.found[:_FOUND] if check and check.state is CheckState.DIFFERENT else (),
+        found=_seen(record, check) if check else (),
+        nothing_at=record.name if check and check.state is CheckState.MISSING else "",
+    )
+
+
+def _seen(record: DnsRecord, check: Check) -> tuple[Seen, ...]:
+    """What was found. Of SPF and DMARC much may be right: only a key is compared sign by sign."""
+    values = check.found[:_FOUND]
+    if check.state is not CheckState.DIFFERENT or record.kind is not RecordKind.DKIM:
+        return tuple(Seen(same=value, rest="") for value in values)
+    cuts = [alike(record.value, value) for value in values]
+    return tuple(
+        Seen(same=value[:cut], rest=value[cut:]) for value, cut in zip(values, cuts, strict=True)
     )
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from admin_ui.console.charts import Chart, Kind, Plot, Series, Tone, draw
@@ -19,12 +20,13 @@ from appliance.core import clock
 from appliance.statistics import Counts, Period, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import date, tzinfo
 
     from appliance.statistics import Point
 
 _HOURS: Final = 24
+NOBODY: Final[Mapping[int, int]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +62,10 @@ def two_days(now: int, zone: tzinfo) -> Period:
     return Period(since=since, until=now + 1, step=Step.HOUR)
 
 
-def today_of(points: Iterable[Point], now: int, zone: tzinfo) -> Today:
-    """The day of `now`; `points` as two_days asks for them."""
+def today_of(
+    points: Iterable[Point], now: int, zone: tzinfo, waiting: Mapping[int, int] = NOBODY
+) -> Today:
+    """The day of `now`; `points` as two_days asks for them, `waiting` as LogReader.waiting tells it."""
     here = local(now, zone)
     hours: dict[date, list[Counts]] = {}
     for point in points:
@@ -77,7 +81,7 @@ def today_of(points: Iterable[Point], now: int, zone: tzinfo) -> Today:
         failed=sum(failed(one) for one in today),
         complained=sum(one.complained for one in today),
         change=_change(today[: here.hour], before[: here.hour]),
-        chart=_day_chart(today, before, here.hour),
+        chart=_day_chart(today, before, here.hour, _waiting_of(waiting, now, zone)),
     )
 
 
@@ -86,20 +90,34 @@ def _change(today: Sequence[Counts], before: Sequence[Counts]) -> float | None:
     return (now - then) / then if then else None
 
 
-def _day_chart(today: Sequence[Counts], before: Sequence[Counts], hour: int) -> Chart:
+def _waiting_of(waiting: Mapping[int, int], now: int, zone: tzinfo) -> tuple[int, ...]:
+    """Of each hour of today what was accepted in it and has not left yet."""
+    hours, today = [0] * _HOURS, local(now, zone).date()
+    for at, count in waiting.items():
+        here = local(at, zone)
+        if here.date() == today:
+            hours[here.hour] += count
+    return tuple(hours)
+
+
+def _day_chart(
+    today: Sequence[Counts], before: Sequence[Counts], hour: int, waiting: tuple[int, ...]
+) -> Chart:
     delivered = tuple(one.delivered for one in today)
     bad = tuple(failed(one) for one in today)
     yesterday = tuple(one.delivered for one in before)
     later = (None,) * (_HOURS - hour - 1)
-    is_none = not any((*delivered, *bad, *yesterday))
+    is_none = not any((*delivered, *bad, *yesterday, *waiting))
     names = tuple(f"{at:02}:00" for at in range(_HOURS))
     best = max(range(_HOURS), key=lambda at: delivered[at])
     finding = (
         f"Today {number(sum(delivered))} messages were delivered and {number(sum(bad))} failed;"
         f" most came to their end at {names[best]}."
+        + (f" {number(sum(waiting))} wait." if any(waiting) else "")
     )
     bars = (
         Series(name="Delivered", tone=Tone.DONE, values=delivered[: hour + 1] + later, in_legend=False),
+        Series(name="Waiting", tone=Tone.WAITING, values=waiting[: hour + 1] + later, in_legend=False),
         Series(name="Bounced, suppressed", tone=Tone.FAILED, values=bad[: hour + 1] + later, in_legend=False),
     )  # fmt: skip
     line = Series(

@@ -17,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from admin_ui.api.guard import RIGHT
 from admin_ui.console import words
+from admin_ui.console.service_words import title_of
 from admin_ui.console.visit import WhoVisits
 from admin_ui.processes import Processes
 from admin_ui.rooms import Behind
@@ -64,7 +65,7 @@ async def services(
             figure=listing,
         )
     )
-    rows = [(name, one, checks_of(one)) for name, one in sorted(reports.items())]
+    rows = [(name, title_of(name), one, checks_of(one)) for name, one in sorted(reports.items())]
     wrong = sum(not one["ok"] for one in reports.values())
     wrong += sum(one.kind in ("look", "bad") for one in facts)
     return await visit.page("services.html", rows=rows, facts=facts, wrong=wrong, at=now)

@@ -82,6 +82,22 @@ async def save_organisation(rooms: Behind, visit: WhoVisits) -> Response[bytes]:
     return visit.to("/settings", "Saved", "Receivers are told this from now on.")
 
 
+@post("/settings/links", opt={RIGHT: Right.DOMAINS_MANAGE})
+async def save_links(rooms: Behind, visit: WhoVisits) -> Response[bytes]:
+    """Where the tenant's public pages link to."""
+    form, one = visit.form, await _own(rooms, visit)
+    try:
+        await rooms.tenants.set_links(
+            visit.scope,
+            one.id,
+            privacy_url=form.text("privacy_url"),
+            terms_url=form.text("terms_url"),
+        )
+    except UsageError as error:
+        return await _tenant(rooms, visit, Problem.of(error, "links-dialog"))
+    return visit.to("/settings", "Saved", "Your public pages link there from now on.")
+
+
 @get("/settings/rights", opt={RIGHT: Right.TENANTS_READ})
 async def rights(visit: WhoVisits) -> Response[bytes]:
     """Who may do what: right x role. A tenant is shown its own roles."""
@@ -95,4 +111,4 @@ async def rights(visit: WhoVisits) -> Response[bytes]:
     )
 
 
-HANDLERS: Final[list[Any]] = [settings, save_organisation, rights]
+HANDLERS: Final[list[Any]] = [settings, save_organisation, save_links, rights]

@@ -23,11 +23,13 @@ from appliance.core.errors import (
     SignInError,
     UsageError,
 )
+from appliance.core.scope import Scope
 from appliance.people import SecondFactorNeeded
 from appliance.people.rules import LEAST_PASSWORD, MOST_PASSWORD
 
 Token = Annotated[str, PathParameter(min_length=1, max_length=128)]
 _MOST_NAME: Final = 200
+_SYSTEM: Final = Scope.system(by="console")
 _SENT: Final = "If the address has an account, a letter with a link is on its way to it."
 _GONE: Final = "This link was used, has run out, or was taken back."
 _FAILED: Final = (UsageError, SignInError, ConflictError)
@@ -150,9 +152,11 @@ async def _invitation(link: str, guest: Guest, problem: Problem = NO_PROBLEM) ->
         asked, has_account = await guest.rooms.people.invitations.look(link)
     except NotFoundError:
         return await _gone(guest)
+    tenant = await guest.rooms.tenants.by_id(_SYSTEM, asked.tenant_id) if asked.tenant_id else None
     return await guest.page(
         "invitation.html",
         problem=problem,
+        footer_of=tenant,
         token=link,
         asked=asked,
         has_account=has_account,

@@ -31,11 +31,14 @@ _PILLAR: Final = (
     '<path d="M7 21V9h10v12"/><path d="M5 21h14"/><path d="M6 9h12"/><path d="M7 9a5 5 0 0 1 10 0"/>'
     '<path d="M10 13h4"/>'
 )
+_PAUSE: Final = '<path d="M8.5 6v12"/><path d="M15.5 6v12"/>'
+"""Two strokes, as in the bars of a held day: lucide's are boxes."""
 _MARK: Final = "data:image/svg+xml," + quote(
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" fill="none" stroke="#3b82f6" stroke-width="2"'
     f' stroke-linecap="round" stroke-linejoin="round">{_PILLAR}</svg>'
 )
 """The box's own sign, a pillar box, for the tab of the browser."""
+_OWN: Final = {"pillar": _PILLAR, "pause": _PAUSE}
 
 
 class Stage:
@@ -85,7 +88,7 @@ class Stage:
 
     def _icon(self, name: str, size: int = 16) -> Markup:
         """An icon that says nothing to a screen reader: the word beside it does."""
-        drawing = _PILLAR if name == "pillar" else self._assets.icon(name)
+        drawing = _OWN.get(name) or self._assets.icon(name)
         return Markup(  # noqa: S704 - the paths come from the package of icons, the size is a number
             f'<svg class="icon" width="{size:d}" height="{size:d}" viewBox="0 0 24 24" '
             f'aria-hidden="true" focusable="false">{drawing}</svg>'

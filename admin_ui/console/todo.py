@@ -55,6 +55,7 @@ _NOTICES: Final = {
     "bounces": ("Receivers judge you by it: stop writing to addresses that do not exist.", "See why", "/bounces"),
     "complaints": ("Above 0.3 % Gmail and Yahoo refuse mail: find out who did not want it.", "See them", "/bounces"),
     "blocklist": ("Receivers that ask this list refuse its mail.", "See the blocklists", "/blocklists"),
+    "domain-record": ("Until it is as before, receivers may not believe that its mail is yours.", "See the domains", "/domains"),
     "egress-dns": ("Receivers distrust an address whose names do not agree.", "See the address", "/egress"),
     "webhook-disabled": ("Your application hears of nothing until it is enabled again.", "See the webhook", "/webhooks"),
 }  # fmt: skip

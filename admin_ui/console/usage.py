@@ -115,7 +115,7 @@ async def usage(rooms: Behind, visit: WhoVisits) -> Response[bytes]:
     points, today, limit, logins, rankings = await asyncio.gather(
         rooms.statistics.series(scope, period),
         rooms.statistics.totals(scope, Period(since=now, until=now + 1)),
-        _limit(rooms, visit),
+        limit_of(rooms, visit),
         _logins(rooms, visit, now),
         _rankings(rooms, visit, period),
     )
@@ -148,7 +148,7 @@ def _sums(points: Sequence[Point]) -> dict[str, int]:
     }
 
 
-async def _limit(rooms: Rooms, visit: Visit) -> int:
+async def limit_of(rooms: Rooms, visit: Visit) -> int:
     """Recipients a day that the tenant may write to; 0: no limit."""
     if visit.scope.tenant_id is None:
         return 0
@@ -196,7 +196,8 @@ async def _rankings(rooms: Rooms, visit: Visit, period: Period) -> list[Ranking]
 def _ranking(dimension: Dimension, ranked: Sequence[Ranked], names: dict[str, str]) -> Ranking:
     unnamed = {"": _UNNAMED[dimension], OVERFLOW: "All others", "0": _UNNAMED[dimension]}
     known = {**(unnamed if dimension is Dimension.TENANT else unnamed | {"0": "0"}), **names}
-    rows = (Row(name=known.get(one.value, one.value), counts=one.counts) for one in ranked)
+    shown = str.capitalize if dimension is Dimension.PROVIDER else str
+    rows = (Row(name=known.get(one.value, shown(one.value)), counts=one.counts) for one in ranked)
     return Ranking(title=_TITLES[dimension], rows=tuple(one for one in rows if one.attempts))
 
 

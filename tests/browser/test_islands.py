@@ -136,7 +136,7 @@ async def test_the_red_button_stays_off_until_the_words_are_typed(page: Page):
     really, left = page.locator("#really"), page.locator("[data-confirm-left]")
     await expect(really).to_be_disabled()
     await page.locator("#words").fill("stop all sendin")
-    await expect(left).to_have_text("1 letter left.")
+    await expect(left).to_have_text("1 character to go.")
     await page.locator("#words").fill("stop, all")
     await expect(left).to_have_text("It does not match.")
     await page.locator("#words").fill("stop all sending")
@@ -208,6 +208,22 @@ async def test_a_stream_that_is_cut_is_shown_and_everything_is_asked_again(
     box.is_refusing = False
     await expect(root).to_have_attribute("data-stream", "on")
     assert (box.since[0], box.since[-1]) == ("", "mark-1")
+
+
+async def test_a_stream_without_a_sign_of_life_is_opened_again(chromium: Browser, box):
+    async with profile(chromium, base_url=box.url) as watched:  # a clock is a whole profile's
+        page = await watched.page()
+        await page.clock.install()
+        await page.goto("/")
+        root = page.locator("html")
+        await expect(root).to_have_attribute("data-stream", "on")
+        before = box.opened
+        await page.clock.fast_forward(41_000)
+        await expect(root).to_have_attribute("data-stream", "cut")
+        await page.clock.fast_forward(2_000)
+        await expect(root).to_have_attribute("data-stream", "on")
+        assert box.opened == before + 1
+    await until(lambda: not box.streams)
 
 
 async def test_a_burst_of_events_is_no_burst_of_requests(box, page: Page):

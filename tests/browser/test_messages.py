@@ -41,5 +41,13 @@ async def test_the_source_looks_as_it_should(chromium, box):
     await look(chromium, *box[:2], f"/messages/{box[2]['three']}?tab=source", "message-source")
 
 
+async def test_the_headers_look_as_they_should(chromium, box):
+    await look(chromium, *box[:2], f"/messages/{box[2]['three']}?tab=headers", "message-headers")
+
+
+async def test_the_events_look_as_they_should(chromium, box):
+    await look(chromium, *box[:2], f"/messages/{box[2]['three']}?tab=events", "message-events")
+
+
 async def test_bounces_look_as_they_should(chromium, box):
     await look(chromium, *box[:2], "/bounces", "bounces")

@@ -11,6 +11,7 @@ from tests.support.chromium import profile
 from tests.support.console import visitor
 from tests.support.looking import enter, look
 from tests.support.served import served
+from tests.support.waiting_mail import wait
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("chromium")]
 ROWS = (
@@ -78,6 +79,7 @@ async def box(tmp_path_factory):
         served(api.app) as url,
     ):
         api.owners._summary = summary
+        await wait(api, "acme")
         yield url, await visitor(api, "admin"), api
 
 
@@ -89,6 +91,35 @@ async def test_the_queue_with_two_destinations_ticked_looks_as_it_should(chromiu
 
     url, ann, _ = box
     await look(chromium, url, ann, "/queue", "queue", ticked)
+
+
+async def test_a_destination_looks_as_it_should(chromium, box):
+    await look(chromium, *box[:2], "/queue/outlook.com", "queue-place")
+
+
+async def test_more_filters_look_as_they_should(chromium, box):
+    await look(chromium, *box[:2], "/queue/found?state=deferred&hours=2", "queue-found")
+
+
+async def test_pauses_look_as_they_should(chromium, box):
+    await look(chromium, *box[:2], "/queue/pauses", "queue-pauses")
+
+
+async def test_the_dialog_that_pauses_looks_as_it_should(chromium, box):
+    async def opened(page):
+        await page.get_by_role("button", name="Pause mail…").click()
+        await page.locator("dialog#pause[open]").wait_for()
+
+    await look(chromium, *box[:2], "/queue/pauses", "queue-pause", opened)
+
+
+async def test_the_palette_looks_as_it_should(chromium, box):
+    async def asked(page):
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("out")
+        await page.get_by_role("option", name="outlook.com, 21,904 waiting").wait_for()
+
+    await look(chromium, *box[:2], "/queue", "palette", asked)
 
 
 async def test_the_question_before_a_stop_looks_as_it_should(chromium, box):

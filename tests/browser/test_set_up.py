@@ -14,7 +14,7 @@ from tests.support.api import ALL, SYSTEM, open_api
 from tests.support.busy_box import send
 from tests.support.chromium import profile
 from tests.support.console import visitor
-from tests.support.looking import enter, look
+from tests.support.looking import enter, look, opened
 from tests.support.served import served
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("chromium")]
@@ -123,14 +123,6 @@ async def hooks(api):
     return made.endpoint.id
 
 
-def opened(dialog):
-    async def do(page):
-        await page.locator(f'[commandfor="{dialog}"]').first.click()
-        await page.locator(f"dialog#{dialog}[open]").wait_for()
-
-    return do
-
-
 async def test_keys_look_as_they_should(chromium, box):
     await look(chromium, *box[:2], "/keys", "keys")
 
@@ -164,6 +156,31 @@ async def test_tenants_look_as_they_should(chromium, box):
 
 async def test_a_tenant_looks_as_it_should(chromium, box):
     await look(chromium, box[0], box[2], "/tenants/1", "tenant")
+
+
+async def test_what_happens_when_a_tenant_is_suspended_looks_as_it_should(chromium, box):
+    await look(chromium, box[0], box[2], "/tenants/1", "tenant-suspend", opened("suspend"))
+
+
+async def test_the_secret_of_a_webhook_looks_as_it_should(chromium, box):
+    async def rotate(page):
+        await opened("rotate")(page)
+        await page.get_by_role("button", name="Make it").click()
+        await page.locator("#secret").wait_for()
+
+    await look(chromium, *box[:2], f"/webhooks/{box[3]}", "webhook-secret", rotate)
+
+
+async def test_the_audit_log_looks_as_it_should(chromium, box):
+    await look(chromium, *box[:2], "/audit", "audit")
+
+
+async def test_notifications_look_as_they_should(chromium, box):
+    await look(chromium, *box[:2], "/notifications", "notifications")
+
+
+async def test_the_components_look_as_they_should(chromium, box):
+    await look(chromium, box[0], box[2], "/components", "components")
 
 
 async def test_users_look_as_they_should(chromium, box):

@@ -42,6 +42,11 @@ async def test_an_invitation_looks_as_it_should(chromium, box):
     await look(chromium, url, None, urlsplit(link).path, "invitation")
 
 
+async def test_a_forgotten_password_looks_as_it_should(chromium, box):
+    _, url, _ = box
+    await look(chromium, url, None, "/password", "password-forgotten")
+
+
 async def test_the_account_looks_as_it_should(chromium, box):
     _, url, ada = box
     await look(chromium, url, ada, "/account", "account")
@@ -63,7 +68,7 @@ async def test_a_passkey_is_added_and_signs_in(chromium, box):
         }
         await wire.send("WebAuthn.addVirtualAuthenticator", {"options": device})
         await page.goto(f"{url}/account")
-        await page.get_by_role("button", name="Add a passkey...").click()
+        await page.get_by_role("button", name="Add a passkey…").click()
         dialog = page.locator("dialog#new-passkey")
         await dialog.get_by_label("Your password").fill(PASSWORD)
         await dialog.get_by_role("button", name="Add", exact=True).click()

@@ -100,6 +100,7 @@ class FakeOwners:
         return {
             "queue_summary": self._summary,
             "queue_list": self._list,
+            "queue_look": self._look,
             "queue_show": self._show,
             "queue_act": self._act,
             "live": self._live,
@@ -141,6 +142,9 @@ class FakeOwners:
         after = tuple(asked["after"])
         found = [one for one in self._matching(asked["filter"]) if (one, 0) > after]
         return [self._row(one) for one in found[: asked["limit"]]]
+
+    def _look(self, asked: dict[str, Any]) -> dict[str, Any]:
+        return {"rows": self._list(asked), "after": None}
 
     def _row(self, number: int) -> dict[str, Any]:
         words = {"class": "bulk", "address": "jane@good.test", "domain": "good.test"}

@@ -135,7 +135,7 @@ def _tell(room: Mailroom, tenant: int, address: str, kind: str, reply: str, **wo
 async def _notices(api: Api) -> None:
     notices: Notices = api.rooms.notifications._notices
     acme, delta, harbor = (api.tenants[name] for name in ("acme", "delta-freight", "harbor-books"))
-    record = "the dkim record pb1._domainkey.mail.acme.example of mail.acme.example was right and is different now"
+    record = "the DKIM record pb1._domainkey.mail.acme.example of mail.acme.example was right and is different now"
     found = [
         Finding(kind="domain-record", subject="mail.acme.example: dkim pb1._domainkey.mail.acme.example", text=record, next_step="publish it", tenant_id=acme),
         Finding(kind="quota", subject="80 %", text="acme has sent to 171 of 200 recipients a day", next_step="send less", severity=Severity.INFO, tenant_id=acme),

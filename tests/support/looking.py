@@ -19,6 +19,8 @@ from axe_playwright_python.async_playwright import Axe
 from tests.support.chromium import DESKTOP, PHONE, profile
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from playwright.async_api import Browser, Page
 
     from tests.support.chromium import Watched
@@ -29,6 +31,9 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 SIZES = {1440: DESKTOP, 390: PHONE}
 FOUR: tuple[tuple[Any, int], ...] = (("dark", 1440), ("light", 390), ("light", 1440), ("dark", 390))
 in_every_way = False  # tests/browser/conftest.py
+_HEIGHT = "document.querySelector('dialog:modal') ? 0 : document.documentElement.scrollHeight"
+_HIGHEST = 9_000  # pixels: what is longer is cut, before the browser gives up
+_PATIENCE = 30_000  # ms
 _SHIFT = """() => new Promise(done => {
   let sum = 0;
   new PerformanceObserver(list => { for (const one of list.getEntries()) if (!one.hadRecentInput) sum += one.value; })
@@ -67,9 +72,26 @@ async def look(
     assert not found, "\n".join(found)
 
 
+def opened(dialog: str, menu: str = "") -> Callable[[Page], Awaitable[None]]:
+    """Press what opens a dialog; in a menu, open that first."""
+
+    async def do(page: Page) -> None:
+        if menu:
+            await page.locator(menu).click()
+        await page.locator(f'[commandfor="{dialog}"]').first.click()
+        await page.locator(f"dialog#{dialog}[open]").wait_for()
+
+    return do
+
+
 async def _shoot(page: Page, name: str) -> None:
+    """The whole page in a window as high as it is, so that bars stand at their edges; of a dialog what one sees."""
     SCREENS.mkdir(parents=True, exist_ok=True)
-    await page.screenshot(path=SCREENS / f"{name}.png", full_page=True)
+    size = page.viewport_size or DESKTOP
+    high = min(await page.evaluate(_HEIGHT), _HIGHEST)
+    await page.set_viewport_size({"width": size["width"], "height": max(high, size["height"])})
+    await page.screenshot(path=SCREENS / f"{name}.png", timeout=_PATIENCE)
+    await page.set_viewport_size(size)
 
 
 async def _faults(page: Page, shift: float) -> list[str]:

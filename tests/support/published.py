@@ -21,6 +21,8 @@ SYSTEM = Scope.system(by="test")
 class Dns:
     """What is needed of appliance.core.dns.Resolver."""
 
+    servers = ("192.0.2.53",)
+
     def __init__(self, zone: dict[tuple[str, str], str]) -> None:
         self._zone = zone
 

@@ -21,5 +21,5 @@ function compare(field: HTMLInputElement): void {
 function said(words: string, typed: string): string {
   if (!words.startsWith(typed)) return "It does not match.";
   const left = words.length - typed.length;
-  return left === 1 ? "1 letter left." : `${left} letters left.`;
+  return left === 1 ? "1 character to go." : `${left} characters to go.`;
 }

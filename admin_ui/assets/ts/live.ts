@@ -61,7 +61,7 @@ function leave(): void {
 
 /** Whether somebody works in it: what they do must not be swapped away. */
 function isInUse(region: Element): boolean {
-  const field = "input:not([type=checkbox]):focus, textarea:focus, select:focus";
+  const field = "input:not([type=checkbox], [type=radio]):focus, textarea:focus, select:focus";
   return region.querySelector(`${field}, input[name=pick]:checked, dialog:modal, details.menu[open]`) !== null;
 }
 
@@ -114,6 +114,7 @@ function begin(url: string): void {
     wasHidden = document.hidden;
   };
   document.addEventListener("visibilitychange", follow);
+  window.addEventListener("offline", () => stream.doubt());
   window.addEventListener("pagehide", () => stream.stop());
   window.addEventListener("pageshow", (event) => {
     if (!event.persisted) return;

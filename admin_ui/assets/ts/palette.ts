@@ -1,6 +1,7 @@
 // Palette: dialog#palette with input[data-palette]; htmx fetches the [role=option]s into its list. Ctrl K (or
 // "/" outside a field) opens it, arrows choose, Enter follows the link or presses the button of the option,
-// Escape closes and the focus goes back: the dialog does that.
+// Escape closes and the focus goes back: the dialog does that. Who presses Enter before the answer is there means
+// what it will bring first, not what the list still shows.
 
 import { on, onHtmx } from "./page";
 
@@ -19,14 +20,23 @@ on<"keydown", HTMLInputElement>("keydown", FIELD, (field, event) => {
   if (event.isComposing || !options.length) return;
   if (event.key === "ArrowDown") choose(field, options, (at + 1) % options.length);
   else if (event.key === "ArrowUp") choose(field, options, (at - 1 + options.length) % options.length);
+  else if (event.key === "Enter" && field.value !== (field.dataset.shown ?? "")) field.dataset.go = field.value;
   else if (event.key === "Enter") follow(options[Math.max(at, 0)]);
   else return;
   event.preventDefault();
 });
 
-onHtmx<{ target: Element }>("htmx:afterSwap", ({ target }) => {
+on<"input", HTMLInputElement>("input", FIELD, (field) => delete field.dataset.go);
+
+onHtmx<{ target: Element; pathInfo: { finalRequestPath: string } }>("htmx:afterSwap", ({ target, pathInfo }) => {
   const field = target.closest("#palette")?.querySelector<HTMLInputElement>(FIELD);
-  if (field) choose(field, optionsOf(field), 0);
+  if (!field) return;
+  const options = optionsOf(field);
+  field.dataset.shown = new URL(pathInfo.finalRequestPath, location.href).searchParams.get("q") ?? "";
+  choose(field, options, 0);
+  if (field.dataset.go !== field.dataset.shown) return;
+  delete field.dataset.go;
+  follow(options[0]);
 });
 
 function open(): boolean {
@@ -41,7 +51,7 @@ function open(): boolean {
 }
 
 function isTyping(target: EventTarget | null): boolean {
-  return target instanceof HTMLElement && (target.isContentEditable || target.matches("input, textarea, select"));
+  return target instanceof HTMLElement && (target.isContentEditable || target.matches("input:not([type=checkbox], [type=radio]), textarea, select"));
 }
 
 function optionsOf(field: HTMLInputElement): HTMLElement[] {

@@ -8,6 +8,7 @@
 // that had one): it is told what it missed. One that breaks is opened after 1 to 15 s, each time later, never
 // all browsers at once, and `all` is told then, for what pages asked meanwhile got no answer; and with every
 // failure, so that pages without a stream still look now and then, and find out that a session has ended.
+// A network may go away without a word: a stream that has not even given a sign of life for SILENCE is over.
 // A tab that has just come is told what the leader heard in the last seconds: it may have happened after its
 // page was made.
 
@@ -24,6 +25,7 @@ type Word =
 const LEAST = 1000;
 const LONGEST = 15_000;
 const STEADY = 5000; // a stream that lived so long was well
+const SILENCE = 40_000; // the box gives a sign of life each 15 s (admin_ui/console/live.py)
 const FRESH = 5000; // a page so young shows what is true, and what was heard for so long is told to it
 
 export class Stream {
@@ -32,6 +34,7 @@ export class Stream {
   #release: (() => void) | null = null;
   #source: EventSource | null = null;
   #timer = 0;
+  #silence = 0;
   #tries = 0;
   #isOn: boolean | null = null;
   #wasOpen = false;
@@ -61,6 +64,13 @@ export class Stream {
     this.#release?.();
     this.#channel?.close();
     this.#waiting = this.#release = this.#channel = null;
+  }
+
+  /** Perhaps nobody is there any more: whoever leads asks anew. */
+  doubt(): void {
+    if (!this.#source) return;
+    this.#tries = 0;
+    this.#again(0);
   }
 
   get #name(): string {
@@ -121,6 +131,7 @@ export class Stream {
     const opened = { at: 0 };
     source.onopen = () => {
       opened.at = performance.now();
+      this.#listen();
       const isSure = this.#since || (!this.#wasOpen && opened.at < FRESH);
       if (this.#isOn === false || !isSure) this.#tell("all", null);
       this.#wasOpen = true;
@@ -128,17 +139,26 @@ export class Stream {
     };
     source.onerror = () => this.#again(opened.at);
     source.addEventListener("hello", (event) => (this.#since = event.lastEventId || this.#since));
+    source.addEventListener("beat", () => this.#listen());
     source.addEventListener("bye", () => this.#drain());
     for (const topic of this.topics) {
       source.addEventListener(topic, (event) => {
+        this.#listen();
         this.#since = event.lastEventId || this.#since;
         this.#tell(topic, parse(event.data));
       });
     }
   }
 
+  /** It is alive, for a while. */
+  #listen(): void {
+    clearTimeout(this.#silence);
+    this.#silence = window.setTimeout(() => this.doubt(), SILENCE);
+  }
+
   #close(): void {
     clearTimeout(this.#timer);
+    clearTimeout(this.#silence);
     this.#source?.close();
     this.#source = null;
     this.#timer = 0;

@@ -217,7 +217,7 @@ async def test_to_watch_is_not_to_use_a_session(api, member, monkeypatch):
 async def test_a_sign_of_life_comes_when_nothing_else_does(api, member, monkeypatch):
     monkeypatch.setattr(live, "BEAT_SECONDS", 0.02)
     async with listening(api, await member("acme")) as line:
-        await until(lambda: b"\n\n:\n\n" in line.body, seconds=10)
+        await until(lambda: b"\n\nevent: beat\n" in line.body, seconds=10)
 
 
 async def test_a_stream_that_has_told_much_is_followed_by_another(api, member, monkeypatch):

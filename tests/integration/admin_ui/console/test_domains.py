@@ -7,7 +7,7 @@ import pytest_asyncio
 
 from tests.support.api import SYSTEM, open_api
 from tests.support.console import visitor
-from tests.support.published import publish
+from tests.support.published import Dns, publish
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("console-domains")]
 BAD = '"><script>alert(1)</script>'
@@ -59,6 +59,36 @@ async def test_what_is_found_wrong_is_said_in_words_and_what_is_right_is_one_lin
     assert "Send a test for me" in page.text(".actions")
     await publish(api.rooms, "mail.acme.example")
     assert (await ada.get(made)).text("h1") == "mail.acme.example Right"
+
+
+async def test_what_the_name_servers_say_stands_beside_what_they_must(api, ada):
+    name = "shop.astray.example"
+    place = (await ada.submit("/domains", {"name": name})).location
+    scope = SYSTEM.within(api.tenants["acme"])
+    found = await api.rooms.domains.get(scope, name)
+    zone = {(one.type, one.name): one.value for one in api.rooms.domains.records(found)}
+    rsa, other = sorted(one for _, one in zone if "_domainkey" in one)[::-1]
+    zone["TXT", f"_dmarc.{name}.astray.example"] = zone.pop(("TXT", f"_dmarc.{name}"))
+    zone["TXT", rsa] = zone["TXT", other]
+    del zone["CNAME", f"bounces.{name}"]
+    zone["TXT", name] = f"v=spf1 include:mail.example {BAD} -all"
+    await api.rooms.domains.check(scope, name, Dns(zone))
+    page = await ada.get(place)
+    assert BAD not in page.html
+    assert "Asked: 192.0.2.53" in page.html
+    notes = " ".join(page.texts(".record .note"))
+    assert f"It stands at _dmarc.{name}.astray.example" in notes
+    assert (
+        "The DNS host appends astray.example by itself, so enter the name as _dmarc.shop." in notes
+    )
+    assert "It holds the key of the selector pb1e" in notes
+    assert f"Found: nothing at bounces.{name}." in notes
+    assert page.texts(".seen mark")
+    values = page.texts(".record .copy code")
+    (spf,) = [one for one in values if one.startswith("v=spf1")]
+    assert "include:mail.example" in spf
+    assert "include:bounces.box.test -all" in spf
+    await ada.submit(f"{place}/remove")
 
 
 async def test_keys_are_renewed_and_taken_over(api, ada, made):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
+from appliance.jobs import Step
 from mta.egress import EgressState
 from tests.support.api import SYSTEM, open_api
 from tests.support.console import visitor
@@ -101,6 +102,19 @@ async def test_a_listing_says_what_to_do(ann):
     assert "198.51.100.23" in page.text("#lists section h2")
     assert page.all("[id^=page-]")
     assert "What to do" in page.html
+
+
+async def test_the_lists_are_asked_now_and_the_page_tells_what_they_said(api, ann):
+    page = await ann.follow(await ann.submit("/blocklists/check"))
+    assert "The lists are being asked" in page.text("#lists .note")
+    await ann.submit("/blocklists/check")  # again: the one that is at work does it
+    (job,) = await api.rooms.jobs.list(SYSTEM, kind="blocklist-check")
+    taken = await api.rooms.jobs.take("worker")
+    told = {"addresses": 2, "lists": 9, "lists_that_answer": 8, "addresses_listed": 1}
+    await api.rooms.jobs.go_on(taken, "worker", Step(result=told))
+    note = (await ann.get("/blocklists")).text("#lists .note")
+    assert "2 addresses on 9 lists, of which 8 answer us: 1 listed." in note
+    assert taken.id == job.id
 
 
 async def test_who_may_not_see_or_change_them_does_not(api, ann):

@@ -18,6 +18,7 @@ import pytest_asyncio
 from admin_ui.api.guard import PUBLIC, RIGHT
 from admin_ui.api.rates import Rates
 from admin_ui.console.guard import SIGNED_IN
+from appliance.core.scope import Scope
 from appliance.rights import BOX_ROLES, GRANTS, Right, Role
 from tests.integration.admin_ui.test_every_route import HIGH, ODD_CURSORS, everything_of
 from tests.support.api import Api, open_api
@@ -145,6 +146,7 @@ async def test_another_tenants_ids_are_not_found(api, people, betas):
         needed = _needed(handler)
         if not _names(path) - NOBODYS or needed is None or needed not in GRANTS[Role.OWNER]:
             continue
+        assert _names(path) - NOBODYS <= betas.keys(), f"{path}: say what another tenant's is"
         answer = await _ask(api, ada, method, _filled(path, betas))
         if method == "GET":
             assert answer.status_code == 404, (path, answer.status_code)
@@ -159,6 +161,42 @@ def _is_refused(answer: Any) -> bool:
         return True
     told = answer.cookies.get("pillarbox_toast", "")
     return bool(told) and json.loads(urlsafe_b64decode(told))[0] == "error"
+
+
+async def test_another_tenant_that_is_named_in_a_form_is_not_meant(api, people, betas):
+    """What is made is one's own, and what is another's stays as it is."""
+    beta, ada = Scope.tenant(api.tenants["beta"]), people[Role.OWNER]
+    named = {"tenant": betas["tenant_id"]}
+    forms = (
+        ("/domains", {"name": "theirs.test"}),
+        ("/credentials", {"name": "theirs"}),
+        ("/keys", {"name": "theirs", "rights": "messages.send"}),
+        ("/queue/pauses", {"reason": "theirs", "domain": "theirs.test"}),
+        ("/queue/actions", {"by": "domain", "action": "hold", "pick": "deferred theirs.test"}),
+        ("/suppressions/remove", {"pick": betas["suppression_id"]}),
+    )
+    before = await _everything(api, beta)
+    for path, fields in forms:
+        await _ask(api, ada, "POST", path, **named, **fields)
+    assert await _everything(api, beta) == before
+    assert _is_refused(await _ask(api, ada, "POST", "/view", **named))
+    made = await api.rooms.domains.list(Scope.tenant(api.tenants["acme"]))
+    assert "theirs.test" in {one.name for one in made}, "the forms were right otherwise"
+
+
+async def _everything(api: Api, scope: Scope) -> list[Any]:
+    rooms = api.rooms
+    lists = (rooms.domains, rooms.credentials, rooms.keys, rooms.jobs, rooms.suppressions)
+    return [await one.list(scope) for one in lists] + [await rooms.operations.pauses(scope)]
+
+
+async def test_anothers_session_and_passkey_are_not_ones_own(api, people):
+    ada = people[Role.OWNER]
+    other = people[Role.VIEWER].opened
+    seen = await api.rooms.sessions.seen(other.token)
+    for path in (f"/account/sessions/{seen.session_id}/end", "/account/passkeys/1/remove"):
+        assert _is_refused(await _ask(api, ada, "POST", path)), path
+    assert await api.rooms.sessions.seen(other.token) is not None
 
 
 async def test_what_one_has_is_shown(api, people, acmes):

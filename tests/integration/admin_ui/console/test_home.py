@@ -114,7 +114,7 @@ async def test_the_box_shows_its_mail_who_is_at_risk_its_addresses_and_its_proce
     )
     assert states["198.51.100.24"] == "Draining"
     assert states["198.51.100.23"].startswith("Warmup held")
-    assert page.texts("#services .dot")[0] == "worker"  # what is not well comes first
+    assert page.texts("#services .dot")[0] == "Background work"  # what is not well comes first
     assert page.text("#services .badge") == "1 is not well"
     assert page.texts(".todo b") == ["198.51.100.23 (out3) is on zen.example"]
 
@@ -191,5 +191,5 @@ async def test_what_is_suspended_at_a_receiver_is_said_at_its_address(api, ann):
     states = dict(
         zip(page.texts("#egress td.title b"), page.texts("#egress td.state"), strict=True)
     )
-    assert states["198.51.100.21"] == "Suspended at yahoo"
+    assert states["198.51.100.21"] == "Suspended at Yahoo and AOL"
     assert [found.subject for found in await api.rooms.throttles.suspended(SYSTEM)] == [one.subject]

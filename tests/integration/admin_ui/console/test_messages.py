@@ -7,6 +7,7 @@ import pytest_asyncio
 
 from admin_ui.console.mail import recent
 from appliance.core.scope import Scope
+from appliance.history import walk
 from tests.support.api import open_api
 from tests.support.console import visitor
 from tests.support.mailroom import HOSTILE, Mailroom, shop_day
@@ -62,9 +63,26 @@ async def test_filters_narrow_the_list(ada):
     assert await found(ada, "until=2020-01-01") == []
 
 
+async def test_what_no_index_knows_is_found_among_the_newest(ada, monkeypatch):
+    three = ["billing@globex.example", "archive@northwind.example", "dana@northwind.example"]
+    assert await found(ada, "q=order+shipped") == three
+    assert await found(ada, "credential=1&traffic_class=transactional") == three
+    assert await found(ada, "sender_domain=Acme.example&domain=globex.example") == three[:1]
+    assert await found(ada, "traffic_class=bulk") == []
+    monkeypatch.setattr(walk, "LOOKED_AT", 3)
+    page = await ada.get("/messages?subject=password&state=bounced")
+    assert page.text(".empty p") == "None of the newest 3 messages fits all of this."
+    while not page.all("td.title"):
+        (on,) = [one for one in page.all(".empty a") if "further" in one.text_content()]
+        page = await ada.get(on.get("href"))
+    assert page.texts("td.title") == ["j.old@lumen.example"]
+
+
 @pytest.mark.parametrize(
     ("query", "words"),
     [
+        ("subject=a+b+c+d+e+f", "at most 5 words"),
+        ("credential=mine", "no whole number"),
         ("since=yesterday", "no such time"),
         ("since=2026-01-02&until=2026-01-01", "not after the beginning"),
         ("q=ab", "at least 3 characters"),

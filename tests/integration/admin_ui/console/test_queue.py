@@ -143,6 +143,36 @@ async def test_a_message_is_acted_on_at_once_and_anothers_is_not_found(api, ada)
     assert "no such message" in page.text(".toast")
 
 
+async def test_more_filters_list_what_waits_and_act_on_all_of_it(api, ann, ada):
+    more = "credential=5&sender_domain=Shop.example&hours=2&attempts=3&state=deferred"
+    page = await ann.get(f"/queue/found?{more}&egress=out1&tenant=acme")
+    assert page.texts("tbody td.title a") == ["jane@good.test"] * 2
+    method, asked = api.owners.asked[-1]
+    assert (method, asked["slices"]) == ("queue_look", 4)
+    wanted = asked["filter"]
+    assert 0 < wanted.pop("before") < 1 << 42
+    assert wanted == {
+        "credential_id": 5, "egress": "out1", "sender_domain": "shop.example", "status": "deferred",
+        "attempts": 3, "tenant_id": api.tenants["acme"],
+    }  # fmt: skip
+    answer = await ada.submit("/queue/found/act", {"action": "hold", "attempts": "3"})
+    job = await api.rooms.jobs.get(SYSTEM, int(answer.location.rpartition("/")[2]))
+    assert job.asked["filter"] == {"attempts": 3, "tenant_id": api.tenants["acme"]}
+    page = await ann.follow(await ann.submit("/queue/found/act", {"action": "cancel"}, back="/"))
+    assert "this would be the whole queue" in page.text(".toast")
+    page = await ann.get("/queue/found?attempts=many", expect=422)
+    assert "no whole number" in page.text("#f-attempts-note")
+    hostile = (await ann.http.get("/queue/found", params={"tag": HOSTILE, "egress": HOSTILE})).text
+    assert HOSTILE not in hostile
+
+
+async def test_what_waits_is_written_out_as_a_job(api, ada, sue):
+    answer = await ada.submit("/queue/export", {"domain": "good.test"})
+    job = await api.rooms.jobs.get(SYSTEM, int(answer.location.rpartition("/")[2]))
+    assert job.asked == {"what": "queue", "filters": {"domain": "good.test"}}
+    assert job.tenant_id == api.tenants["acme"]
+
+
 async def _ids(api):
     from appliance.core import ids
 
@@ -164,6 +194,37 @@ async def test_a_pause_is_made_shown_and_lifted(api, ada):
     assert "no pause has the id" in page.text(".toast")
     assert len(await api.rooms.operations.pauses(SYSTEM)) == 1
     await ada.submit(f"/queue/pauses/{made.id}/resume")
+    assert await api.rooms.operations.pauses(SYSTEM) == ()
+
+
+async def test_a_credential_and_an_egress_are_paused_and_what_is_not_there_is_not(api, ann, ada):
+    scope = SYSTEM.within(api.tenants["acme"])
+    owner = await api.rooms.tenants.by_id(SYSTEM, api.tenants["acme"])
+    made = (await api.rooms.credentials.create(scope, owner, name="shop")).credential
+    place = f"/credentials/{made.id}"
+    page = await ada.submit(f"{place}/pause", {"reason": ""}, expect=422)
+    assert page.all("dialog#pause[data-open]")
+    page = await ada.follow(await ada.submit(f"{place}/pause", {"reason": HOSTILE}))
+    assert "paused by owner@acme.test" in page.text(".note")
+    assert HOSTILE not in page.html
+    assert not page.all("dialog#pause")
+    page = await ada.get("/queue/pauses")
+    assert "credential shop" in page.text("td.title")
+    (pause,) = await api.rooms.operations.pauses(SYSTEM)
+    assert (pause.tenant_id, pause.credential_id) == (api.tenants["acme"], made.id)
+    answer = await ada.submit(f"/queue/pauses/{pause.id}/resume", back=place)
+    assert answer.location.startswith(place)
+    assert "paused by" not in (await ada.follow(answer)).html
+
+    told = {"reason": "moved", "credential": "999"}
+    assert (await ann.submit("/queue/pauses", told, expect=422)).text("#credential-note")
+    told = {"reason": "moved", "egress": "nowhere"}
+    assert (await ann.submit("/queue/pauses", told, expect=422)).text("#egress-note")
+    await ann.submit("/queue/pauses", told | {"egress": "default"})
+    (pause,) = await api.rooms.operations.pauses(SYSTEM)
+    assert pause.egress == "default"
+    await ann.submit(f"/queue/pauses/{pause.id}/resume")
+    await ada.submit("/queue/pauses", told, expect=422)
     assert await api.rooms.operations.pauses(SYSTEM) == ()
 
 

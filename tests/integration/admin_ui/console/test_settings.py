@@ -71,6 +71,30 @@ async def test_a_tenant_sees_its_own_and_says_who_it_is(api, ada):
     assert "two letters" in page.text("#country-note")
 
 
+async def test_public_pages_link_to_the_tenants_own(api, ada):
+    links = {"privacy_url": "https://acme.example/privacy?a=1&b=2", "terms_url": ""}
+    page = await ada.follow(await ada.submit("/settings/links", links))
+    assert links["privacy_url"] in page.text("main")
+    _, url = await api.rooms.people.invitations.link(
+        SYSTEM, email="new@acme.test", role="viewer", tenant_id=api.tenants["acme"]
+    )
+    page = await ada.get("/invitation/" + url.rpartition("/")[2])
+    assert [one.get("href") for one in page.all("footer a")] == [links["privacy_url"]]
+    assert page.texts("footer a") == ["Privacy"]
+    for bad in (
+        "javascript:alert(1)",
+        "http://acme.example/",
+        "https://acme",
+        "https://a@acme.example/",
+        f"https://acme.example/{EVIL}",
+        "https://acme.example/a b",
+    ):
+        page = await ada.submit("/settings/links", {"terms_url": bad}, expect=422)
+        assert page.all("dialog#links-dialog[data-open]")
+        assert "whole address" in page.text("#terms_url-note"), bad
+    assert (await api.rooms.tenants.get(SYSTEM, "acme")).privacy_url == links["privacy_url"]
+
+
 async def test_limits_and_the_sandbox_are_shown(api, ada):
     await api.rooms.tenants.set_limits(SYSTEM, "acme", recipients_per_day=2500, sandboxed=True)
     await api.rooms.tenants.set_pools(SYSTEM, "acme", bulk_pool="slow")

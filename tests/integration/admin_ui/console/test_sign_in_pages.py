@@ -100,8 +100,12 @@ async def test_a_wrong_password_is_told_and_the_right_one_leads_where_one_wanted
 
 @pytest.mark.parametrize(
     "said",
-    ["//evil.example", "https://evil.example", "/\\evil.example", "/\tx", "javascript:x", ""],
-)
+    [
+        "//evil.example", "///evil.example", "https://evil.example", "https:evil.example",
+        "/\\evil.example", "\\\\evil.example", "/\t/evil.example", "/\n/evil.example",
+        " //evil.example", "evil.example", "javascript:x", "data:text/html,x", "",
+    ],
+)  # fmt: skip
 async def test_nobody_is_led_to_another_site(api, stranger, said):
     page = await stranger.get(f"/sign-in?next={quote(said, safe='')}")
     assert page.value("next") == "/"

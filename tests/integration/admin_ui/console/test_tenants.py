@@ -119,9 +119,9 @@ async def test_the_record_says_who_is_there_and_what_it_has(api, root):
     await api.rooms.credentials.create(SYSTEM, record, name="app")
     page = await root.get(f"/tenants/{acme}")
     assert any("ada@acme.test" in row and "Owner" in row for row in page.texts("tbody tr"))
-    cells = [[cell.text_content() for cell in row.cssselect("td")] for row in page.all("tbody tr")]
-    assert ["Domains", "1", "0 verified"] in cells
-    assert ["Credentials", "1", "valid"] in cells
+    rows = page.texts(".has-list li")
+    assert any("Domains" in row and "0 verified" in row and row.endswith("1") for row in rows)
+    assert any("Credentials" in row and row.endswith("1") for row in rows)
     assert [one for one in page.all("main form") if one.get("action") == "/view"]
     entered = await root.submit("/view", {"tenant": str(acme)})
     assert entered.location == "/"

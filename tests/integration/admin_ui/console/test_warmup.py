@@ -41,12 +41,20 @@ async def test_the_list_says_where_each_address_is_held(ann):
     assert "Microsoft consumer: held, day 3" in row
 
 
+async def test_what_yesterday_holds_is_told_as_held_everywhere(ann):
+    figures = {one.get("data-count"): one for one in (await ann.get("/counts")).all("[data-count]")}
+    assert figures["warmup"].text_content() == "1 held"
+    home = await ann.get("/")
+    (row,) = [one for one in home.texts("tbody tr") if "198.51.100.22" in one]
+    assert "Warmup held at 2" in row
+
+
 async def test_an_address_tells_why_it_is_held_and_what_was_decided(api, ann):
     page = await ann.get("/warmup/out2")
     assert page.text("h1").startswith("198.51.100.22 Day 12 of 29, held at 2 of 4")
     notes = page.texts("#warmup .note")
     assert any(
-        "Held at Microsoft" in one and "deferred" in one and "10.00%" in one for one in notes
+        "Held at Microsoft" in one and "deferred" in one and "10.00 %" in one for one in notes
     )
     assert any("Held at Yahoo" in one and "complained about" in one for one in notes)
     assert len(page.all("figure.chart")) == 4

@@ -175,9 +175,12 @@ def test_a_held_and_a_stepped_back_day_have_colour_sign_and_word():
     ]  # fmt: skip
 
 
-def test_a_sign_that_has_no_room_is_left_out():
+def test_a_sign_that_has_no_room_in_its_bar_stands_above_it():
     held = sent(1, 1000, marks=(Mark.HELD, None))
-    assert plotted(held).columns[0].signs == ()
+    column = plotted(held).columns[0]
+    (sign,) = column.signs
+    assert (sign.mark, sign.classes) == (Mark.HELD, "sign is-above tone-waiting")
+    assert sign.y < column.bars[0].y
 
 
 def test_what_is_not_finished_is_faint_unless_an_outline_says_what_may_come():

@@ -56,11 +56,14 @@ def test_a_day_is_summed_and_compared_with_the_whole_hours_of_the_day_before():
     today = today_of(points, NOW, UTC)
     assert (today.accepted, today.delivered, today.failed, today.complained) == (156, 137, 3, 1)
     assert today.against == "+6 % on yesterday"  # this hour is not over: it does not count
-    assert today.chart.rows[9][:3] == ("09:00", "97", "3")
+    assert today.chart.rows[9][:4] == ("09:00", "97", "0", "3")
     assert two_days(NOW, UTC).start == midnight - clock.DAY
 
 
 def test_a_day_without_mail_is_a_sentence():
+    waits = today_of([], NOW, UTC, {NOW: 312, NOW - 2 * clock.DAY: 9}).chart
+    assert "312 wait" in waits.finding
+    assert [one.classes for column in waits.columns for one in column.bars if one.height > 2] != []
     assert today_of([], NOW, UTC).chart.empty == "Nothing was sent today or yesterday."
 
 
@@ -89,10 +92,14 @@ def test_a_process_that_is_not_well_comes_first_with_its_words():
     reports = {
         "a": {"ok": True, "started_at": NOW - 5, "checks": {}},
         "b": {"ok": False, "checks": {"disk": {"ok": False, "words": "full"}}},
-        "c": {"ok": False, "words": "does not answer", "checks": {}},
+        "mta-0": {"ok": False, "words": "does not answer", "checks": {}},
     }
     found = [(one.name, one.words) for one in services_of(reports, NOW)]
-    assert found == [("b", "full"), ("c", "does not answer"), ("a", "5")]
+    assert found == [
+        ("b", "full"),
+        ("Accepting and sending, 1", "does not answer"),
+        ("a", "5"),
+    ]
 
 
 def test_one_minute_is_no_line_yet():
