@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, tzinfo
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Litestar
 from litestar.datastructures import State
@@ -61,19 +61,17 @@ def create_app(
             PAGES_FOR_GUESTS,
             PAGES_FOR_MEMBERS,
         ],
-        dependencies={
-            "processes": Provide(lambda: processes, sync_to_thread=False),
-            "rooms": Provide(lambda: rooms, sync_to_thread=False),
-            "assets": Provide(lambda: built, sync_to_thread=False),
-            "token": Provide(lambda: token, sync_to_thread=False),
-        },
+        dependencies={name: _provided(name) for name in ("processes", "rooms", "assets", "token")},
         exception_handlers=EVERYWHERE,
         before_send=[add_headers, add_rates, note_strangers],
         openapi_config=DESCRIPTION,
         request_max_body_size=MAX_BODY,
         state=State(
             {
+                "processes": processes,
                 "rooms": rooms,
+                "assets": built,
+                "token": token,
                 "rates": rates or Rates(),
                 "lines": Lines(),
                 "stage": Stage(built, zone),
@@ -81,3 +79,12 @@ def create_app(
         ),
         logging_config=None,  # appliance.core.log has set logging up
     )
+
+
+def _provided(name: str) -> Provide:
+    """To handlers, by the name of a parameter, from the application's state."""
+
+    def given(state: State) -> Any:
+        return state[name]
+
+    return Provide(given, sync_to_thread=False)

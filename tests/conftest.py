@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import random
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ from tests.support.postgres import postgres_server, postgres_url, scratch_url
 FUZZ_SECONDS = 1.0
 FUZZ_SEED = 1
 ACCEPTANCE = Path(__file__).parent / "acceptance"
+TORTURE = ACCEPTANCE / "torture"
 
 # A deadline measures the machine and its neighbours, not the code.
 settings.register_profile("pillarbox", deadline=None)
@@ -50,10 +53,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """`make test` looks for the tests that run alone where they are, which saves reading all others."""
-    for item in items:
-        if item.get_closest_marker("alone") and ACCEPTANCE not in item.path.parents:
+    """Tests of whole boxes, which mostly wait, stand among the others, which mostly compute."""
+    slow = [item for item in items if ACCEPTANCE in item.path.parents]
+    slow.sort(key=lambda item: TORTURE not in item.path.parents)  # the longest first
+    others = [item for item in items if ACCEPTANCE not in item.path.parents]
+    for item in others:  # `make test` looks for them there, which saves reading all others
+        if item.get_closest_marker("alone"):
             raise pytest.UsageError(f"{item.nodeid}: tests marked `alone` belong to {ACCEPTANCE}")
+    if slow:
+        gap = len(others) * 2 // (3 * len(slow))  # the last ones begin at two thirds
+        parts = [[one, *others[n * gap : (n + 1) * gap]] for n, one in enumerate(slow)]
+        items[:] = [*chain.from_iterable(parts), *others[len(slow) * gap :]]
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays: garbage is not looked for in it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def pytest_report_header(config: pytest.Config) -> str:

@@ -102,6 +102,7 @@ async def _the_rest_waits(box, count):
 
 
 async def _the_story_names_the_tenant(box):
+    await until(lambda: throttles_of(box), seconds=15)  # written down a moment after it acts
     (throttle,) = await throttles_of(box)
     tenants = {one["name"]: one["id"] for one in await box.cli("tenant", "list")}
     assert throttle.subject == ("out11", "google", tenants["rival"], "")

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import msgspec
 
-from admin_ui.app import create_app
 from appliance.core import ids
 from appliance.core.database import open_engine
 from appliance.core.errors import NotFoundError, SignInError
@@ -28,6 +27,7 @@ from appliance.run.process import Context
 from appliance.run.web_queue import BoxQueue
 from appliance.run.web_rooms import WebRooms
 from appliance.sending import Resending, Sending, Taken
+from tests.support.apps import lent_app
 from tests.support.homes import initialised
 
 if TYPE_CHECKING:
@@ -281,12 +281,12 @@ async def open_api(
         sending=Sending(carrier),
         resending=Resending(kept, carrier, web.rooms.audit),
     )
-    app = create_app(processes or NoProcesses(), rooms)
     made = {name: (await rooms.tenants.create(SYSTEM, name=name)).id for name in tenants}
-    transport = httpx.ASGITransport(app, client=("192.0.2.7", 1))
     try:
-        async with httpx.AsyncClient(transport=transport, base_url="http://box.test") as http:
-            yield Api(app, rooms, book, owners, carrier, http, made)
+        with lent_app(processes or NoProcesses(), rooms) as app:
+            transport = httpx.ASGITransport(app, client=("192.0.2.7", 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://box.test") as http:
+                yield Api(app, rooms, book, owners, carrier, http, made)
     finally:
         await web.close()
         await engine.dispose()

@@ -12,11 +12,11 @@ import httpx
 import pytest
 
 from admin_ui.api.rates import Rates
-from admin_ui.app import create_app
 from admin_ui.rooms import Rooms
 from appliance.operations import Operations
 from appliance.people import first_admin_link
 from appliance.tenancy import AuditLog, Tenants
+from tests.support.apps import lent_app
 from tests.support.people import PASSWORD, URL, People
 
 COOKIE = "pillarbox"
@@ -70,16 +70,17 @@ async def browsers(people: People):
         "operations": Operations(people.engine),
     }
     rooms = Rooms(**(others | ours))
-    app, made = create_app(nothing, rooms), []
-    app.state.rates = Rates(now=lambda: 0.0)  # a slow machine earns nobody another request
+    made = []
+    with lent_app(nothing, rooms) as app:
+        app.state.rates = Rates(now=lambda: 0.0)  # a slow machine earns nobody another request
 
-    def browser(address: str = "192.0.2.7") -> Browser:
-        made.append(Browser(app, address))
-        return made[-1]
+        def browser(address: str = "192.0.2.7") -> Browser:
+            made.append(Browser(app, address))
+            return made[-1]
 
-    yield browser
-    for one in made:
-        await one.http.aclose()
+        yield browser
+        for one in made:
+            await one.http.aclose()
 
 
 @pytest.fixture

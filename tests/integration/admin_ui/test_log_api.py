@@ -10,7 +10,6 @@ from typing import Any, cast
 import httpx
 import pytest
 
-from admin_ui.app import create_app
 from admin_ui.rooms import Rooms
 from appliance.core import clock, ids
 from appliance.core.clock import SECOND
@@ -19,6 +18,7 @@ from appliance.history import LogReader, LogWriter, write_partitions
 from appliance.rights import Actor, ActorKind, Right
 from appliance.statistics import Counter, Store, opened
 from appliance.tenancy import AuditLog, Tenants
+from tests.support.apps import lent_app
 from tests.support.history import KEEP_DAYS, Outbox
 from tests.support.statistics import ship
 
@@ -90,17 +90,19 @@ async def ask(tmp_path, engine, mail, tenants, now):
             "book": Book(scopes),
         }
         every: dict[str, Any] = {one.name: None for one in fields(Rooms)} | given
-        app = create_app(cast("Any", None), Rooms(**every))
-        transport = httpx.ASGITransport(cast("Any", app))
-        async with httpx.AsyncClient(transport=transport, base_url="http://box") as client:
+        with lent_app(None, Rooms(**every)) as app:
+            transport = httpx.ASGITransport(cast("Any", app))
+            async with httpx.AsyncClient(transport=transport, base_url="http://box") as client:
 
-            async def get(path: str, key: str = "acme", expect: int = 200, **params: Any) -> Any:
-                headers = {"Authorization": f"Bearer {key}"}
-                answer = await client.get(f"/api/v1{path}", params=params, headers=headers)
-                assert answer.status_code == expect, answer.text
-                return answer.json()
+                async def get(
+                    path: str, key: str = "acme", expect: int = 200, **params: Any
+                ) -> Any:
+                    headers = {"Authorization": f"Bearer {key}"}
+                    answer = await client.get(f"/api/v1{path}", params=params, headers=headers)
+                    assert answer.status_code == expect, answer.text
+                    return answer.json()
 
-            yield get
+                yield get
     log.close()
 
 

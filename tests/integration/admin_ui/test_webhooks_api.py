@@ -11,7 +11,6 @@ import httpx
 import pytest
 from standardwebhooks import Webhook
 
-from admin_ui.app import create_app
 from admin_ui.rooms import Rooms
 from appliance.core.scope import Scope
 from appliance.history import EventFilters, LogReader, LogWriter, write_partitions
@@ -20,6 +19,7 @@ from appliance.rights import Actor, ActorKind, Right
 from appliance.tenancy import AuditLog, Tenants
 from appliance.webhooks import SenderStore, Trials, WebhookClient, Webhooks
 from mta.status import EventKind
+from tests.support.apps import lent_app
 from tests.support.history import KEEP_DAYS, Outbox
 from tests.support.webhooks import FAST, KEYS, LOOPBACK, NoNames, receiver, ship
 
@@ -83,16 +83,16 @@ async def asking(engine, tenants, log):
         "webhook_trials": Trials(webhooks, SenderStore(engine, KEYS), client),
         "webhooks": webhooks,
     }
-    app = create_app(cast("Any", None), Rooms(**behind))
-    transport = httpx.ASGITransport(app=cast("Any", app))
-    async with httpx.AsyncClient(transport=transport, base_url="http://box/api/v1") as http:
+    with lent_app(None, Rooms(**behind)) as app:
+        transport = httpx.ASGITransport(app=cast("Any", app))
+        async with httpx.AsyncClient(transport=transport, base_url="http://box/api/v1") as http:
 
-        async def ask(method: str, path: str, key: str = "acme", **more: Any) -> httpx.Response:
-            return await http.request(
-                method, path, headers={"Authorization": f"Bearer {key}"}, **more
-            )
+            async def ask(method: str, path: str, key: str = "acme", **more: Any) -> httpx.Response:
+                return await http.request(
+                    method, path, headers={"Authorization": f"Bearer {key}"}, **more
+                )
 
-        yield ask
+            yield ask
     client.close()
 
 

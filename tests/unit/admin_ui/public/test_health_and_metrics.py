@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
+from litestar import Litestar
 from litestar.testing import TestClient
 
 from admin_ui.app import create_app
@@ -25,8 +27,14 @@ class Processes:
         return b"# TYPE up gauge\nup 1\n"
 
 
+@cache
+def app_of(token: str, well: bool) -> Litestar:
+    """Half a second each."""
+    return create_app(Processes(well=well), None, token=token)
+
+
 def client(address: str = "192.0.2.1", *, token: str = "", well: bool = True) -> TestClient[Any]:
-    app = create_app(Processes(well=well), None, token=token)
+    app = app_of(token, well)
 
     async def from_address(scope: Any, receive: Any, send: Any) -> None:
         await app({**scope, "client": (address, 4711)}, receive, send)
