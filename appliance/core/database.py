@@ -52,6 +52,9 @@ SOUND_SQLITE: Final = (3, 51, 3)
 PAGE: Final = 100  # rows; what is made of them keeps the event loop for a few milliseconds
 _BUSY_SECONDS: Final = 5.0
 _POOL_SIZE: Final = 4
+_FILES_OPEN: Final = (
+    12  # a page of the console asks that many rooms at once; opening one anew takes 3 ms
+)
 _PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "trusted_schema=OFF")
 _WRITES: Final = {"pillarbox_writes": True}
 _FULL_CODES: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -133,7 +136,7 @@ def open_engine(location: Location) -> AsyncEngine:
         "sqlite+aiosqlite:///file",  # names no file: `connect` does
         async_creator=connect,
         module=AsyncAdapt_aiosqlite_dbapi(_DRIVER, dbapi2),  # type: ignore[arg-type] # a module by shape
-        pool_size=_POOL_SIZE,
+        pool_size=_FILES_OPEN,
     )
     _begin_in_words(engine.sync_engine)
     return engine

@@ -37,8 +37,8 @@ class Notifications:
     async def feed(self, scope: Scope, person_id: int, *, open_only: bool = True) -> Feed:
         """What somebody should know; `person_id` 0 has chosen nothing (a key)."""
         found = await self._notices.list(scope, open_only=open_only, limit=SHOWN)
-        chosen = await self._chosen(scope, [person_id])
-        upto = await self._seen(scope, person_id)
+        chosen = await self._chosen(scope, [person_id]) if person_id else {}
+        upto = await self._seen(scope, person_id) if person_id else 0
         shown = [
             Entry(notice=one, is_new=one.id > upto)
             for one in found

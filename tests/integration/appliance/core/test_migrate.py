@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -13,15 +13,13 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
+import appliance
 from appliance.core import migrate
 from appliance.core.control import metadata
 from appliance.core.database import open_engine, open_sync_engine, sync_transaction, transaction
 from appliance.core.errors import StoreError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-ROOMS = ("tenancy", "credentials", "domains", "suppressions", "operations", "limits")
+ROOMS = sorted(file.parent.name for file in Path(appliance.__path__[0]).glob("*/tables.py"))
 
 
 def test_the_tables_of_the_rooms_are_what_the_migrations_make(location):
