@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.control import (
     control_location,
@@ -26,7 +26,9 @@ ACCEPTANCE = Path(__file__).parent / "acceptance"
 TORTURE = ACCEPTANCE / "torture"
 
 # A deadline measures the machine and its neighbours, not the code. `make fuzz` is what tries many examples.
-settings.register_profile("pillarbox", deadline=None, max_examples=50)
+settings.register_profile(
+    "pillarbox", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("pillarbox")
 
 
