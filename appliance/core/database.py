@@ -52,9 +52,7 @@ SOUND_SQLITE: Final = (3, 51, 3)
 PAGE: Final = 100  # rows; what is made of them keeps the event loop for a few milliseconds
 _BUSY_SECONDS: Final = 5.0
 _POOL_SIZE: Final = 4
-_FILES_OPEN: Final = (
-    12  # a page of the console asks that many rooms at once; opening one anew takes 3 ms
-)
+_FILES_OPEN: Final = 12  # a page of the console asks as many rooms at once; opening takes 3 ms
 _PRAGMAS: Final = ("synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY", "trusted_schema=OFF")
 _WRITES: Final = {"pillarbox_writes": True}
 _FULL_CODES: Final = frozenset({errno.ENOSPC, errno.EDQUOT})

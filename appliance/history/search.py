@@ -2,7 +2,8 @@
 
 Promises: newest first, in pages of bounded size whose cursor stays true while rows come in; a tenant
 finds its own messages only; days are asked from the newest to the oldest, and no further than the
-page needs, nor further than a bounded look at rows where no index helps. The stream of events is complete: what a cursor has passed never comes in before it.
+page needs, nor further than a bounded look at rows where no index helps. The stream of events is
+complete: what a cursor has passed never comes in before it.
 Never waits for the writer. Calls block: from an event loop, use `asyncio.to_thread`.
 Fails with UsageError (a cursor or filter that makes no sense), NotFoundError, StoreError.
 """
