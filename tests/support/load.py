@@ -53,7 +53,10 @@ async def _session(
         await _say(reader, writer, "EHLO load.test")
         while not stop.is_set():
             number = ledger.next_number()
-            await _say(reader, writer, "MAIL FROM:<orders@shop.test>")
+            answer = await _say(reader, writer, "MAIL FROM:<orders@shop.test>")
+            if not answer.startswith("250"):
+                ledger.refused[number] = answer
+                return
             await _say(reader, writer, f"RCPT TO:<u{number}@{domain}>")
             if not (await _say(reader, writer, "DATA")).startswith("354"):
                 return
