@@ -19,21 +19,20 @@ from __future__ import annotations
 import asyncio
 import errno
 from contextlib import asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakKeyDictionary
 
-import aiosqlite
 from pysqlite3 import dbapi2
 from sqlalchemy import BigInteger, Integer, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.dialects.sqlite.aiosqlite import AsyncAdapt_aiosqlite_dbapi
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from appliance.core.errors import StoreError, StoreFullError
+from appliance.core.sqlite_aio import FileConnection, FileDriver, begin_reading
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -91,49 +90,19 @@ def sqlite_connect(path: Path | str, *, readonly: bool = False, page_size: int =
     return connection
 
 
-class _Connection(aiosqlite.Connection):
-    """An aiosqlite connection over pysqlite3, whose thread never keeps the process alive."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(lambda: sqlite_connect(path), iter_chunk_size=256)
-        self._thread.daemon = True
-        self._thread.name = f"sqlite {path.name}"
-
-
-# aiosqlite and SQLAlchemy take exception classes and version from the standard library's sqlite3;
-# this is the same set of names with pysqlite3 behind them, so that its errors are recognised.
-_DRIVER: Final = SimpleNamespace(
-    Connection=aiosqlite.Connection,
-    __version__=getattr(aiosqlite, "__version__", ""),
-    **{
-        name: getattr(dbapi2, name)
-        for name in (
-            "DatabaseError",
-            "Error",
-            "IntegrityError",
-            "NotSupportedError",
-            "OperationalError",
-            "ProgrammingError",
-            "sqlite_version",
-            "sqlite_version_info",
-        )
-    },
-)
-
-
 def open_engine(location: Location) -> AsyncEngine:
     """An async engine for a SQLite file or a PostgreSQL URL. Dispose of it when done."""
     if not isinstance(location, Path):
         return create_async_engine(_postgres(location), pool_size=_POOL_SIZE, pool_pre_ping=True)
     path = location
 
-    async def connect() -> aiosqlite.Connection:
-        return await _Connection(path)
+    async def connect() -> FileConnection:
+        return await FileConnection(partial(sqlite_connect, path), f"sqlite {path.name}")
 
     engine = create_async_engine(
         "sqlite+aiosqlite:///file",  # names no file: `connect` does
         async_creator=connect,
-        module=AsyncAdapt_aiosqlite_dbapi(_DRIVER, dbapi2),  # type: ignore[arg-type] # a module by shape
+        module=FileDriver(),
         pool_size=_FILES_OPEN,
     )
     _begin_in_words(engine.sync_engine)
@@ -168,8 +137,10 @@ def _begin_in_words(engine: Engine) -> None:
     """
 
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("pillarbox_writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        if connection.get_execution_options().get("pillarbox_writes", False):
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        elif not begin_reading(connection.connection.dbapi_connection):
+            connection.exec_driver_sql("BEGIN")
 
     event.listen(engine, "begin", begin)
 
@@ -215,7 +186,10 @@ class _Line(asyncio.Lock):
 
 @asynccontextmanager
 async def reading(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-    """A reading transaction. Keep it short: a long read keeps SQLite's WAL from being reused."""
+    """A reading transaction, in which SQLite refuses to write.
+
+    Keep it short: a long read keeps SQLite's WAL from being reused.
+    """
     with translated():
         async with engine.connect() as connection, connection.begin():
             yield connection

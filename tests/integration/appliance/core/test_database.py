@@ -251,3 +251,60 @@ async def test_a_transaction_inside_another_is_told_instead_of_waiting_for_itsel
     async with transaction(engine) as connection:
         await connection.execute(text("CREATE TABLE t (x INTEGER)"))
     await engine.dispose()
+
+
+async def test_a_reading_transaction_cannot_write_and_leaves_the_connection_as_it_was(tmp_path):
+    engine = open_engine(tmp_path / "a.db")
+    async with transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE t (x)"))
+    with pytest.raises(StoreError, match="readonly"):
+        async with reading(engine) as connection:
+            await connection.execute(text("INSERT INTO t VALUES (1)"))
+    async with transaction(engine) as connection:
+        await connection.execute(text("INSERT INTO t VALUES (2)"))
+    async with reading(engine) as connection:
+        assert (await connection.execute(text("SELECT x FROM t"))).scalars().all() == [2]
+    await engine.dispose()
+
+
+async def test_a_reading_transaction_sees_one_state_of_the_file(tmp_path):
+    engine = open_engine(tmp_path / "a.db")
+    async with transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE t (x)"))
+    count = text("SELECT count(*) FROM t")
+    async with reading(engine) as reader:
+        assert (await reader.execute(count)).scalar() == 0
+        async with transaction(engine) as connection:
+            await connection.execute(text("INSERT INTO t VALUES (1)"))
+        assert (await reader.execute(count)).scalar() == 0
+    async with reading(engine) as reader:
+        assert (await reader.execute(count)).scalar() == 1
+    await engine.dispose()
+
+
+async def test_a_statement_takes_one_turn_of_the_thread_and_a_reading_transaction_none_to_wait_for(
+    tmp_path,
+):
+    engine = open_engine(tmp_path / "a.db")
+    async with reading(engine) as connection:
+        raw = await connection.get_raw_connection()
+        turns = _Turns(raw.driver_connection._tx)
+        raw.driver_connection._tx = turns
+    async with reading(engine) as connection:
+        assert (await connection.execute(text("SELECT 1 UNION SELECT 2"))).scalars().all() == [1, 2]
+    assert turns.waited_for == 1
+    async with transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE t (x)"))
+    assert turns.waited_for == 1 + 3  # BEGIN, the statement, COMMIT
+    await engine.dispose()
+
+
+class _Turns:
+    """The queue to a connection's thread, counted."""
+
+    def __init__(self, queue):
+        self.queue, self.waited_for = queue, 0
+
+    def put_nowait(self, item):
+        self.waited_for += item[0] is not None
+        self.queue.put_nowait(item)

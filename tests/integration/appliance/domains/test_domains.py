@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from appliance.core import clock
 from appliance.core.control import Part, generations
-from appliance.core.database import reading
+from appliance.core.database import reading, transaction
 from appliance.core.dns import (
     Answer,
     DnsTemporaryError,
@@ -117,7 +117,7 @@ async def test_a_domain_is_claimed_with_two_keys_and_is_not_verified(domains, ac
 
 async def test_a_private_key_is_encrypted_for_its_own_row(domains, engine, acme):
     made = await domains.create(ADMIN, tenant_id=acme, name="example.com")
-    async with engine.begin() as connection:
+    async with transaction(engine) as connection:
         rows = (
             await connection.exec_driver_sql("SELECT private_key FROM domain_key ORDER BY id")
         ).all()

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import text
 
 from appliance.core import clock
+from appliance.core.database import transaction
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
 from appliance.core.scope import Scope
 from appliance.core.settings import Webhooks as Settings
@@ -142,7 +143,7 @@ async def test_a_rotated_secret_signs_beside_the_new_one_for_a_day(webhooks, sto
 async def test_a_secret_that_cannot_be_read_is_replaced_and_stops_nobody(engine, webhooks, acme):
     one = (await webhooks.create(acme, url=URL, types=TYPES)).endpoint
     two = (await webhooks.create(acme, url=URL, types=TYPES)).endpoint
-    async with engine.begin() as connection:
+    async with transaction(engine) as connection:
         await connection.execute(text("UPDATE webhook SET secret = 'lost' WHERE id = 1"))
     store = SenderStore(engine, KEYS)
     keys = {
