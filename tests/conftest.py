@@ -18,7 +18,7 @@ from tests.support.control import (
     migrated_file,
     now,
 )
-from tests.support.postgres import postgres_server, postgres_url, scratch_url
+from tests.support.postgres import postgres_server, postgres_url, scratch
 
 FUZZ_SECONDS = 1.0
 FUZZ_SEED = 1
@@ -89,5 +89,5 @@ __all__ = [
     "now",
     "postgres_server",
     "postgres_url",
-    "scratch_url",
+    "scratch",
 ]

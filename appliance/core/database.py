@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    import aiosqlite
     from sqlalchemy import Connection, Engine, RowMapping, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -96,7 +97,7 @@ def open_engine(location: Location) -> AsyncEngine:
         return create_async_engine(_postgres(location), pool_size=_POOL_SIZE, pool_pre_ping=True)
     path = location
 
-    async def connect() -> FileConnection:
+    async def connect() -> aiosqlite.Connection:
         return await FileConnection(partial(sqlite_connect, path), f"sqlite {path.name}")
 
     engine = create_async_engine(

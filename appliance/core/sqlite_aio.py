@@ -61,11 +61,14 @@ class FileConnection(aiosqlite.Connection):
 
     async def ask(self, cursor: Any, statement: str, parameters: Sequence[Any]) -> Sequence[Any]:
         """Carry out a statement and bring all its rows."""
-        return cast("Sequence[Any]", await self._execute(_rows, cursor, statement, parameters))
+        return cast("Sequence[Any]", await self._turn(_rows, cursor, statement, parameters))
 
     async def ask_many(self, cursor: Any, statement: str, each: Iterable[Sequence[Any]]) -> None:
         """Carry out a statement with many sets of parameters."""
-        await self._execute(cursor.executemany, statement, each)
+        await self._turn(cursor.executemany, statement, each)
+
+    async def _turn(self, work: Callable[..., Any], *args: Any) -> Any:
+        return await self._execute(work, *args)  # type: ignore[no-untyped-call] # aiosqlite's
 
     def tell(self, *statements: str) -> None:
         """Have statements carried out that cannot fail, before whatever is asked next."""
@@ -113,9 +116,9 @@ class _FileConnection(AsyncAdapt_aiosqlite_connection):
         self._reads = False
         self._at_rest = True  # nothing was done since the last transaction ended
 
-    def cursor(self, server_side: bool = False) -> Any:
+    def cursor(self, *args: Any, **named: Any) -> Any:
         self._at_rest = False
-        return super().cursor(server_side)
+        return super().cursor(*args, **named)
 
     def begin_reading(self) -> None:
         """A transaction that takes no lock before it reads, and may not write."""

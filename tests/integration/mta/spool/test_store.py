@@ -367,17 +367,18 @@ def test_what_memory_knows_narrows_the_search_down(spool):
 @pytest.mark.parametrize("wanted", [{}, {"domain": "d1.test"}, {"tag": "t1"}, {"credential_id": 1}])
 def test_a_search_in_slices_finds_what_one_look_would(spool, monkeypatch, wanted, seed):
     dice = random.Random(seed)
-    expected = []
+    expected, filling = [], []
     for number in range(1, 40):
         who, mark, where = (dice.randint(0, 2) for _ in range(3))
         states = [dice.choice([Status.QUEUED, Status.HELD, Status.DELIVERED]) for _ in range(3)]
         people = [
             recipient(number, n, status=s, domain=f"d{where}.test") for n, s in enumerate(states)
         ]
-        spool.write(admitted(number, *people, credential_id=who, tags=(f"t{mark}",)))
+        filling.append(admitted(number, *people, credential_id=who, tags=(f"t{mark}",)))
         said = {"domain": f"d{where}.test", "tag": f"t{mark}", "credential_id": who}
         if all(said[name] == value for name, value in wanted.items()):
             expected += [(number, n) for n, s in enumerate(states) if not s.is_final]
+    spool.write(*filling)
     monkeypatch.setattr(questions, "SLICE", dice.randint(1, 9))
     monkeypatch.setattr(questions, "SLOW_SLICE", dice.randint(1, 9))
     found, after, limit = [], FIRST, dice.randint(1, 9)
@@ -683,9 +684,11 @@ def test_counting_reads_the_index_alone_and_sorts_nothing(spool, kind):
 
 def test_a_page_far_into_a_full_key_does_not_read_what_lies_before_it(spool):
     """Or reading a key of n recipients would cost n squared."""
+    filling = []
     for number in range(1, 41):
         people = [recipient(number, n, due_at=NOW - 4_000 + number * 50 + n) for n in range(50)]
-        spool.write(admitted(number, *people))
+        filling.append(admitted(number, *people))
+    spool.write(*filling)
     analyze(spool)
     parameters = (0, 7, "transactional", "example.net", "", NOW, NOW - 2_010, 39, 10, 100)
     plan = explain(spool, spool.store._sql["due"], parameters)
@@ -694,11 +697,13 @@ def test_a_page_far_into_a_full_key_does_not_read_what_lies_before_it(spool):
 
 
 def fill(spool):
+    filling = []
     for number in range(1, 201):
         status = Status.DELIVERED if number % 10 else Status.QUEUED
         status = Status.HELD if number % 50 == 7 else status
         people = [recipient(number, n, status=status, domain=f"d{n}.test") for n in range(10)]
-        spool.write(admitted(number, *people))
+        filling.append(admitted(number, *people))
+    spool.write(*filling)
     analyze(spool)
 
 
