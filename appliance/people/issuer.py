@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode, urlsplit
@@ -71,10 +72,14 @@ class Issuer:
 
     def __init__(self, provider: Provider, now: Callable[[], int] = clock.now_ms) -> None:
         self._provider, self._now = provider, now
-        self._context = ssl.create_default_context()
         self._known: _Known | None = None
         self._keys: KeySet | None = None
         self._keys_at = 0
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        """Reading the machine's certificates takes 40 ms: only for those who sign in this way."""
+        return ssl.create_default_context()
 
     async def departure(self, redirect: str, *, state: str, nonce: str, challenge: str) -> str:
         """Where to send a browser."""
