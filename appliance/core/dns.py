@@ -127,6 +127,7 @@ class _Kind(StrEnum):
 class _Entry:
     kind: _Kind
     expires_at: int
+    asked_at: int
     values: tuple[str, ...] = ()
     records: tuple[MxRecord, ...] = ()
     tlsa: tuple[TlsaRecord, ...] = ()
@@ -208,7 +209,8 @@ class Resolver:
 
     def _cached(self, question: _Question) -> _Entry | None:
         entry = self._cache.get(question)
-        if entry is None or entry.expires_at <= self._now():
+        # What was asked at a time yet to come was asked before the clock stepped back.
+        if entry is None or not entry.asked_at <= self._now() < entry.expires_at:
             return None
         self._cache.move_to_end(question)
         return entry
@@ -247,10 +249,10 @@ class Resolver:
         except dns.resolver.NXDOMAIN as error:
             return self._absent(_Kind.NO_NAME, _negative_ttl(error))
         except (dns.name.LabelTooLong, dns.name.NameTooLong, dns.name.EmptyLabel) as error:
-            return _Entry(_Kind.NO_NAME, self._in(FAILURE_TTL), why=f"not a domain name: {error}")
+            return self._keep(_Kind.NO_NAME, FAILURE_TTL, why=f"not a domain name: {error}")
         except (dns.exception.DNSException, OSError, ValueError) as error:
-            return _Entry(_Kind.FAILED, self._in(FAILURE_TTL), why=_words(error))
-        return _Entry(_Kind.FAILED, self._in(FAILURE_TTL), why="the aliases (CNAME) do not end")
+            return self._keep(_Kind.FAILED, FAILURE_TTL, why=_words(error))
+        return self._keep(_Kind.FAILED, FAILURE_TTL, why="the aliases (CNAME) do not end")
 
     def _vouches(self, answer: dns.resolver.Answer) -> bool:
         """Whether DNSSEC was checked by somebody whom we believe over a line that we believe."""
@@ -261,27 +263,28 @@ class Resolver:
     def _entry_of(self, answer: dns.resolver.Answer, ttl: int, *, is_secure: bool) -> _Entry:
         if answer.rrset is None:
             return self._absent(_Kind.NO_RECORD, ttl, is_secure=is_secure)
-        expires_at = self._in(max(self._settings.min_ttl, min(ttl, self._settings.max_ttl)))
+        seconds = max(self._settings.min_ttl, min(ttl, self._settings.max_ttl))
         if answer.rdtype == dns.rdatatype.MX:
             records = tuple(MxRecord(r.preference, _plain(r.exchange)) for r in answer.rrset)
-            return _Entry(_Kind.FOUND, expires_at, records=records, is_secure=is_secure)
+            return self._keep(_Kind.FOUND, seconds, records=records, is_secure=is_secure)
         if answer.rdtype == dns.rdatatype.TLSA:
             tlsa = tuple(TlsaRecord(r.usage, r.selector, r.mtype, r.cert) for r in answer.rrset)
-            return _Entry(_Kind.FOUND, expires_at, tlsa=tlsa, is_secure=is_secure)
+            return self._keep(_Kind.FOUND, seconds, tlsa=tlsa, is_secure=is_secure)
         read = _READERS[answer.rdtype]
         values = tuple(read(r) for r in answer.rrset)
-        return _Entry(_Kind.FOUND, expires_at, values=values, is_secure=is_secure)
+        return self._keep(_Kind.FOUND, seconds, values=values, is_secure=is_secure)
 
     def _absent(self, kind: _Kind, ttl: int, *, is_secure: bool = False) -> _Entry:
         if (
             ttl > self._settings.max_ttl
         ):  # no SOA came along: RFC 2308 section 5 says not to keep it
             ttl = 0
-        expires_at = self._in(max(self._settings.min_ttl, min(ttl, MAX_NEGATIVE_TTL)))
-        return _Entry(kind, expires_at, is_secure=is_secure)
+        seconds = max(self._settings.min_ttl, min(ttl, MAX_NEGATIVE_TTL))
+        return self._keep(kind, seconds, is_secure=is_secure)
 
-    def _in(self, seconds: int) -> int:
-        return self._now() + seconds * clock.SECOND
+    def _keep(self, kind: _Kind, seconds: int, **found: Any) -> _Entry:
+        now = self._now()
+        return _Entry(kind, now + seconds * clock.SECOND, now, **found)
 
 
 def _error(entry: _Entry, question: _Question) -> DnsError:

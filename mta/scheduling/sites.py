@@ -43,9 +43,7 @@ class Sites:
     def known(self, domain: str) -> Site | None:
         """The site of a domain, as far as it is known without asking anybody."""
         site = self._sites.get(domain)
-        if site is None or (site.expires_at and site.expires_at <= clock.now_ms()):
-            return None
-        return site
+        return site if site is not None and site.holds(clock.now_ms()) else None
 
     def last_known(self, domain: str) -> Site | None:
         """The same, however old: what people see is not forgotten with its DNS record."""

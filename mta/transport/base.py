@@ -55,9 +55,14 @@ class Site:
     hosts: tuple[MxHost, ...]
     port: int
     is_smarthost: bool = False
-    expires_at: int = 0  # ms: when DNS must be asked again
+    asked_at: int = 0  # ms: when DNS was asked
+    expires_at: int = 0  # ms: when it must be asked again; 0: it was not asked
     tls: TlsDemand = TlsDemand.OPPORTUNISTIC
     sts_id: str = ""  # what the domain's _mta-sts record names, for who applies the policy
+
+    def holds(self, now: int) -> bool:
+        """Whether DNS need not be asked again; after the clock has stepped back it must be."""
+        return not self.expires_at or self.asked_at <= now < self.expires_at
 
     @property
     def policy(self) -> str:

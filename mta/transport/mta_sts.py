@@ -70,7 +70,7 @@ class StsPolicies:
         if kept is None and not sts_id:
             return None
         if kept is not None and sts_id in ("", kept.id):
-            if self._now() >= _fresh_until(kept):
+            if not self._is_fresh(kept):
                 self._fetch(domain, kept.id)
         elif task := self._fetch(domain, sts_id):
             await asyncio.wait((task,), timeout=self._wait)
@@ -79,13 +79,13 @@ class StsPolicies:
 
     def _until(self, domain: str, kept: KeptPolicy | None) -> int:
         soon = self._now() + clock.MINUTE  # a fetch that is under way
-        if kept is None or self._now() >= _fresh_until(kept):
-            return max(self._failed.get(domain, 0), soon)
+        if kept is None or not self._is_fresh(kept):
+            return max(self._failed[domain], soon) if self._has_failed(domain) else soon
         return min(kept.expires_at, _fresh_until(kept))
 
     def _remembered(self, domain: str) -> KeptPolicy | None:
         kept = self._kept.get(domain)
-        if kept is None or self._now() >= _fresh_until(kept):
+        if kept is None or not self._is_fresh(kept):
             # Another process may have fetched it meanwhile.
             kept = (self._cache.get(domain) if self._cache is not None else None) or kept
             if kept is not None:
@@ -101,7 +101,7 @@ class StsPolicies:
     def _fetch(self, domain: str, sts_id: str) -> asyncio.Task[KeptPolicy | None] | None:
         """The fetch under way; None where one has just failed."""
         task = self._fetching.get(domain)
-        if task is None and self._failed.get(domain, 0) <= self._now():
+        if task is None and not self._has_failed(domain):
             task = tasks.spawn(self._load(domain, sts_id), name=f"mta-sts {domain}")
             self._fetching[domain] = task
             task.add_done_callback(lambda _: self._fetching.pop(domain, None))
@@ -128,6 +128,14 @@ class StsPolicies:
         if self._cache is not None:
             self._cache.put(domain, kept)
         return kept
+
+    def _is_fresh(self, kept: KeptPolicy) -> bool:
+        # What was fetched at a time yet to come was fetched before the clock stepped back.
+        return kept.fetched_at <= self._now() < _fresh_until(kept)
+
+    def _has_failed(self, domain: str) -> bool:
+        """Whether the last fetch failed just now."""
+        return 0 < self._failed.get(domain, 0) - self._now() <= AGAIN
 
     def _note_failure(self, domain: str, kind: Failure, words: str) -> None:
         _log.info("the MTA-STS policy of %s cannot be had: %s", domain, words)

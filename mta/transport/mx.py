@@ -49,6 +49,7 @@ class MxFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What DNS says of a domain; kept on disk, so that a restart asks nothing again."""
 
     expires_at: int
+    asked_at: int = 0
     exists: bool = True
     implicit: bool = False  # no MX record: the domain's own addresses are used
     records: tuple[Mx, ...] = ()
@@ -61,6 +62,10 @@ class MxFacts(Struct, frozen=True, kw_only=True, omit_defaults=True):
     tlsa: dict[str, tuple[Tlsa, ...]] = {}  # of hosts that DNSSEC vouches for; () = unusable ones
     bogus: tuple[str, ...] = ()  # hosts whose TLSA records could not be asked
     sts_id: str = ""  # of the domain's _mta-sts record
+
+    def holds(self, now: int) -> bool:
+        """Not asked too long ago; nor at a time yet to come, before the clock stepped back."""
+        return self.asked_at <= now < self.expires_at
 
 
 def refused(code: int, enhanced: str, text: str) -> RouteError:
@@ -128,7 +133,14 @@ def decide(
     key = site_key([mx.host for mx in hosts], port)
     if any(host.dane is not None for host in trusty):
         key += "|dane"
-    return Site(key=key, hosts=trusty, port=port, expires_at=facts.expires_at, sts_id=facts.sts_id)
+    return Site(
+        key=key,
+        hosts=trusty,
+        port=port,
+        asked_at=facts.asked_at,
+        expires_at=facts.expires_at,
+        sts_id=facts.sts_id,
+    )
 
 
 def _bogus(domain: str, facts: MxFacts) -> RouteError:

@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock, tasks
+import msgspec
+
 from mta.transport import mx
 from mta.transport.base import MxHost, Site, TlsDemand
 from mta.transport.facts import FactFinder, one_family
@@ -103,7 +105,7 @@ class DirectRouter:
         return site
 
     def _holds(self, decided: _Decision, own_names: Collection[str]) -> bool:
-        if decided.site.expires_at <= self._now() or decided.own_names != own_names:
+        if not decided.facts.holds(self._now()) or decided.own_names != own_names:
             return False
         return self._finder.would_ask(decided.facts)
 
@@ -122,14 +124,17 @@ class DirectRouter:
 
     def _remembered(self, name: str) -> MxFacts | None:
         facts = self._known.get(name)
-        if facts is not None and facts.expires_at > self._now() and self._finder.would_ask(facts):
+        if facts is not None and self._may_use(facts):
             self._known.move_to_end(name)
             return facts
         facts = self._cache.get(name) if self._cache is not None else None
-        if facts is None or not self._finder.would_ask(facts):
+        if facts is None or not self._may_use(facts):
             return None
         self._remember(name, facts)
         return facts
+
+    def _may_use(self, facts: MxFacts) -> bool:
+        return facts.holds(self._now()) and self._finder.would_ask(facts)
 
     def _remember(self, name: str, facts: MxFacts) -> None:
         self._known[name] = facts
@@ -146,7 +151,7 @@ class DirectRouter:
         return await asyncio.shield(task)
 
     async def _find(self, name: str) -> MxFacts:
-        facts = await self._finder.find(name)
+        facts = msgspec.structs.replace(await self._finder.find(name), asked_at=self._now())
         for host in facts.bogus:
             policy = AppliedPolicy(type=PolicyType.TLSA, domain=host)
             self._results.failed(policy, Failure.DNSSEC_INVALID, facts.failure, place=(host, ""))

@@ -61,6 +61,18 @@ async def test_aliases_are_followed() -> None:
             await resolver.mx("far.test")
 
 
+async def test_after_the_clock_has_stepped_back_everything_is_asked_anew() -> None:
+    """An hour ahead for a moment: a failure of then was believed for that hour."""
+    clock = FakeClock()
+    async with LabDns(ZONE, faults={"good.test": Fault.SERVFAIL}) as server:
+        resolver = Resolver(dns_settings(server), now=clock)
+        with pytest.raises(DnsTemporaryError):
+            await resolver.mx("good.test")
+        clock.advance(-3600)
+        server.faults.clear()
+        assert len((await resolver.mx("good.test")).records) == 2
+
+
 async def test_a_name_that_does_not_exist_and_a_name_without_records_differ() -> None:
     async with LabDns(ZONE) as server:
         resolver = Resolver(dns_settings(server))

@@ -315,6 +315,35 @@ async def test_a_kept_policy_is_looked_at_again_daily_in_the_background() -> Non
         await until(lambda: policies._kept["good.test"].policy.mode is Mode.TESTING)
 
 
+async def test_after_the_clock_has_stepped_back_a_policy_counts_and_is_looked_at_again() -> None:
+    clock = FakeClock()
+    async with tls_world() as world:
+        world.now = clock
+        policies = world.policies()
+        world.publish("enforce")
+        await policies.find("good.test", "1")
+        clock.advance(-DAY)
+        world.publish("testing")
+        before = await policies.find("good.test", "1")
+        assert before is not None
+        assert before.policy is not None
+        assert before.policy.mode is Mode.ENFORCE
+        await until(lambda: policies._kept["good.test"].policy.mode is Mode.TESTING)
+
+
+async def test_after_the_clock_has_stepped_back_a_failed_fetch_is_tried_again() -> None:
+    clock = FakeClock()
+    async with tls_world() as world:
+        world.now = clock
+        policies = world.policies()
+        world.publish("enforce")
+        world.web.status = 503
+        assert (await policies.find("good.test", "1")).policy is None
+        clock.advance(-DAY)
+        world.web.status = 200
+        assert (await policies.find("good.test", "1")).policy is not None
+
+
 async def test_a_name_server_that_cannot_say_takes_no_kept_policy_away() -> None:
     clock = FakeClock()
     async with tls_world() as world:

@@ -158,6 +158,24 @@ async def test_a_known_domain_is_not_asked_again_until_it_expires(dns: LabDns) -
     assert dns.asked.total() > before
 
 
+async def test_what_was_asked_before_the_clock_stepped_back_is_asked_anew(
+    dns: LabDns, tmp_path: Path
+) -> None:
+    clock = FakeClock()
+    with MxCache(tmp_path / "cache.db", now=clock, flush_every=0.01) as cache:
+        here = router(dns, now=clock, cache=cache)
+        assert (await here.site_of("good.test")).holds(clock.now)
+        assert await refusal(here, "null.test") == "556 5.1.10"
+        clock.advance(-3600)
+        before = dns.asked.copy()
+        site = await here.site_of("good.test")
+        assert (site.asked_at, site.expires_at) == (clock.now, clock.now + 300_000)
+        assert await refusal(here, "null.test") == "556 5.1.10"
+        assert all(
+            dns.asked[name, "MX"] > before[name, "MX"] for name in ("good.test", "null.test")
+        )
+
+
 async def test_all_who_ask_at_once_share_one_look_up(dns: LabDns) -> None:
     here = router(dns)
     await asyncio.gather(*(here.site_of("good.test") for _ in range(20)))

@@ -52,6 +52,15 @@ async def test_a_site_from_dns_is_forgotten_when_ipv6_comes_into_use_and_not_bef
         assert asked.sites.known("good.test") is not None
 
 
+async def test_a_site_that_was_found_before_the_clock_stepped_back_is_asked_for_anew() -> None:
+    asked, ahead = Asked(), clock.now_ms() + clock.HOUR
+    site = replace(site_on(25), asked_at=ahead, expires_at=ahead + clock.MINUTE)
+    asked.routes.special["good.test"] = site
+    await asked.ask("good.test")
+    assert asked.sites.known("good.test") is None
+    assert asked.sites.last_known("good.test") is site
+
+
 @pytest.mark.parametrize("ipv6", [True, False])
 async def test_a_site_that_somebody_wrote_down_holds_until_the_directory_changes(
     ipv6: bool,
