@@ -20,9 +20,9 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from appliance.core import clock, tasks
 import msgspec
 
+from appliance.core import clock, tasks
 from mta.transport import mx
 from mta.transport.base import MxHost, Site, TlsDemand
 from mta.transport.facts import FactFinder, one_family
