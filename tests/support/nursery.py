@@ -26,7 +26,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 LOOK = 0.02  # seconds between two looks at who has ended
 IMPORTED = [
-    f"appliance.run.{name}" for name in ("cli.serve", "certificates", "plans", "supervisor")
+    f"appliance.run.{name}" for name in ("cli.serve", "certificates", "plans", "supervisor", "web")
 ]
 
 
