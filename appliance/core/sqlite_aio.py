@@ -72,8 +72,10 @@ class FileConnection(aiosqlite.Connection):
 
     def tell(self, *statements: str) -> None:
         """Have statements carried out that cannot fail, before whatever is asked next."""
+        if self._connection is None:
+            return  # it was closed, which ended everything
         for statement in statements:
-            self._tx.put_nowait((None, partial(self._conn.execute, statement)))
+            self._tx.put_nowait((None, partial(self._connection.execute, statement)))
 
 
 def _rows(cursor: Any, statement: str, parameters: Sequence[Any]) -> Sequence[Any]:
