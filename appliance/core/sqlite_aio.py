@@ -1,9 +1,9 @@
 """SQLite for the event loop: aiosqlite over pysqlite3, seen by SQLAlchemy, with few turns of its thread.
 
 Each turn wakes two threads, which costs more than a short statement does. SQLAlchemy's own adapter takes
-four for a statement (open, execute, fetch, close) and three for a BEGIN; here each takes one, and the
-beginning and the end of a transaction that only reads are told to the thread, not waited for: nothing can
-refuse them, and the thread does things in the order in which it was told. Such a transaction cannot write.
+four for a statement (open, execute, fetch, close) and three for a BEGIN; here each takes one. A transaction
+that only reads begins in the turn of its first statement, and nobody waits for its end: nothing can refuse
+them, and the thread does things in the order in which it was told. Such a transaction cannot write.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_dbapi,
 )
 from sqlalchemy.util.concurrency import await_only
+
+_BEGIN_READING: Final = ("BEGIN", "PRAGMA query_only=ON")
+_END_READING: Final = ("ROLLBACK", "PRAGMA query_only=OFF")
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -54,6 +57,7 @@ class FileConnection(aiosqlite.Connection):
         super().__init__(connector, iter_chunk_size=256)
         self._thread.daemon = True
         self._thread.name = name
+        self._first: Sequence[str] = ()  # what the next turn begins with
 
     def new_cursor(self) -> Any:
         """DB-API's cursor: an object in memory, for which the file is not asked."""
@@ -61,21 +65,37 @@ class FileConnection(aiosqlite.Connection):
 
     async def ask(self, cursor: Any, statement: str, parameters: Sequence[Any]) -> Sequence[Any]:
         """Carry out a statement and bring all its rows."""
-        return cast("Sequence[Any]", await self._turn(_rows, cursor, statement, parameters))
+        return cast("Sequence[Any]", await self._execute(_rows, cursor, statement, parameters))
 
     async def ask_many(self, cursor: Any, statement: str, each: Iterable[Sequence[Any]]) -> None:
         """Carry out a statement with many sets of parameters."""
-        await self._turn(cursor.executemany, statement, each)
+        await self._execute(cursor.executemany, statement, each)
 
-    async def _turn(self, work: Callable[..., Any], *args: Any) -> Any:
-        return await self._execute(work, *args)  # type: ignore[no-untyped-call] # aiosqlite's
+    def begin_reading(self) -> None:
+        """A transaction that takes no lock before it reads, and may not write."""
+        self._first = _BEGIN_READING
 
-    def tell(self, *statements: str) -> None:
-        """Have statements carried out that cannot fail, before whatever is asked next."""
-        if self._connection is None:
-            return  # it was closed, which ended everything
-        for statement in statements:
-            self._tx.put_nowait((None, partial(self._connection.execute, statement)))
+    def end_reading(self) -> None:
+        """Its end, also where nothing was asked."""
+        if self._connection is not None and not self._first:
+            self._tx.put_nowait((None, partial(_carry_out, self._connection, _END_READING)))
+        self._first = ()
+
+    async def _execute(self, fn: Callable[..., Any], *args: Any, **named: Any) -> Any:
+        """Aiosqlite's way to its thread."""
+        first, self._first = self._first, ()
+        work = partial(_after, self._conn, first, fn) if first else fn
+        return await super()._execute(work, *args, **named)  # type: ignore[no-untyped-call]
+
+
+def _after(connection: Any, first: Sequence[str], fn: Callable[..., Any], *args: Any) -> Any:
+    _carry_out(connection, first)
+    return fn(*args)
+
+
+def _carry_out(connection: Any, statements: Sequence[str]) -> None:
+    for statement in statements:
+        connection.execute(statement)
 
 
 def _rows(cursor: Any, statement: str, parameters: Sequence[Any]) -> Sequence[Any]:
@@ -123,9 +143,9 @@ class _FileConnection(AsyncAdapt_aiosqlite_connection):
         return super().cursor(*args, **named)
 
     def begin_reading(self) -> None:
-        """A transaction that takes no lock before it reads, and may not write."""
+        """See FileConnection."""
         self._reads, self._at_rest = True, False
-        self._connection.tell("BEGIN", "PRAGMA query_only=ON")
+        self._connection.begin_reading()
 
     def commit(self) -> None:
         self._end(super().commit)
@@ -137,7 +157,7 @@ class _FileConnection(AsyncAdapt_aiosqlite_connection):
 
     def _end(self, how: Callable[[], None]) -> None:
         if self._reads:
-            self._connection.tell("ROLLBACK", "PRAGMA query_only=OFF")
+            self._connection.end_reading()
         else:
             how()
         self._reads, self._at_rest = False, True
