@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from admin_ui.api.domains import check_of
+from admin_ui.console.words import sentence
 from appliance.domains import CheckState, KeyState
 from appliance.domains.rules import alike
 from mta.signing.dns_records import RecordKind
@@ -35,6 +36,7 @@ _BADGES: Final = {
     CheckState.UNKNOWN: ("No answer", "look"),
 }
 _NOT_YET: Final = ("Not looked at yet", "way")
+_COPY: Final = "Copy its name and its value to your DNS host"
 _BREAK: Final = re.compile(r"[:;] ")
 _FOUND: Final = 5  # values that are shown
 _KINDS: Final = ("bad", "look", "way", "good")
@@ -111,15 +113,13 @@ def _parts(record: DnsRecord, check: Check | None) -> tuple[str, str]:
     if check is None or check.state is CheckState.OK:
         return "", ""
     if check.state is CheckState.UNKNOWN:
-        return "DNS could not say", f"{_sentence(check.problem)} It is asked again by itself."
+        return "DNS could not say", f"{sentence(check.problem)} It is asked again by itself."
     says, _, what = _BREAK.sub("\n", check.problem, count=1).partition("\n")
     if record.value in what:  # it stands above
-        what = "Copy its name and its value to your DNS host"
-    return _sentence(says).removesuffix("."), _sentence(what)
-
-
-def _sentence(words: str) -> str:
-    return f"{words[:1].upper()}{words[1:]}." if words else ""
+        what = _COPY
+    elif check.state is CheckState.MISSING:
+        what = f"{sentence(what)} {_COPY}".strip()
+    return sentence(says).removesuffix("."), sentence(what)
 
 
 def _title(record: DnsRecord, found: DomainRecord) -> str:

@@ -66,6 +66,7 @@ class Stage:
         self._env.filters |= {
             "number": words.number,
             "size": words.size,
+            "sentence": words.sentence,
             "duration": words.duration,
             "initials": words.initials,
             "iso": clock.iso,

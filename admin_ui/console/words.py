@@ -23,8 +23,19 @@ def number(value: float) -> str:
 
 
 def percent(part: float, whole: float, digits: int = 1) -> str:
-    """1.2 %; of nothing it is 0 %."""
-    return f"{100 * part / whole:.{digits}f} %" if whole else "0 %"
+    """1.2 %; none is 0 %, and what would round to it is less than the last digit: < 0.1 %."""
+    share = 100 * part / whole if whole else 0.0
+    least = 10.0**-digits
+    if 0 < share < least / 2:
+        return f"< {least:.{digits}f} %"
+    return f"{share:.{digits}f} %" if share else "0 %"
+
+
+def sentence(text: str) -> str:
+    """An error's words as a sentence; what may be a name or an address keeps its case."""
+    first = text.partition(" ")[0]
+    begun = f"{text[:1].upper()}{text[1:]}" if first.isalpha() and first.islower() else text
+    return begun if not begun or begun[-1] in ".!?:" else f"{begun}."
 
 
 def size(octets: int) -> str:

@@ -140,7 +140,7 @@ async def test_what_it_may_do_is_changed_and_what_is_wrong_stands_at_its_field(a
         True,
     )
     page = await ada.submit(f"{path}/policy", wish | {"any_from": "yes"}, expect=422)
-    assert "only the box" in page.text("dialog#policy")
+    assert "Only the box" in page.text("dialog#policy")
 
 
 async def test_it_is_rotated_tried_and_revoked(api, ada):
@@ -172,7 +172,7 @@ async def test_names_are_checked_and_others_are_kept_out(api, ada):
     await bob.get(path, expect=404)
     for act in ("policy", "rotate", "revoke", "test"):
         await bob.submit(f"{path}/{act}", back="/credentials")
-        assert "no credential has the id" in (await bob.get("/credentials")).text(".toast"), act
+        assert "No credential has the id" in (await bob.get("/credentials")).text(".toast"), act
     carl = await visitor(api, "viewer", "acme")
     await carl.get(path, expect=403)
     await carl.submit(f"{path}/revoke", expect=403)

@@ -152,7 +152,7 @@ async def test_another_tenants_domain_is_not_there_and_a_viewer_changes_nothing(
         await bob.submit(
             f"{made}/{act}", {"mode": "", "selector": "a", "pem": "b"}, back="/domains"
         )
-        assert "no domain has the id" in (await bob.get("/domains")).text(".toast"), act
+        assert "No domain has the id" in (await bob.get("/domains")).text(".toast"), act
     carl = await visitor(api, "viewer", "acme")
     page = await carl.get(made)
     assert not page.all("main form")

@@ -101,7 +101,7 @@ async def test_a_key_of_another_tenant_is_not_there(api, ada):
         tenant_id=api.tenants["globex"],
     )
     page = await ada.submit(f"/keys/{made.key.id}/revoke", back="/keys")
-    assert "no key has the number" in (await ada.follow(page)).text(".toast")
+    assert "No key has the number" in (await ada.follow(page)).text(".toast")
     assert not (await api.rooms.keys.get(SYSTEM, made.key.id)).revoked_at
     assert "theirs" not in (await ada.get("/keys")).html
 

@@ -194,7 +194,7 @@ async def test_somebody_of_another_tenant_is_not_there(api, ada, stranger):
         page = await ada.follow(
             await ada.submit(f"{here}/{what}", {"role": "viewer"}, back="/users")
         )
-        assert "there is no user" in page.text(".toast"), what
+        assert "There is no user" in page.text(".toast"), what
     made, _ = await api.rooms.people.invitations.link(
         SYSTEM, email="y@globex.test", role="viewer", tenant_id=api.tenants["globex"]
     )

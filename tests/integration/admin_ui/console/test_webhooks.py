@@ -150,7 +150,7 @@ async def test_all_since_a_time_is_sent_again_as_a_job(api, ada, hook):
     here = f"/webhooks/{hook.id}"
     page = await ada.submit(f"{here}/replay", {"what": "all", "since": ""}, expect=422)
     assert page.all("dialog#replay[data-open]")
-    assert "say since when" in page.text("#since-note")
+    assert "Say since when" in page.text("#since-note")
     answer = await ada.submit(f"{here}/replay", {"what": "all", "since": "2026-11-20T10:00"})
     assert answer.location.startswith("/jobs/")
     assert "A replay is under way" in (await ada.get(here)).text(".note")
@@ -195,7 +195,7 @@ async def test_another_tenants_endpoint_is_not_there(api, ada):
             "event": "msg_1-0-1",
         }
         page = await ada.follow(await ada.submit(here + path, fields, back="/webhooks"))
-        assert "no webhook has the id" in page.text(".toast"), path
+        assert "No webhook has the id" in page.text(".toast"), path
     assert await api.rooms.webhooks.get(SYSTEM, made.endpoint.id) == made.endpoint
     assert "globex" not in (await ada.get("/webhooks")).html
 

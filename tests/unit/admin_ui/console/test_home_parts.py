@@ -11,6 +11,7 @@ from admin_ui.console.home_box import risks_of, services_of
 from admin_ui.console.sender_health import judged
 from admin_ui.console.sent import today_of, two_days
 from admin_ui.console.todo import Item, headline, sentence
+from admin_ui.console.words import percent
 from admin_ui.desks import Alarms
 from appliance.core import clock
 from appliance.domains import DomainKey, KeyState
@@ -18,6 +19,23 @@ from appliance.statistics import Counts, Point
 
 NOW = 1_800_000_000_000 // clock.DAY * clock.DAY + 14 * clock.HOUR + 32 * clock.MINUTE
 ALARMS = Alarms(bounced=2.0, complained=0.1, least=100)
+
+
+@pytest.mark.parametrize(
+    ("part", "whole", "digits", "said"),
+    [
+        (0, 0, 2, "0 %"),
+        (0, 500, 2, "0 %"),
+        (12, 1000, 1, "1.2 %"),
+        (12, 1000, 2, "1.20 %"),
+        (1, 1_000_000, 2, "< 0.01 %"),
+        (1, 1000, 0, "< 1 %"),
+    ],
+)
+def test_a_share_is_written_in_one_way_and_what_is_there_is_never_nothing(
+    part, whole, digits, said
+):
+    assert percent(part, whole, digits) == said
 
 
 def item(kind):
