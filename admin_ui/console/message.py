@@ -81,31 +81,38 @@ async def _page(visit: Visit, number: int, problem: Problem = NO_PROBLEM) -> Res
 
 async def _story(visit: Visit, number: int) -> tuple[Story, bool]:
     """What is known, and whether the queue is silent. Raises NotFoundError, or what kept it from answering."""
-    waiting, is_silent = await _in_queue(visit, number)
+    waiting, silence = await _in_queue(visit, number)
     try:
         past = await asyncio.to_thread(visit.rooms.log.show, visit.scope, number)
     except NotFoundError:
+        if silence is not None:  # it may be there, and be so new that the log has nothing of it
+            raise silence from None
         if waiting is None:
             raise
         past = None
-    return story_of(past, waiting), is_silent
+    return story_of(past, waiting), silence is not None
 
 
-async def _in_queue(visit: Visit, number: int) -> tuple[Mapping[str, Any] | None, bool]:
+async def _in_queue(
+    visit: Visit, number: int
+) -> tuple[Mapping[str, Any] | None, NotRunningError | None]:
+    """What waits of it, and what kept the queue from answering."""
     try:
-        return await visit.rooms.queue.show(visit.scope, number), False
+        return await visit.rooms.queue.show(visit.scope, number), None
     except NotFoundError:
-        return None, False
-    except NotRunningError:
-        return None, True
+        return None, None
+    except NotRunningError as error:
+        return None, error
 
 
 async def _kept(visit: Visit, number: int) -> tuple[Kept | None, str]:
     """The bytes, or why there are none."""
     try:
         return await visit.rooms.resending.find(visit.scope, number), ""
-    except (ConflictError, NotFoundError, NotRunningError) as error:
+    except (ConflictError, NotFoundError) as error:
         return None, str(error)
+    except NotRunningError:
+        return None, ""
 
 
 async def _credential(visit: Visit, story: Story) -> str:

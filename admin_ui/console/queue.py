@@ -138,8 +138,8 @@ async def _page(
         groups = found["groups"][(wanted.page - 1) * PAGE :]
         egresses = await _egresses(rooms, visit)
         lines = lines_of(groups, egresses, visit.stage.now(), stop, is_box=visit.is_box)
-    except NotRunningError as error:
-        problem = Problem(words=str(error))
+    except NotRunningError:
+        found = None
     return await visit.page(
         "queue.html",
         said=problem.words,

@@ -105,10 +105,11 @@ async def _page(
     )
     if isinstance(seen, Problem):
         problem, seen = seen, ([], "")
-    rows, after = seen
+    rows, after = seen or ([], "")
     return await visit.page(
         "queue_found.html",
         problem=problem,
+        is_silent=seen is None,
         wanted=wanted,
         rows=rows,
         after=after,
@@ -122,12 +123,17 @@ async def _page(
     )
 
 
-async def _look(rooms: Rooms, visit: Visit, wanted: Wanted) -> tuple[list[Row], str] | Problem:
+async def _look(
+    rooms: Rooms, visit: Visit, wanted: Wanted
+) -> tuple[list[Row], str] | Problem | None:
+    """What is found, and where to look further; None when nobody could say."""
     try:
         scope, given = await _asked(rooms, visit, wanted)
         look = await rooms.queue.look(scope, given, place_in(wanted.cursor), PAGE)
-    except (UsageError, NotRunningError) as error:
+    except UsageError as error:
         return Problem.of(error)
+    except NotRunningError:
+        return None
     after = f"{ids.to_text(look.after[0])}-{look.after[1]}" if look.after else ""
     return look.rows, after
 

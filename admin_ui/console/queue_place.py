@@ -47,7 +47,8 @@ async def destination(
         name = domain_of(domain)
     except UsageError as error:
         raise NotFoundError(f"{domain} is no domain") from error
-    found, after, problem = await _waiting(rooms, visit, name, place_in(cursor))
+    seen = await _waiting(rooms, visit, name, place_in(cursor))
+    found, after = seen or ([], "")
     explained, pauses, pools = await asyncio.gather(
         _explained(rooms, visit, name),
         rooms.operations.pauses(visit.scope),
@@ -57,7 +58,7 @@ async def destination(
     names = await rooms.tenants.names(visit.scope, {one.tenant_id for one in paused} - {BOX})
     return await visit.page(
         "queue_place.html",
-        said=problem.words,
+        is_silent=seen is None,
         domain=name,
         rows=found,
         after=after,
@@ -72,14 +73,15 @@ async def destination(
 
 async def _waiting(
     rooms: Rooms, visit: Visit, name: str, after: Place
-) -> tuple[list[Row], str, Problem]:
+) -> tuple[list[Row], str] | None:
+    """A page of it and where the next begins; None when nobody could say."""
     try:
         found = await rooms.queue.recipients(visit.scope, {"domain": name}, after, PAGE + 1)
-    except NotRunningError as error:
-        return [], "", Problem(words=str(error))
+    except NotRunningError:
+        return None
     rows = found[:PAGE]
     last = f"{rows[-1]['id']}-{rows[-1]['n']}" if len(found) > PAGE else ""
-    return rows, last, NO_PROBLEM
+    return rows, last
 
 
 async def _explained(rooms: Rooms, visit: Visit, name: str) -> Row | None:

@@ -67,6 +67,9 @@ async def test_the_story_stands_without_the_queue_and_says_what_is_missing(ada, 
     assert (
         page.texts(".timeline b")[-1] == "Next try for billing@globex.example"
     )  # as it was planned
+    page = await ada.get(f"/messages/{api.ids['three']}?tab=source")
+    assert "The bytes are not there" not in page.html
+    await ada.get("/messages/0000000000000", expect=503)  # it may wait, and the log not know it yet
 
 
 async def test_it_is_retried_held_and_cancelled_where_it_waits(ada, api):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import pytest_asyncio
 
+from appliance.core.errors import NotRunningError
 from tests.support.api import SYSTEM, open_api
 from tests.support.console import visitor
 
@@ -60,6 +61,19 @@ async def test_the_box_groups_in_other_ways(api, ann, by):
     page = await ann.get(f"/queue?by={by}")
     assert page.texts("tbody td.title") == ["acme" if by == "tenant" else "good.test"]
     assert ("queue_summary", by) in [(m, (p or {}).get("by")) for m, p in api.owners.asked]
+
+
+@pytest.mark.parametrize("path", ["/queue", "/queue/good.test", "/queue/found"])
+async def test_a_silent_queue_is_not_taken_for_an_empty_one(api, ann, ada, monkeypatch, path):
+    async def silent(*_):
+        raise NotRunningError("mta-0 does not answer")
+
+    monkeypatch.setattr(api.owners, "call", silent)
+    for who in (ann, ada):
+        page = await who.get(path)
+        assert "The queue does not answer" in page.html
+        assert "Nothing waits" not in page.html
+        assert "mta-0" not in page.html
 
 
 async def test_search_leads_to_a_domain_a_message_or_a_tenant(api, ann):
@@ -140,7 +154,7 @@ async def test_a_message_is_acted_on_at_once_and_anothers_is_not_found(api, ada)
     answer = await ada.submit(f"/queue/messages/{mine}/retry", {"place": "good.test"})
     assert answer.location == "/queue/good.test"
     page = await ada.follow(await ada.submit(f"/queue/messages/{theirs}/retry", back="/queue"))
-    assert "no such message" in page.text(".toast")
+    assert "No such message" in page.text(".toast")
 
 
 async def test_more_filters_list_what_waits_and_act_on_all_of_it(api, ann, ada):
@@ -191,7 +205,7 @@ async def test_a_pause_is_made_shown_and_lifted(api, ada):
     page = await other.follow(
         await other.submit(f"/queue/pauses/{made.id}/resume", back="/queue/pauses")
     )
-    assert "no pause has the id" in page.text(".toast")
+    assert "No pause has the id" in page.text(".toast")
     assert len(await api.rooms.operations.pauses(SYSTEM)) == 1
     await ada.submit(f"/queue/pauses/{made.id}/resume")
     assert await api.rooms.operations.pauses(SYSTEM) == ()
