@@ -11,7 +11,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final
 
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 
 from admin_ui.console.guard import SignInNeededError, sign_in_path
 from admin_ui.console.visit import Visit, html, theme_of
@@ -29,6 +29,7 @@ _TITLES: Final = {
     409: "Something else was faster",
     413: "This is too large",
     429: "Asked too often",
+    500: "Something failed inside the box",
     503: "A part of the box does not answer",
     507: "The disk is full",
 }
@@ -36,8 +37,10 @@ _WAYS: Final = {
     404: "It may have been removed, or it belongs to another tenant.",
     405: "Go back to the page that you came from.",
     429: "Wait a little, then load the page again.",
-    503: "The page works again as soon as that part does: `pillarbox doctor` says what is wrong.",
+    500: "Load the page again. If it stays so, tell who runs the box when it happened.",
+    503: "Load the page again in a minute. If it stays so, `pillarbox doctor` tells who runs the box what is wrong.",
 }
+_PASSING: Final = frozenset({429, 500, 503})  # it may be right the next time
 _log = logging.getLogger(__name__)
 
 
@@ -60,7 +63,15 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any
         return _to_sign_in(request, error.back)
     if error.status_code >= 500:
         return _crash(request, error)
-    return error_page(request, error.status_code, "" if error.status_code == 404 else error.detail)
+    return error_page(request, error.status_code, _words_of(error))
+
+
+def _words_of(error: HTTPException) -> str:
+    """What is wrong with the address; the framework's own words say it to programs."""
+    if isinstance(error, ValidationException):
+        return "The address asks for something that this page does not know."
+    is_bare = error.detail == HTTPStatus(error.status_code).phrase
+    return "" if is_bare or error.status_code == 404 else error.detail
 
 
 def _crash(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -85,14 +96,27 @@ def error_page(
     text = request.app.state.stage.render(
         "error.html",
         status=status,
-        title=_TITLES.get(status, HTTPStatus(status).phrase),
+        title=_title(request, status),
         words=words,
         way=_WAYS.get(status, ""),
+        again=_again(request) if status in _PASSING else "",
         theme=theme_of(request),
     )
     answer = html(request, text, status)
     answer.headers |= headers or {}
     return answer
+
+
+def _title(request: Request[Any, Any, Any], status: int) -> str:
+    if status == HTTPStatus.FORBIDDEN and request.method == "POST":
+        return "Nothing was changed"
+    return _TITLES.get(status, HTTPStatus(status).phrase)
+
+
+def _again(request: Request[Any, Any, Any]) -> str:
+    """The address of the page itself; "" for a form, which is not to be sent a second time."""
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{request.url.path}{query}" if request.method == "GET" else ""
 
 
 PAGES: Final[ExceptionHandlersMap] = {

@@ -18,6 +18,7 @@ from litestar.exceptions import HTTPException
 from admin_ui.api.guard import COOKIE, RATE, READS, RIGHT, WRITES, Asker, method_of
 from admin_ui.api.own import Own, client_of
 from admin_ui.console.form import Form
+from admin_ui.console.right_words import WORDS
 from admin_ui.console.visit import Visit, with_form
 from appliance.core.errors import ForbiddenError, TooManyError, UsageError
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from admin_ui.api.rates import Rates
     from admin_ui.rooms import Rooms
+    from appliance.rights import Right
 
 SIGNED_IN: Final = "signed_in"  # opt: for everybody who is, whatever they may
 _SAFE: Final = frozenset({"GET", "HEAD"})
@@ -62,8 +64,7 @@ async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
     connection.scope["state"]["asker"] = Asker(visit.actor, visit.own.client.address)
     _limit(connection.app.state.rates, visit, handler, is_change=is_change)
     if not handler.opt.get(SIGNED_IN):
-        right = handler.opt[RIGHT]
-        visit.actor.require(right)
+        _allowed(visit, handler.opt[RIGHT])
     if is_change:
         form = await form_of(request)
         _proved(visit, form)
@@ -86,6 +87,13 @@ def _back(request: Request[Any, Any, Any]) -> str:
     """A form's page is where it was sent from; its own address answers no GET."""
     query = f"?{request.url.query}" if request.url.query else ""
     return f"{request.url.path}{query}" if request.method in _SAFE else "/"
+
+
+def _allowed(visit: Visit, right: Right) -> None:
+    if not visit.may(right):
+        raise ForbiddenError(
+            f"this needs the right “{WORDS[right]}” ({right}): who manages the users can give you a role with it"
+        )
 
 
 def _limit(rates: Rates, visit: Visit, handler: BaseRouteHandler, *, is_change: bool) -> None:
