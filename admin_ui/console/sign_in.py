@@ -73,7 +73,13 @@ async def ask_code(guest: AGuest) -> Response[bytes]:
     """The second step's page."""
     if not guest.request.cookies.get(TICKET):
         return guest.to("/sign-in", "Begin again", "The sign-in has run out.", kind="error")
-    return await guest.page("sign_in_code.html")
+    return await _ask_code(guest)
+
+
+async def _ask_code(guest: Guest, problem: Problem = NO_PROBLEM) -> Response[bytes]:
+    """Of the telephone; or a recovery code, which has letters: another keyboard on a phone."""
+    said = guest.form.said("recovery") or guest.request.query_params.get("recovery", "")
+    return await guest.page("sign_in_code.html", problem=problem, is_recovery=bool(said))
 
 
 @post("/sign-in/code", opt=OPT, guards=[pages])
@@ -84,7 +90,7 @@ async def with_code(guest: AGuest) -> Response[bytes]:
         code = guest.form.needed("code", most=64)
         opened = await guest.rooms.people.sign_in.with_code(ticket, code, guest.client)
     except _FAILED as error:
-        return await guest.page("sign_in_code.html", problem=Problem.of(error))
+        return await _ask_code(guest, Problem.of(error))
     answer = guest.enter(opened)
     answer.cookies.append(ticket_cookie(guest.rooms, None))
     return answer

@@ -8,6 +8,7 @@ each<HTMLDialogElement>("dialog[data-open]", (dialog) => {
   dialog.removeAttribute("data-open");
   dialog.removeAttribute("open"); // as the server wrote it, which is not modal
   dialog.showModal();
+  dialog.querySelector<HTMLElement>("[aria-invalid='true']")?.focus();
 });
 
 let pressed: Element | null = null;
