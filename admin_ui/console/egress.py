@@ -11,7 +11,14 @@ from litestar import Response, get, post
 from admin_ui.api.guard import RATE, RIGHT
 from admin_ui.api.nouns import Name
 from admin_ui.api.rates import Rate
-from admin_ui.console.egress_health import egress_rows, last_hours, receiver, state_of, warmups_of
+from admin_ui.console.egress_health import (
+    egress_rows,
+    is_held,
+    last_hours,
+    receiver,
+    state_of,
+    warmups_of,
+)
 from admin_ui.console.visit import NO_PROBLEM, Problem, Visit, WhoVisits
 from admin_ui.rooms import Behind, Rooms
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
@@ -130,6 +137,7 @@ async def _record(
         pools=[one for one in pools if found.name in {each.egress for each in one.members}],
         alone=_alone(found, every),
         warmups=warmups,
+        held=[one.provider for one in warmups if is_held(one, kept)],
         throttles=mine[:_THROTTLES],
         listings=[one for one in listings if one.egress == found.name],
         titles={one.name: one.title for one in shaping.providers.values()},

@@ -119,6 +119,8 @@ async def _page(
         tenants = await rooms.tenants.page(visit.scope, limit=1)
         return await visit.page("onboarding_box.html", problem=problem, has_tenants=bool(tenants))
     now = step if step in STEPS else known.step
+    if now == "message" and known.credential is None:
+        now = "credential"  # comes first
     answer = await visit.page(
         "onboarding.html",
         problem=problem,
