@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from mta.scheduling.changes import Action
     from mta.scheduling.why import Why
 
+PATIENCE: Final = 5.0
+"""Seconds: a page that shows what waits does without it rather than wait for a process that hangs."""
+EXPLAINS: Final = 15.0
+"""Seconds: DNS is asked meanwhile."""
 COUNTS: Final = ("changed", "being_sent", "ready")
 SLICES: Final = 4
 """Of 1,000 to 5,000 recipients (mta.spool.questions), 10 to 20 ms each: what a page may take."""
@@ -47,27 +51,27 @@ class BoxQueue:
         """What waits, counted, the fullest group first; `kind`: only groups whose oldest waits for it."""
         asked: Row = {"by": by.value, "limit": limit, "tenant_id": scope.tenant_id or BOX}
         asked |= {} if kind is None else {"kind": kind.value}
-        found = merged(await self._owners.everybody("queue_summary", asked, TIMEOUT))
+        found = merged(await self._owners.everybody("queue_summary", asked, PATIENCE))
         return found | {"groups": found["groups"][:limit]}
 
     async def live(self, scope: Scope) -> Row:
         """How fast mail goes now. A tenant learns what of its own is due, nothing of the box (None)."""
         if scope.is_system:
-            return live_of(await self._owners.everybody("live", None, TIMEOUT))
+            return live_of(await self._owners.everybody("live", None, PATIENCE))
         found = await self.summary(scope, By.DOMAIN, 1)
         box = dict.fromkeys(("accepted_per_s", "leaving_per_s", "connections"))
         return {**box, "due_next_hour": found["due_soon"]}
 
     async def traffic(self) -> list[Row]:
         """The box's last two hours, by the minute, as far as all its processes remember."""
-        return traffic_of(await self._owners.everybody("minutes", None, TIMEOUT))
+        return traffic_of(await self._owners.everybody("minutes", None, PATIENCE))
 
     async def recipients(
         self, scope: Scope, wanted: Mapping[str, object], after: Place, limit: int
     ) -> list[Row]:
         """Waiting and held recipients that match, behind a place, oldest message first."""
         asked = {"filter": narrowed(scope, wanted), "after": list(after), "limit": limit}
-        answers = await self._owners.everybody("queue_list", asked, TIMEOUT)
+        answers = await self._owners.everybody("queue_list", asked, PATIENCE)
         rows = [row for answer in answers for row in answer]
         return sorted(rows, key=lambda row: (row["message_id"], row["n"]))[:limit]
 
@@ -81,13 +85,13 @@ class BoxQueue:
     ) -> Look:
         """The same among the next slices of each shard; where the next look begins, None at the end."""
         asked = {"filter": narrowed(scope, wanted), "after": list(after), "limit": limit}
-        answers = await self._owners.everybody("queue_look", asked | {"slices": slices}, TIMEOUT)
+        answers = await self._owners.everybody("queue_look", asked | {"slices": slices}, PATIENCE)
         return one_look([Look(one["rows"], one["after"]) for one in answers], limit)
 
     async def show(self, scope: Scope, message_id: int) -> Row:
         """A message in the queue with its recipients and events. Raises NotFoundError."""
         shard = await self._shard_of(message_id)
-        shown: Row = await self._owners.call(shard, "queue_show", {"id": message_id}, TIMEOUT)
+        shown: Row = await self._owners.call(shard, "queue_show", {"id": message_id}, PATIENCE)
         if not scope.is_system and shown["message"]["tenant_id"] != scope.tenant_id:
             raise NotFoundError(_NONE)
         return shown
@@ -128,7 +132,7 @@ class BoxQueue:
     async def explain(self, domain: str) -> Row:
         """How mail to a domain goes."""
         asked = {"domain": domain}
-        return together(await self._owners.everybody("shaping_explain", asked, TIMEOUT))
+        return together(await self._owners.everybody("shaping_explain", asked, EXPLAINS))
 
     async def _shard_of(self, message_id: int) -> int:
         shard = ids.shard_of(message_id)

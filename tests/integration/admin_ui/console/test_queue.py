@@ -76,6 +76,20 @@ async def test_a_silent_queue_is_not_taken_for_an_empty_one(api, ann, ada, monke
         assert "mta-0" not in page.html
 
 
+async def test_no_page_waits_for_long_for_a_process_that_hangs(api, ann, monkeypatch):
+    waits = []
+
+    async def hanging(_method, _payload, timeout):
+        waits.append(timeout)
+        raise NotRunningError("mta-0 does not answer")
+
+    monkeypatch.setattr(api.owners, "everybody", hanging)
+    for path in ("/", "/queue", "/queue/good.test", "/queue/found"):
+        await ann.get(path)
+    assert waits
+    assert max(waits) <= 15
+
+
 async def test_search_leads_to_a_domain_a_message_or_a_tenant(api, ann):
     async def place(q):
         return (await ann.http.get("/queue", params={"q": q})).headers.get("location", "")
@@ -284,7 +298,7 @@ async def test_the_palette_finds_pages_records_and_what_can_be_done(ann, ada, su
 async def test_services_are_for_the_box_and_say_how_it_is(ann, ada):
     page = await ann.get("/services")
     assert page.text("h1").startswith("Services")
-    assert "no backup is known" in page.html
+    assert "set backup.directory" in page.html
     await ada.get("/services", expect=403)
     await ann.submit("/services/doctor")
 
