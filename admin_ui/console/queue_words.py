@@ -141,7 +141,7 @@ def stats_of(found: Row, live: Row, stop: KillStatus, now: int) -> list[Stat]:
         Stat(
             label="Waiting",
             figure=words.number(waiting),
-            compare=f"{found['total']:,} groups, {found['counts'].get('held', 0):,} held",
+            compare=f"{found['total']:,} group{'s' * (found['total'] != 1)}, {found['counts'].get('held', 0):,} held",
         ),
         _oldest(found, now),
     ]

@@ -172,7 +172,7 @@ def _backup(gauges: Mapping[str, float], now: int) -> Fact:
             name="Backup",
             kind="look",
             word="None",
-            figure="no backup is known: set backup.directory",
+            figure="set backup.directory",
         )
     old = now - made > _BACKUP_LOOK
     return Fact(

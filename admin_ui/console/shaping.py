@@ -11,6 +11,7 @@ from litestar.params import QueryParameter
 from admin_ui.api.guard import RIGHT
 from admin_ui.api.nouns import PLAIN
 from admin_ui.console.visit import NO_PROBLEM, Problem, Visit, WhoVisits
+from admin_ui.console.words import sentence
 from admin_ui.rooms import Behind, Rooms
 from appliance.core.errors import NotFoundError, NotRunningError, UsageError
 from appliance.domains.rules import checked_name
@@ -57,8 +58,10 @@ async def _explained(rooms: Rooms, domain: str) -> tuple[Any, str]:
         return None, ""
     try:
         return await rooms.queue.explain(checked_name(domain)), ""
-    except (UsageError, NotRunningError) as error:
-        return None, str(error)
+    except NotRunningError:
+        return None, "The queue does not answer now: look again in a minute."
+    except UsageError as error:
+        return None, sentence(str(error))
 
 
 @post("/shaping/lift", opt={RIGHT: Right.EGRESS_MANAGE})

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _UNITS: Final = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000))
 _SIZES: Final = ("bytes", "KB", "MB", "GB", "TB")
+_MANY_DAYS: Final = 60 * 86_400_000
 _YEAR: Final = 300 * 86_400_000
 
 
@@ -23,12 +24,12 @@ def number(value: float) -> str:
 
 
 def percent(part: float, whole: float, digits: int = 1) -> str:
-    """1.2 %; none is 0 %, and what would round to it is less than the last digit: < 0.1 %."""
+    """1.2 %; none is 0 %, all is 100 %; what would round to none is less than the last digit: < 0.1 %."""
     share = 100 * part / whole if whole else 0.0
     least = 10.0**-digits
     if 0 < share < least / 2:
         return f"< {least:.{digits}f} %"
-    return f"{share:.{digits}f} %" if share else "0 %"
+    return f"{share:.0f} %" if share in (0, 100) else f"{share:.{digits}f} %"
 
 
 def sentence(text: str) -> str:
@@ -49,8 +50,10 @@ def size(octets: int) -> str:
 
 
 def duration(ms: float) -> str:
-    """1 d 2 h; the two largest units."""
+    """1 d 2 h; the two largest units, of many days these alone."""
     rest = max(0, int(ms))
+    if rest >= _MANY_DAYS:
+        return f"{rest // 86_400_000:,} d"
     if rest < 1000:
         return f"{rest} ms"
     found: list[str] = []

@@ -30,6 +30,7 @@ ALARMS = Alarms(bounced=2.0, complained=0.1, least=100)
         (12, 1000, 2, "1.20 %"),
         (1, 1_000_000, 2, "< 0.01 %"),
         (1, 1000, 0, "< 1 %"),
+        (7, 7, 1, "100 %"),
     ],
 )
 def test_a_share_is_written_in_one_way_and_what_is_there_is_never_nothing(
