@@ -16,7 +16,13 @@ from litestar.exceptions import HTTPException, ValidationException
 from admin_ui.console.guard import SignInNeededError, sign_in_path
 from admin_ui.console.visit import Visit, html, theme_of
 from admin_ui.errors import HANDLERS, INSIDE, status_of
-from appliance.core.errors import ForbiddenError, PillarboxError, SignInError, TooManyError
+from appliance.core.errors import (
+    ForbiddenError,
+    NotRunningError,
+    PillarboxError,
+    SignInError,
+    TooManyError,
+)
 
 if TYPE_CHECKING:
     from litestar.types import ExceptionHandlersMap
@@ -53,9 +59,17 @@ def _own(request: Request[Any, Any, Any], error: PillarboxError) -> Response[Any
     visit: Visit | None = request.scope.get("state", {}).get("visit")
     if visit is not None and visit.form.said("csrf") and not isinstance(error, ForbiddenError):
         return visit.refused(error)
-    words = str(error) if status < 500 or status in _TITLES else INSIDE
     seconds = str(error.seconds) if isinstance(error, TooManyError) else ""
-    return error_page(request, status, words, {"Retry-After": seconds} if seconds else {})
+    return error_page(
+        request, status, _told(error, status), {"Retry-After": seconds} if seconds else {}
+    )
+
+
+def _told(error: PillarboxError, status: int) -> str:
+    """Of what is wrong inside the box the log tells more than a page may."""
+    if isinstance(error, NotRunningError):
+        return ""  # the title says it
+    return INSIDE if status == HTTPStatus.INTERNAL_SERVER_ERROR else str(error)
 
 
 def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:

@@ -50,7 +50,7 @@ async def destination(
     seen = await _waiting(rooms, visit, name, place_in(cursor))
     found, after = seen or ([], "")
     explained, pauses, pools = await asyncio.gather(
-        _explained(rooms, visit, name),
+        _explained(rooms, visit, name, is_silent=seen is None),
         rooms.operations.pauses(visit.scope),
         rooms.pools.list(visit.scope),
     )
@@ -84,9 +84,9 @@ async def _waiting(
     return rows, last
 
 
-async def _explained(rooms: Rooms, visit: Visit, name: str) -> Row | None:
+async def _explained(rooms: Rooms, visit: Visit, name: str, *, is_silent: bool) -> Row | None:
     """How mail goes there; of the box's own machinery only the box's people hear."""
-    if not (visit.is_box and visit.may(Right.EGRESS_READ)):
+    if is_silent or not (visit.is_box and visit.may(Right.EGRESS_READ)):
         return None
     try:
         return await rooms.queue.explain(name)

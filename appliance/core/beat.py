@@ -47,7 +47,7 @@ class Health:
 
         def check() -> tuple[bool, str]:
             age = now() - last
-            return age <= limit, f"last turn {age:.1f} s ago, at most {limit:g} s allowed"
+            return age <= limit, f"last turn {age:.1f} s ago, at most {limit:,g} s allowed"
 
         self.register(name, check)
         return beat

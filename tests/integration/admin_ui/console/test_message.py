@@ -69,7 +69,10 @@ async def test_the_story_stands_without_the_queue_and_says_what_is_missing(ada, 
     )  # as it was planned
     page = await ada.get(f"/messages/{api.ids['three']}?tab=source")
     assert "The bytes are not there" not in page.html
-    await ada.get("/messages/0000000000000", expect=503)  # it may wait, and the log not know it yet
+    # It may wait, and the log not know it yet.
+    page = await ada.get("/messages/0000000000000", expect=503)
+    assert page.text("h1") == "A part of the box does not answer"
+    assert "mta-0" not in page.html
 
 
 async def test_it_is_retried_held_and_cancelled_where_it_waits(ada, api):
