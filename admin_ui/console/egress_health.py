@@ -173,7 +173,7 @@ def state_of(
     held = sum(is_held(each, kept) for each in warmups)
     under_way = [each for each in warmups if each.state is WarmupState.WARMING]
     if held:
-        return f"Warmup held at {held}", "look", "circle-pause"
+        return f"Warmup held at {held} of {len(warmups)}", "look", "circle-pause"
     if under_way:
         slowest = min(under_way, key=lambda each: each.stage / each.stages)
         return f"Stage {max(slowest.stage, 0) + 1} of {slowest.stages}", "way", "flame"

@@ -75,6 +75,8 @@ async def services(
 async def doctor(visit: WhoVisits, processes: NamedDependency[Processes]) -> Response[bytes]:
     """Ask every process how it is, now."""
     reports = await processes.health()
+    if not reports:
+        return visit.to("/services", "Not well", "No process answers.", kind="error")
     silent = sorted(name for name, one in reports.items() if not one["ok"])
     if silent:
         return visit.to("/services", "Not well", ", ".join(silent), kind="error")
