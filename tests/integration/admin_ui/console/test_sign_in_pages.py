@@ -141,7 +141,11 @@ async def test_a_second_factor_is_set_up_asked_for_and_recovered(api, stranger):
     known = {"email": "eve@acme.test", "password": PASSWORD, "next": "/account"}
     asked = await stranger.post("/sign-in", **known)
     assert asked.location == "/sign-in/code?next=%2Faccount"
-    assert "Enter the code" in (await stranger.get(asked.location)).text("h1")
+    page = await stranger.get(asked.location)
+    assert "Enter the code" in page.text("h1")
+    other = await stranger.get(page.all(".other-way a")[0].get("href"))
+    assert other.value("next") == "/account"
+    assert other.all("#code")[0].get("inputmode") is None  # it has letters
     done = await stranger.post("/sign-in/code", code=recovery[0], next="/account")
     assert done.location == "/account"
 
