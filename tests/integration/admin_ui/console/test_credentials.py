@@ -59,6 +59,8 @@ async def test_a_tenant_is_led_from_its_name_to_its_first_message(api, ada):
     assert "All records are right" in page.text(".note")
     page = await ada.get("/onboarding")
     assert page.text("[aria-current=step]") == "3A credential"
+    page = await ada.get("/onboarding?step=message")  # there is no login to show
+    assert page.text("[aria-current=step]") == "3A credential"
     page = await ada.get("/onboarding?step=organisation")
     assert BAD not in page.html
     assert page.value("organisation") == BAD
