@@ -82,10 +82,10 @@ class FileConnection(aiosqlite.Connection):
         self._first = ()
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **named: Any) -> Any:
-        """Aiosqlite's way to its thread."""
+        """Every turn of the thread goes this way."""
         first, self._first = self._first, ()
         work = partial(_after, self._conn, first, fn) if first else fn
-        return await super()._execute(work, *args, **named)  # type: ignore[no-untyped-call]
+        return await super()._execute(work, *args, **named)  # type: ignore[no-untyped-call] # aiosqlite says no types
 
 
 def _after(connection: Any, first: Sequence[str], fn: Callable[..., Any], *args: Any) -> Any:
