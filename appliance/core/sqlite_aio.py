@@ -22,11 +22,11 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
 )
 from sqlalchemy.util.concurrency import await_only
 
-_BEGIN_READING: Final = ("BEGIN", "PRAGMA query_only=ON")
-_END_READING: Final = ("ROLLBACK", "PRAGMA query_only=OFF")
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+
+_BEGIN_READING: Final = ("BEGIN", "PRAGMA query_only=ON")
+_END_READING: Final = ("ROLLBACK", "PRAGMA query_only=OFF")
 
 # aiosqlite and SQLAlchemy take exception classes and version from the standard library's sqlite3;
 # this is the same set of names with pysqlite3 behind them, so that its errors are recognised.
