@@ -92,7 +92,7 @@ async def run(name: str, backend: Backend, messages: int, rounds: int) -> None:
     """All sizes and numbers of sessions on one database."""
     commits = Commits()
     shard = await Shard.open(
-        backend, 0, lambda _: b"", on_fatal=lambda: print("the shard is lost"), observer=commits
+        backend, 0, on_fatal=lambda: print("the shard is lost"), observer=commits
     )
     try:
         for size in SIZES:

@@ -106,7 +106,11 @@ class SendingDomain:
     bounce_domain: str = ""  # "" until its return path is verified: then the box's own is used
     return_path_mode: ReturnPathMode | None = None
     keys: tuple[DkimKey, ...] = ()  # those that sign
-    published: frozenset[str] = frozenset()  # selectors receivers still find in DNS
+
+    @property
+    def selectors(self) -> tuple[str, ...]:
+        """Of the keys that sign."""
+        return tuple([key.selector for key in self.keys])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Intake: the one door of the message way. SMTP, the API and the box's own notices come through here.
 
-    scan and prepare headers -> policy (first refusal wins) -> sign and spool -> scheduler -> "250"
+    scan and prepare headers -> policy (first refusal wins) -> spool -> scheduler -> "250"
 
 Promises: `accept` returns only when the message is safe on disk, whole, exactly as it will be sent.
 An idempotency key seen again answers with the first id; keys live in shard 0, whose owner is handed
@@ -10,11 +10,10 @@ such submissions by the others. Fails with Refused, StoreFullError ("452") or St
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from appliance.core.errors import PillarboxError, StoreError, StoreFullError
-from mta.message import Admitted, Message, Recipient, SigningPlan
+from mta.message import Admitted, Message, Recipient
 from mta.policy import compliance, limits
 from mta.policy.address import parse_mailbox
 from mta.policy.headers import scan
@@ -84,7 +83,7 @@ class Intake:
         self._keys: dict[tuple[int, str], asyncio.Future[int]] = {}
 
     async def accept(self, submission: Submission) -> int:
-        """Admit, sign, store; the message id. Raises Refused or StoreError."""
+        """Admit and store; the message id. Raises Refused or StoreError."""
         if not self._has_space():
             raise StoreFullError("too little disk space or memory is left: try again later")
         prepared, message_id = self._prepare(submission)
@@ -137,7 +136,7 @@ class Intake:
     async def _store(self, submission: Submission, prepared: Prepared, message_id: int) -> int:
         admitted = await self._admit(submission, prepared, message_id)
         try:
-            signature = await self._shard.accept(admitted)
+            await self._shard.accept(admitted)
         except StoreError:
             count, now = len(admitted.recipients), submission.received_at
             limits.give_back(self._quota, submission.credential, submission.tenant, count, now)
@@ -146,8 +145,7 @@ class Intake:
         held = sum(recipient.status is Status.HELD for recipient in admitted.recipients)
         if held:
             self._observer.held(submission.credential, held)
-        message = replace(admitted.message, signature=signature)
-        self._scheduler.fresh(message, list(admitted.recipients), admitted.content)
+        self._scheduler.fresh(admitted.message, list(admitted.recipients), admitted.content)
         return message_id
 
     async def _admit(self, submission: Submission, prepared: Prepared, message_id: int) -> Admitted:
@@ -169,9 +167,7 @@ class Intake:
                 for n, request in enumerate(submission.recipients)
             ),
             content=prepared.content,
-            signing=SigningPlan(
-                domain=domain.name if domain else "", keys=domain.keys if domain else ()
-            ),
+            selectors=domain.selectors if domain else (),
             idempotency_key=prepared.idempotency_key,
         )
 
@@ -214,7 +210,6 @@ class Intake:
             return_path_mode=mode,
             bounce_domain=bounce_domain,
             signing_domain=domain.name if domain and domain.keys else "",
-            signature=b"",
         )
 
     def _recipient(

@@ -88,7 +88,7 @@ class SigningPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message in the spool. `signature` is kept apart from the content, so re-signing is one update."""
+    """A message in the spool. It is signed when it is sent: its content stays as it was accepted."""
 
     id: int
     tenant_id: int
@@ -99,7 +99,7 @@ class Message:
     header_from: str  # the address in From:
     message_id: str  # the Message-ID header, with its angle brackets
     subject: str
-    size: int  # octets of the content, signature not counted
+    size: int  # octets of the content, without a signature
     accepted_at: int
     client: str  # address the message came from
     tags: tuple[str, ...]
@@ -111,8 +111,7 @@ class Message:
     dsn: bool  # whether the sender wants failure notices (credential)
     return_path_mode: ReturnPathMode
     bounce_domain: str
-    signing_domain: str  # "" when unsigned
-    signature: bytes  # DKIM-Signature header fields, each ending in CRLF; b"" when unsigned
+    signing_domain: str  # whose keys sign; "" when no domain had any as it was accepted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,12 +138,12 @@ class Recipient:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Admitted:
-    """A submission that may be sent: what the committing thread signs and stores."""
+    """A submission that may be sent: what the committing thread stores."""
 
     message: Message
     recipients: tuple[Recipient, ...]
-    content: bytes  # exactly as it will be sent, signature not included
-    signing: SigningPlan
+    content: bytes  # exactly as it will be sent, behind its signature
+    selectors: tuple[str, ...]  # of the keys that sign as it is accepted
     idempotency_key: str = ""
 
 

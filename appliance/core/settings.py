@@ -172,7 +172,7 @@ class Queue(_Section, frozen=True, kw_only=True):
 class Spool(_Section, frozen=True, kw_only=True):
     """Where messages wait."""
 
-    processes: Annotated[int, Meta(ge=0, le=64, description="mta processes sharing the port, each with its own shard; 0 = one for two cores.")] = 0
+    processes: Annotated[int, Meta(ge=0, le=64, description="mta processes sharing the port, each with its own shard; 0 = one for each core, four at most.")] = 0
     min_free_bytes: Annotated[Count, Meta(description="Free space on its disk below which new mail gets 452.")] = 64 * 1024 * 1024
     min_free_memory_bytes: Annotated[int, Meta(ge=0, le=1 << 40, description="Available memory, of the machine and of the control group (MemoryMax), below which new mail gets 452.")] = 64 * 1024 * 1024
     keep_content: Annotated[float, Meta(ge=0, le=31_536_000, description="Seconds the content of a finished message is kept.")] = 0.0

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from appliance.core import clock, ids, tasks
+from appliance.core import clock
 from appliance.run.process import Context, die
 from appliance.run.spools import open_backend
 from mta.bounce import return_path
@@ -18,7 +19,7 @@ from mta.scheduling.operations import Operations
 from mta.scheduling.results import Results
 from mta.scheduling.sender import Limits, Sender
 from mta.scheduling.window import Window
-from mta.signing.signer import Resigner, sign_admitted
+from mta.signing.signer import Signer
 from mta.spool.shard import Shard
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Delivery:
     """A shard at work."""
 
     shard: Shard
+    signer: Signer
     dispatcher: Dispatcher
     sender: Sender
     results: Results
@@ -59,9 +61,8 @@ class Delivery:
     async def summarise(self, now: int) -> None:
         """Send the summaries of notices that are due."""
         for admitted in self.notices.summaries(now):
-            signature = await self.shard.accept(admitted)
-            message = replace(admitted.message, signature=signature)
-            self.dispatcher.fresh(message, list(admitted.recipients), admitted.content)
+            await self.shard.accept(admitted)
+            self.dispatcher.fresh(admitted.message, list(admitted.recipients), admitted.content)
 
     def reshaped(self) -> None:
         """Throttles or limits moved: look at what they kept back, and at lanes that may go faster."""
@@ -83,6 +84,11 @@ class Delivery:
         """Finish the transactions that run, begin no others."""
         self.dispatcher.stop()
         await self.sender.drain()
+
+    async def close(self) -> None:
+        """Write what is queued and let the shard go."""
+        await self.shard.close()
+        await asyncio.to_thread(self.signer.stop)
 
 
 async def open_delivery(number: int, tools: Tools) -> Delivery:
@@ -117,9 +123,11 @@ async def open_delivery(number: int, tools: Tools) -> Delivery:
         regulator=tools.regulator,
     )
     dispatcher.results = results
-    dispatcher.sender = sender = _sender(shard, dispatcher, window, results, tools)
+    signer = Signer(tools.current)
+    dispatcher.sender = sender = _sender(shard, signer, dispatcher, window, results, tools)
     return Delivery(
         shard=shard,
+        signer=signer,
         dispatcher=dispatcher,
         sender=sender,
         results=results,
@@ -133,7 +141,6 @@ async def _open_shard(number: int, tools: Tools) -> Shard:
     return await Shard.open(
         await open_backend(home, tools.context.settings, number),
         number,
-        sign_admitted,
         on_fatal=lambda: die(f"shard {number} is lost: this process starts anew"),
         observer=tools.observers,
         lock=home.spool_dir / f"spool-{number}.lock",
@@ -142,7 +149,12 @@ async def _open_shard(number: int, tools: Tools) -> Shard:
 
 
 def _sender(
-    shard: Shard, dispatcher: Dispatcher, window: Window, results: Results, tools: Tools
+    shard: Shard,
+    signer: Signer,
+    dispatcher: Dispatcher,
+    window: Window,
+    results: Results,
+    tools: Tools,
 ) -> Sender:
     delivery = tools.context.settings.delivery
 
@@ -160,22 +172,13 @@ def _sender(
         window=window,
         directory=tools.current,
         return_path=envelope_sender,
-        signature=Resigner(tools.current, lambda m, s: _store_signature(shard, m, s)),
+        sign=signer,
         regulator=tools.regulator,
         limits=Limits(
             max_connections=delivery.max_connections,
             idle_timeout=delivery.idle_timeout,
         ),
     )
-
-
-def _store_signature(shard: Shard, message: Message, signature: bytes) -> None:
-    async def store() -> None:
-        await shard.call(
-            lambda spool, _: spool.resign(message.id, message.signing_domain, signature)
-        )
-
-    tasks.spawn(store(), name=f"sign {ids.to_text(message.id)} again")
 
 
 def retry_schedule(queue: Queue) -> RetrySchedule:

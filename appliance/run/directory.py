@@ -54,7 +54,6 @@ if TYPE_CHECKING:
 
 POLL_SECONDS: Final = 0.2
 _SYSTEM: Final = Scope.system()
-_PUBLISHED: Final = frozenset({KeyState.ACTIVE, KeyState.RETIRING})
 _KEY_PAGE: Final = 32  # keys decrypted and loaded between two turns of the loop
 _log = logging.getLogger(__name__)
 
@@ -295,7 +294,6 @@ class DirectoryReader:
             bounce_domain=found.return_path if found.return_path_verified else "",
             return_path_mode=found.return_path_mode,
             keys=tuple(one.key for one in loaded if one is not None),
-            published=frozenset(key.selector for key in found.keys if key.state in _PUBLISHED),
         )
 
     def _bounce_domains(self, domains: Iterable[SendingDomain]) -> frozenset[str]:

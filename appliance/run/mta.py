@@ -161,7 +161,7 @@ class Mta:
         if hasattr(self, "_rpc"):
             await self._rpc.close()
         for delivery in self.deliveries:
-            await delivery.shard.close()
+            await delivery.close()
         await self._handover.close()
         await asyncio.to_thread(self._mx_cache.close)
         await asyncio.to_thread(self._tls.close)

@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 _FILE = re.compile(r"spool-(\d+)\.db$")
 
 
+AT_MOST = 4
+"""mta processes that a box starts by itself: more is worth its memory (40 MB each) only where it is asked for."""
+
+
 def mta_processes(settings: Settings) -> int:
-    """How many mta processes run: as configured, else one for two cores."""
-    return settings.spool.processes or max(1, (os.cpu_count() or 1) // 2)
+    """How many mta processes run: as configured, else one for each core that this box may use."""
+    return settings.spool.processes or min(AT_MOST, len(os.sched_getaffinity(0)))
 
 
 def shards_of(home: Home, processes: int) -> list[tuple[int, ...]]:

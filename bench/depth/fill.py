@@ -18,7 +18,7 @@ from appliance.core import clock
 from appliance.core.ids import IdMaker
 from appliance.run.spools import open_backend
 from depth.home import sending_domain, settings_of
-from mta.message import Admitted, Message, Recipient, ReturnPathMode, SigningPlan, Source
+from mta.message import Admitted, Message, Recipient, ReturnPathMode, Source
 from mta.spool.backend import SqliteBackend
 from mta.spool.store import SpoolStore
 from mta.status import Status, TrafficClass
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 _PAGE: Final = 5000
 _LINE: Final = b"The quick brown fox jumps over the lazy dog, 0123456789 abcdef.\r\n"
 _LIFE: Final = clock.DAY
-_NOWHERE: Final = SigningPlan(domain="", keys=())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +98,7 @@ async def fill(home: Home, waiting: Waiting) -> float:
 def _write(store: SpoolStore, mail: Iterator[Admitted]) -> bool:
     batch = store.batch(clock.now_ms())
     for _, admitted in zip(range(_PAGE), mail, strict=False):
-        batch.add_message(admitted, b"")
+        batch.add_message(admitted)
     batch.events.clear()
     with store.transaction():
         store.write(batch)
@@ -139,7 +138,7 @@ def _mail(waiting: Waiting, ids: IdMaker) -> Iterator[Admitted]:
                 ),
             ),
             content=content,
-            signing=_NOWHERE,
+            selectors=(),
         )
 
 
@@ -175,7 +174,6 @@ def _message(waiting: Waiting, now: int) -> Message:
         return_path_mode=ReturnPathMode.RECIPIENT,
         bounce_domain="bounces.box.example",
         signing_domain="",
-        signature=b"",
     )
 
 

@@ -197,5 +197,4 @@ def message(start: int) -> Message:
         return_path_mode=ReturnPathMode.RECIPIENT,
         bounce_domain="bounce.sender.example",
         signing_domain="sender.example",
-        signature=b"",
     )

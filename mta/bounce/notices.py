@@ -19,7 +19,7 @@ from mta.bounce.notice import (
     write_notice,
     write_summary,
 )
-from mta.message import Admitted, Message, Recipient, ReturnPathMode, SigningPlan, Source
+from mta.message import Admitted, Message, Recipient, ReturnPathMode, Source
 from mta.outcome.category import Category
 from mta.status import EventKind, Status, TrafficClass
 
@@ -118,7 +118,6 @@ class Notices:
         self, message_id: int, tenant_id: int, to: str, content: bytes, now: int
     ) -> Admitted:
         domain = self._directory().box_keys
-        keys = domain.keys if domain is not None else ()
         message = Message(
             id=message_id,
             tenant_id=tenant_id,
@@ -141,8 +140,7 @@ class Notices:
             dsn=False,
             return_path_mode=ReturnPathMode.MESSAGE,
             bounce_domain="",
-            signing_domain=domain.name if domain is not None and keys else "",
-            signature=b"",
+            signing_domain=domain.name if domain is not None and domain.keys else "",
         )
         recipient = Recipient(
             message_id=message_id,
@@ -155,8 +153,12 @@ class Notices:
             due_at=now,
             expires_at=self._schedule.expiry(now, message.traffic_class),
         )
-        plan = SigningPlan(domain=domain.name if domain is not None else "", keys=keys)
-        return Admitted(message=message, recipients=(recipient,), content=content, signing=plan)
+        return Admitted(
+            message=message,
+            recipients=(recipient,),
+            content=content,
+            selectors=domain.selectors if domain is not None else (),
+        )
 
 
 def _subject_of(content: bytes) -> str:

@@ -22,6 +22,7 @@ from mta.status import EventKind, Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from appliance.core.errors import PillarboxError
     from mta.message import Admitted, Attempt, Message, Recipient
     from mta.outcome.record import Recorded, Recorder
     from mta.scheduling.dispatcher import Dispatcher
@@ -143,7 +144,7 @@ class Results:
     ) -> None:
         self.outstanding += len(settlements)
 
-        def durable(signatures: list[bytes]) -> None:
+        def durable(error: PillarboxError | None) -> None:
             self.outstanding -= len(settlements)
             self._settled.set()
             self._dispatcher.released(recipients)
@@ -151,9 +152,8 @@ class Results:
                 if settlement.status is Status.DEFERRED:
                     key = key_of(settlement.recipient)
                     self._dispatcher.rest(key, settlement.due_at)
-            for notice, signature in zip(notices, signatures, strict=False):
-                message = replace(notice.message, signature=signature)
-                self._dispatcher.fresh(message, list(notice.recipients), notice.content)
+            for notice in notices if error is None else ():
+                self._dispatcher.fresh(notice.message, list(notice.recipients), notice.content)
 
         self._shard.settle(settlements, notices, durable)
 

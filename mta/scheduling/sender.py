@@ -31,7 +31,7 @@ from mta.transport.base import ConnectFailed
 from mta.warmup.model import Wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from mta.directory import Directory
     from mta.message import Message
@@ -84,13 +84,13 @@ class Sender:
         window: Window,
         directory: Callable[[], Directory],
         return_path: Callable[[Message, int | None], str],
-        signature: Callable[[Message, bytes], bytes],
+        sign: Callable[[Message, bytes], Awaitable[bytes]],
         regulator: Regulator,
         limits: Limits,
     ) -> None:
         self._shard, self._dispatcher, self._transport = shard, dispatcher, transport
         self._results, self._window, self._directory = results, window, directory
-        self._return_path, self._signature = return_path, signature
+        self._return_path, self._sign = return_path, sign
         self._limits = limits
         self._regulator, self._ledger = regulator, regulator.ledger
         self._places = Places(limits.max_connections, regulator.share, self.kick, self.rouse)
@@ -345,7 +345,8 @@ class Sender:
         reservation = await self._reserve(lane, parcel, warms) if warms else None
         if warms and reservation is None:
             return
-        attempt = await connection.send(self._envelope(parcel, content))
+        signature = await self._sign(parcel.message, content)
+        attempt = await connection.send(self._envelope(parcel, signature, content))
         if not kept:
             lane.flow.worked(lane.site)
         if reservation is not None:
@@ -425,12 +426,9 @@ class Sender:
             self._results.settle(parcel.recipients, lost)
         return content
 
-    def _envelope(self, parcel: Parcel, content: bytes) -> Envelope:
+    def _envelope(self, parcel: Parcel, signature: bytes, content: bytes) -> Envelope:
         message = parcel.message
         n = None if message.return_path_mode is ReturnPathMode.MESSAGE else parcel.recipients[0].n
-        # What comes from memory was signed a moment ago; what waited may need another signature.
-        fresh = parcel.content is not None
-        signature = message.signature if fresh else self._signature(message, content)
         return Envelope(
             message_id=message.id,
             mail_from=self._return_path(message, n),

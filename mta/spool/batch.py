@@ -69,11 +69,11 @@ class Batch:
     last_id: int = 0
     events_written: int = 0  # how many of `events` are in the outbox already
 
-    def add_message(self, admitted: Admitted, signature: bytes) -> None:
+    def add_message(self, admitted: Admitted) -> None:
         """A message with its content, recipients and the event `accepted`."""
         message = admitted.message
         still_open = sum(1 for r in admitted.recipients if not r.status.is_final)
-        row = _message_row(admitted, self.shard, signature, still_open, self.now)
+        row = _message_row(admitted, self.shard, still_open, self.now)
         recipients = [_recipient_row(r, self.shard) for r in admitted.recipients]
         self.messages.append((*row, digest.of_envelope(row, recipients)))
         if still_open:
@@ -132,7 +132,7 @@ def accepted_event(admitted: Admitted, now: int) -> Event:
             "client": message.client,
             "tags": message.tags,
             "metadata": message.metadata,
-            "signed": [key.selector for key in admitted.signing.keys],
+            "signed": admitted.selectors,
             "signing_domain": message.signing_domain,
             "recipients": [[r.n, r.address, r.domain, r.status] for r in admitted.recipients],
         },
@@ -154,9 +154,7 @@ def _kept_back(recipient: Recipient, now: int) -> Event:
     )
 
 
-def _message_row(
-    admitted: Admitted, shard: int, signature: bytes, still_open: int, now: int
-) -> tuple[object, ...]:
+def _message_row(admitted: Admitted, shard: int, still_open: int, now: int) -> tuple[object, ...]:
     m = admitted.message
     return (
         m.id,
@@ -182,7 +180,6 @@ def _message_row(
         str(m.return_path_mode),
         m.bounce_domain,
         m.signing_domain,
-        signature,
         still_open,
         0 if still_open else now,
     )

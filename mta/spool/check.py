@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from appliance.core import ids
 from mta.spool import digest
+from mta.spool import tables as t
 from mta.status import FINAL, Status
 
 if TYPE_CHECKING:
@@ -72,9 +73,9 @@ def _of_recipients(message: Row, recipients: tuple[Row, ...]) -> Iterator[str]:
         yield "a message without recipients"
         return
     still_open = sum(1 for row in recipients if _waits(row))
-    if still_open != message[24]:
-        yield f"{still_open} recipients are open, the message says {message[24]}"
-    if message[26] not in (None, digest.of_envelope(message, recipients)):
+    if still_open != message[t.OPEN]:
+        yield f"{still_open} recipients are open, the message says {message[t.OPEN]}"
+    if message[t.DIGEST] not in (None, digest.of_envelope(message, recipients)):
         yield "its envelope is not the one that was stored"
 
 

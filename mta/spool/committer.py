@@ -1,9 +1,8 @@
-"""Committer: the one thread of a shard that signs, writes and flushes.
+"""Committer: the one thread of a shard that writes and flushes.
 
 Group commit without a timer: it commits at once when idle and takes whatever piled up meanwhile in
 the next batch (a "wait 5 ms" timer loses the single-session case). Only outcomes, for which nobody
-waits, are given a moment to share a flush. Signing happens here too,
-because RSA releases the GIL and the event loop goes on receiving.
+waits, are given a moment to share a flush.
 
 Promises: every job is answered; its `done` is called on the loop only after its transaction is
 durable. When a batch fails, jobs are tried one by one, so that one poisoned job does not take others
@@ -59,9 +58,6 @@ class Job(Protocol):
     is_mail: bool  # refused while the disk is full
     patience: int  # how often it may be written again when it failed; a full disk does not count
     size: int  # octets it brings into the batch
-
-    def prepare(self) -> None:
-        """Work that needs no transaction: signing. A PillarboxError fails this job alone."""
 
     def fill(self, batch: Batch) -> None:
         """Add rows to the batch."""
@@ -186,28 +182,17 @@ class Committer:
             return jobs
 
     def _commit(self, jobs: list[Job]) -> None:
-        outcome: list[tuple[Job, PillarboxError | None]] = []
-        ready = [job for job in jobs if self._prepared(job, outcome)]
+        outcome: list[tuple[Job, PillarboxError | None]]
         try:
-            self._write(ready)
-            outcome += [(job, None) for job in ready]
+            self._write(jobs)
+            outcome = [(job, None) for job in jobs]
         except _FATAL:
             raise
         except PillarboxError as error:
-            outcome += self._apart(ready, error)
+            outcome = self._apart(jobs, error)
         self._report(outcome)
 
-    def _prepared(self, job: Job, outcome: list[tuple[Job, PillarboxError | None]]) -> bool:
-        try:
-            job.prepare()
-        except PillarboxError as error:
-            outcome.append((job, error))
-            return False
-        return True
-
     def _write(self, jobs: list[Job]) -> None:
-        if not jobs:
-            return
         started = clock.monotonic()
         batch = self._store.batch(clock.now_ms())
         with self._store.transaction():

@@ -31,7 +31,7 @@ def _columns(table: Table, *names: str) -> itemgetter[Any]:
     return itemgetter(*(places[name] for name in names))
 
 
-# Not signature, states and pool, which change; not the flags, which the two databases read differently.
+# Not states and pool, which change; not the flags, which the two databases read differently.
 _of_message: Final = _columns(
     t.message,
     *("id", "tenant_id", "credential_id", "source", "traffic_class", "envelope_from"),

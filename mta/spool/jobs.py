@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
     import asyncio
@@ -17,32 +17,19 @@ T = TypeVar("T")
 _OVERHEAD = 1024
 
 
-class Sign(Protocol):
-    """Makes the signature header fields of a message; called in the committing thread."""
-
-    def __call__(self, admitted: Admitted) -> bytes:
-        """DKIM-Signature fields, each ending in CRLF; b"" when the plan has no key."""
-
-
 class AcceptJob:
-    """Sign a message and store it; the future gets the signature once it is durable."""
+    """Store a message; the future is done once it is durable."""
 
     is_mail = True
     patience = 0
 
-    def __init__(self, admitted: Admitted, sign: Sign, future: asyncio.Future[bytes]) -> None:
-        self._admitted, self._sign, self._future = admitted, sign, future
-        self._signature = b""
+    def __init__(self, admitted: Admitted, future: asyncio.Future[None]) -> None:
+        self._admitted, self._future = admitted, future
         self.size = len(admitted.content) + _OVERHEAD
-
-    def prepare(self) -> None:
-        """Sign with all keys of the plan."""
-        if not self._signature:
-            self._signature = self._sign(self._admitted)
 
     def fill(self, batch: Batch) -> None:
         """Rows of the message."""
-        batch.add_message(self._admitted, self._signature)
+        batch.add_message(self._admitted)
 
     def run(self, store: SpoolStore, batch: Batch) -> None:
         """Nothing."""
@@ -50,7 +37,7 @@ class AcceptJob:
     def done(self) -> None:
         """Durable: the client may be told."""
         if not self._future.done():
-            self._future.set_result(self._signature)
+            self._future.set_result(None)
 
     def failed(self, error: PillarboxError) -> None:
         """Nothing was stored."""
@@ -68,35 +55,27 @@ class SettleJob:
         self,
         settlements: Sequence[Settlement],
         notices: Sequence[Admitted],
-        sign: Sign,
-        on_done: Callable[[list[bytes]], None],
+        on_done: Callable[[PillarboxError | None], None],
     ) -> None:
-        self._settlements, self._notices, self._sign = settlements, notices, sign
-        self._signatures: list[bytes] = []
-        self._on_done = on_done
+        self._settlements, self._notices, self._on_done = settlements, notices, on_done
         self.size = sum(len(n.content) for n in notices) + _OVERHEAD
-
-    def prepare(self) -> None:
-        """Sign the notices."""
-        if not self._signatures:
-            self._signatures = [self._sign(notice) for notice in self._notices]
 
     def fill(self, batch: Batch) -> None:
         """The moves and the notices."""
         batch.settlements.extend(self._settlements)
-        for notice, signature in zip(self._notices, self._signatures, strict=True):
-            batch.add_message(notice, signature)
+        for notice in self._notices:
+            batch.add_message(notice)
 
     def run(self, store: SpoolStore, batch: Batch) -> None:
         """Nothing."""
 
     def done(self) -> None:
         """The outcome is durable: no crash can send it again."""
-        self._on_done(self._signatures)
+        self._on_done(None)
 
     def failed(self, error: PillarboxError) -> None:
         """The recipients stay queued in the store; memory lets go of them all the same."""
-        self._on_done([])
+        self._on_done(error)
 
 
 class CallJob(Generic[T]):
@@ -109,9 +88,6 @@ class CallJob(Generic[T]):
     def __init__(self, call: Callable[[SpoolStore, Batch], T], future: asyncio.Future[T]) -> None:
         self._call, self._future = call, future
         self._result: T | None = None
-
-    def prepare(self) -> None:
-        """Nothing."""
 
     def fill(self, batch: Batch) -> None:
         """Nothing."""

@@ -59,5 +59,4 @@ def message_of(row: tuple[Any, ...]) -> Message:
         return_path_mode=ReturnPathMode(row[20]),
         bounce_domain=row[21],
         signing_domain=row[22],
-        signature=bytes(row[23]),
     )

@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from appliance.core.errors import PillarboxError
     from mta.message import Admitted
     from mta.spool.backend import Backend
     from mta.spool.batch import Batch, Settlement
-    from mta.spool.jobs import Sign
 
 T = TypeVar("T")
 
@@ -35,18 +35,17 @@ T = TypeVar("T")
 class Shard:
     """An open shard. Create with `open()`."""
 
-    def __init__(self, store: SpoolStore, committer: Committer, ids: IdMaker, sign: Sign) -> None:
+    def __init__(self, store: SpoolStore, committer: Committer, ids: IdMaker) -> None:
         self.number = store.shard
-        self._committer, self._ids, self._sign = committer, ids, sign
+        self._committer, self._ids = committer, ids
         self._loop = asyncio.get_running_loop()
         self._lock: int | None = None
 
     @classmethod
-    async def open(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
+    async def open(
         cls,
         backend: Backend,
         number: int,
-        sign: Sign,
         *,
         on_fatal: Callable[[], None],
         observer: CommitObserver | None = None,
@@ -67,7 +66,7 @@ class Shard:
         loop = asyncio.get_running_loop()
         committer = Committer(store, loop, on_fatal=on_fatal, observer=observer)
         committer.start()
-        shard = cls(store, committer, IdMaker(number, last), sign)
+        shard = cls(store, committer, IdMaker(number, last))
         shard._lock = held
         return shard
 
@@ -80,23 +79,23 @@ class Shard:
         """Jobs that the committing thread has not answered yet."""
         return self._committer.depth
 
-    async def accept(self, admitted: Admitted) -> bytes:
-        """Sign and store; returns the signature when the message is safe on disk."""
-        future: asyncio.Future[bytes] = self._loop.create_future()
-        self._committer.submit(AcceptJob(admitted, self._sign, future))
-        return await future
+    async def accept(self, admitted: Admitted) -> None:
+        """Store; returns when the message is safe on disk."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._committer.submit(AcceptJob(admitted, future))
+        await future
 
     def settle(
         self,
         settlements: Sequence[Settlement],
         notices: Sequence[Admitted],
-        on_done: Callable[[list[bytes]], None],
+        on_done: Callable[[PillarboxError | None], None],
     ) -> None:
         """Write outcomes and notices in the next batch.
 
-        `on_done` is called when they are durable, with the notices' signatures ([] if that failed).
+        `on_done` is called when they are durable, or with why they are not.
         """
-        self._committer.submit(SettleJob(settlements, notices, self._sign, on_done))
+        self._committer.submit(SettleJob(settlements, notices, on_done))
 
     async def call(self, work: Callable[[SpoolStore, Batch], T]) -> T:
         """Run `work` in the committing thread, inside a transaction of its own batch."""

@@ -232,12 +232,6 @@ STATEMENTS: dict[str, Statement] = {
         select(*t.recipient.columns).where(_r.message_id == p("b_id")).order_by(_r.n),
         ("b_id",),
     ),
-    "sign": (
-        update(t.message)
-        .values(signature=p("b_signature"), signing_domain=p("b_domain"))
-        .where(_m.id == p("b_id")),
-        ("b_domain", "b_signature", "b_id"),
-    ),
     "events": (
         select(_o.seq, _o.message_id, _o.n, _o.kind, _o.at, _o.data)
         .where(_o.shard == p("b_shard"), _o.seq > p("b_after"))

@@ -269,10 +269,6 @@ class SpoolStore:
             batch.add_event(one.event)
         return done
 
-    def resign(self, message_id: int, domain: str, signature: bytes) -> None:
-        """Replace the signature of a waiting message: one update, its content is untouched."""
-        self._change("sign", (domain, signature, message_id))
-
     # -- reading ---------------------------------------------------------
 
     def waiting(self, after: QueueKey = BEFORE_ALL, limit: int = KEYS_A_SLICE) -> list[Waiting]:

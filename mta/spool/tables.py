@@ -63,11 +63,12 @@ message = Table(
     Column("return_path_mode", Text, nullable=False),
     Column("bounce_domain", Text, nullable=False),
     Column("signing_domain", Text, nullable=False),
-    Column("signature", LargeBinary, nullable=False),
     Column("open", Integer, nullable=False),  # recipients that are not in a final state yet
     Column("done_at", BigInteger, nullable=False),  # when `open` became 0; 0 before
     Column("digest", BigInteger),  # of the envelope (digest.py); NULL: from before there was one
 )
+OPEN, DONE_AT, DIGEST = map(message.columns.keys().index, ("open", "done_at", "digest"))
+"""Places in a row of `message`, for whoever has rows in hand (check, salvage)."""
 Index(
     "message_done",
     message.c.shard,

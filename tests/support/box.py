@@ -172,6 +172,7 @@ def box_settings(nameserver: str, remote_port: int, changes: dict[str, Any]) -> 
         },
         "dns": {"nameservers": [nameserver], "timeout": 2.0, "min_ttl": 1},
         "delivery": {"remote_port": remote_port, "allow_private_addresses": True},
+        "spool": {"processes": 1},
         "queue": {"retry": [0.5, 1.0], "lifetime": 600.0, "jitter": 0.0},
         "processes": {"drain_timeout": 5.0},
         "shaping": {"file": str(ROOT / "tests/data/shaping/fast.toml")},

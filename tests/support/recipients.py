@@ -9,7 +9,6 @@ from mta.message import (
     Message,
     Recipient,
     ReturnPathMode,
-    SigningPlan,
     Source,
 )
 from mta.spool.batch import Event, Settlement
@@ -60,7 +59,6 @@ def message(message_id: int = 1, **changes: Any) -> Message:
         "return_path_mode": ReturnPathMode.RECIPIENT,
         "bounce_domain": "bounces.box.lab",
         "signing_domain": "",
-        "signature": b"",
     }
     return Message(**(values | changes))
 
@@ -73,7 +71,7 @@ def admitted(message_id: int = 1, *people: Recipient, **changes: Any) -> Admitte
         message=message(message_id, size=len(content), **changes),
         recipients=people or (recipient(message_id),),
         content=content,
-        signing=SigningPlan(domain="", keys=()),
+        selectors=(),
         idempotency_key=key,
     )
 

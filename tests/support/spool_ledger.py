@@ -64,7 +64,7 @@ async def main(location: str, seed: int) -> None:
         backend = PostgresBackend(location)
     else:
         backend = SqliteBackend(Path(location))
-    shard = await Shard.open(backend, 0, lambda _: b"", on_fatal=lambda: os._exit(3))
+    shard = await Shard.open(backend, 0, on_fatal=lambda: os._exit(3))
     dice = random.Random(seed)
     async with asyncio.TaskGroup() as group:
         for _ in range(SESSIONS):

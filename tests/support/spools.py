@@ -20,11 +20,6 @@ from tests.support.way import backend_at
 MINUTE = 60_000
 
 
-def unsigned(_admitted: Admitted) -> bytes:
-    """Signs nothing: these tests are about rows."""
-    return b""
-
-
 @dataclass
 class Spool:
     """One shard's store with one batch at a time, as the committing thread drives it."""
@@ -49,7 +44,7 @@ class Spool:
         """One batch; returns what `then` gave, or the settlements that were lost."""
         batch = self.store.batch(self.now)
         for admitted in messages:
-            batch.add_message(admitted, b"")
+            batch.add_message(admitted)
         batch.settlements.extend(settle)
         with self.store.transaction():
             lost = self.store.write(batch)
@@ -103,7 +98,7 @@ async def open_shard(location: Path | str, number: int = 0, **options: Any) -> S
     """A shard with its committing thread."""
     backend = await asyncio.to_thread(backend_at, location, number)
     options.setdefault("on_fatal", Fatal())
-    return await Shard.open(backend, number, options.pop("sign", unsigned), **options)
+    return await Shard.open(backend, number, **options)
 
 
 def copy_of(made: Path, folder: Path) -> SqliteBackend:

@@ -35,7 +35,7 @@ from mta.scheduling.window import Window
 from mta.shaping.book import parse_book
 from mta.shaping.throttles import Throttles
 from mta.signing.keys import make_ed25519
-from mta.signing.signer import Resigner, sign_admitted
+from mta.signing.signer import Signer
 from mta.spool.backend import Backend, PostgresBackend, SqliteBackend, schema
 from mta.spool.shard import Shard
 from mta.transport.base import MxHost, RouteError, Site
@@ -130,7 +130,6 @@ def directory(**changes: Any) -> Directory:
         name="shop.example.com",
         verified=True,
         keys=(key,),
-        published=frozenset({"s1"}),
     )
     values: dict[str, Any] = {
         "generation": 1,
@@ -205,7 +204,7 @@ class Way:
             hostname="box.lab",
             per_hour=options.get("notices_per_hour", 50),
         )
-        self.resigned: list[Message] = []
+        self.signer = Signer(lambda: self.directory)
         self.results = Results(
             shard=shard,
             dispatcher=self.dispatcher,
@@ -223,7 +222,7 @@ class Way:
             window=self.window,
             directory=lambda: self.directory,
             return_path=lambda m, n: f"b{m.id}-{n}@bounces.box.lab" if m.envelope_from else "",
-            signature=Resigner(lambda: self.directory, lambda m, _: self.resigned.append(m)),
+            sign=self.signer,
             regulator=self.regulator,
             limits=Limits(max_connections=options.get("max_connections", 8), idle_timeout=0.2),
         )
@@ -268,6 +267,7 @@ class Way:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._loop
         await self.shard.close()
+        await asyncio.to_thread(self.signer.stop)
 
     def change(self, **changes: Any) -> None:
         """A new directory generation."""
@@ -294,7 +294,7 @@ async def open_way(
 ) -> AsyncIterator[Way]:
     """A running way whose mail goes to `port`."""
     backend = await asyncio.to_thread(backend_at, location, number)
-    shard = await Shard.open(backend, number, sign_admitted, on_fatal=lambda: None)
+    shard = await Shard.open(backend, number, on_fatal=lambda: None)
     delivery = Delivery(remote_port=max(port, 1), allow_private_addresses=True)
     way = Way(shard, Routes(port), delivery, **options)
     await way.start()

@@ -206,11 +206,11 @@ class Scratch:
         message, rows = self.message(message_id), self.recipients(message_id)
         assert message is not None
         still_open = sum(1 for row in rows if row[7] not in _ENDS)
-        told = message[-1]
+        told = message[t.DIGEST]
         if rewritten and told is not None:
             told = digest.of_envelope(message, rows)
-        done = 0 if still_open else message[25] or now
-        if (still_open, done, told) != tuple(message[24:27]):
+        done = 0 if still_open else message[t.DONE_AT] or now
+        if (still_open, done, told) != (message[t.OPEN], message[t.DONE_AT], message[t.DIGEST]):
             sql = "UPDATE message SET open = ?, done_at = ?, digest = ? WHERE id = ?"
             self._run(sql, (still_open, done, told, message_id))
         if not still_open:

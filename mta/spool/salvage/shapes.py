@@ -67,7 +67,7 @@ def _shape(
 def _message(row: Row, shard: int) -> bool:
     flags = [row[i] for i, column in enumerate(t.message.columns) if _is_flag(column)]
     message_of(row)
-    return ids.shard_of(row[0]) == row[1] == shard and set(flags) <= {0, 1} and row[24] >= 0
+    return ids.shard_of(row[0]) == row[1] == shard and set(flags) <= {0, 1} and row[t.OPEN] >= 0
 
 
 def _is_flag(column: Column[Any]) -> bool:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from mta.spool import digest
+from mta.spool import tables as t
 from mta.status import FINAL
 
 if TYPE_CHECKING:
@@ -154,7 +155,7 @@ def judge(parts: Parts, logged: Logged | None, *, can_tell: bool, gone: str = NO
 
 def _nameless(message: Row, recipients: tuple[Row, ...]) -> list[LostRecipient]:
     """Recipients of whom only the message's count of open ones is left."""
-    unknown = message[24] - sum(1 for row in recipients if _waits(row))
+    unknown = message[t.OPEN] - sum(1 for row in recipients if _waits(row))
     if unknown <= 0:
         return []
     return [LostRecipient(NOBODY, "", "", f"{NO_ROW}: {unknown} such, unknown to the event log")]
@@ -184,7 +185,7 @@ def _is_as_stored(parts: Parts) -> bool:
         return bool(digest.of_envelope(parts.message, parts.recipients) == parts.message[-1])
     numbers = [row[1] for row in parts.recipients]
     still_open = sum(1 for row in parts.recipients if _waits(row))
-    return numbers == list(range(len(numbers))) and still_open == parts.message[24]
+    return numbers == list(range(len(numbers))) and still_open == parts.message[t.OPEN]
 
 
 def _vouched(message: Row, waiting: dict[int, Row], logged: Logged | None) -> set[int]:

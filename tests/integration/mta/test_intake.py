@@ -10,17 +10,15 @@ import pytest
 
 from appliance.core import clock
 from appliance.core.errors import StoreError, StoreFullError
-from appliance.lab.receiver import Receiver
-from mta.directory import DkimKey, KillSwitch, Tenant
+from mta.directory import Tenant
 from mta.egress import EgressPlan, Pool
 from mta.message import RecipientRequest
 from mta.policy.limits import Quota
 from mta.policy.refusal import Refused
-from mta.signing.keys import make_ed25519
 from mta.spool.questions import QueueFilter
 from mta.status import Status
 from tests.support.submissions import credential, submission
-from tests.support.way import LETTER, open_way, until
+from tests.support.way import LETTER, open_way
 
 KEYED = b"X-Pillarbox-Idempotency-Key: order-1\r\n" + LETTER
 
@@ -153,16 +151,3 @@ async def test_a_refused_message_leaves_nothing(way):
     with pytest.raises(Refused):
         await way.send(tenant=Tenant(id=7, name="acme", suspended=True))
     assert await way.events() == []
-
-
-async def test_a_selector_that_was_withdrawn_while_mail_waited_is_replaced_before_sending(tmp_path):
-    async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
-        way.change(kill_switch=KillSwitch(by="ann", at=1, reason="stop"))
-        await way.send()
-        domain = way.directory.domains["shop.example.com"]
-        key = DkimKey(selector="s2", algorithm="ed25519-sha256", private_key=make_ed25519())
-        fresh = replace(domain, keys=(key,), published=frozenset({"s2"}))
-        way.change(kill_switch=None, domains={domain.name: fresh})
-        await until(lambda: mx.count == 1)
-    assert b"s=s2;" in mx.messages[0].data
-    assert b"s=s1;" not in mx.messages[0].data

@@ -15,7 +15,6 @@ from mta.message import (
     Recipient,
     RecipientResult,
     ReturnPathMode,
-    SigningPlan,
     Source,
     Step,
 )
@@ -66,7 +65,6 @@ def message_of(message_id):
         return_path_mode=ReturnPathMode.RECIPIENT,
         bounce_domain="bounce.sender.example",
         signing_domain="sender.example",
-        signature=b"",
     )
 
 
@@ -91,9 +89,8 @@ def test_accepted_and_outcomes_as_the_mta_words_them(writer, reader):
     message = message_of(IdMaker(2).make(START))
     people = [recipient(message.id, n, f"{who}@receiver.example") for n, who in enumerate("abc")]
     batch = Batch(shard=2, now=START, next_seq=1)
-    plan = SigningPlan(domain="sender.example", keys=())
     batch.add_message(
-        Admitted(message=message, recipients=tuple(people), content=b"x", signing=plan), b""
+        Admitted(message=message, recipients=tuple(people), content=b"x", selectors=())
     )
     schedule = RetrySchedule(waits=(1000,), jitter=0, lifetime=9, bulk_lifetime=9)
     replies = (Reply(250, "2.1.5", "ok"), Reply(550, "5.1.1", "no such user"))

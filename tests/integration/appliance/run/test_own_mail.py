@@ -23,7 +23,6 @@ def box_keys():
         name="box.lab",
         verified=True,
         keys=(key,),
-        published=frozenset({"s1"}),
     )
 
 

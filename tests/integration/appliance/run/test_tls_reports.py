@@ -257,7 +257,6 @@ def box_keys() -> SendingDomain:
         name="box.example",
         verified=True,
         keys=(key,),
-        published=frozenset({"s1"}),
     )
 
 

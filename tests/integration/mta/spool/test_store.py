@@ -231,13 +231,6 @@ def test_cancelling_the_last_recipient_closes_the_message(spool):
     assert [kind for _, kind in spool.events()].count("cancelled") == 2
 
 
-def test_a_new_signature_replaces_the_old_and_leaves_the_content(spool):
-    spool.write(admitted(1))
-    spool.write(then=lambda store, _: store.resign(1, "example.com", b"DKIM-Signature: new\r\n"))
-    found = spool.store.message(1)
-    assert (found.signing_domain, found.signature) == ("example.com", b"DKIM-Signature: new\r\n")
-
-
 # -- what is due ------------------------------------------------------------------------------
 
 

@@ -56,7 +56,6 @@ MESSAGE = Message(
     return_path_mode=ReturnPathMode.RECIPIENT,
     bounce_domain="bounce.example.org",
     signing_domain="",
-    signature=b"",
 )
 UNKNOWN = ReportedRecipient(
     address="a@example.com",

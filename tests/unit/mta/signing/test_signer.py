@@ -1,100 +1,139 @@
-"""Which signature a message leaves with: the stored one, or a new one."""
+"""Which keys a message leaves with: those of the moment it is sent, and never somebody else's."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+import asyncio
+import re
 
 import pytest
+import pytest_asyncio
 
+from appliance.core import clock
+from appliance.core.errors import SecretError
 from mta.directory import Directory, DkimKey, SendingDomain
-from mta.message import SigningPlan
+from mta.message import Source
 from mta.signing.keys import make_ed25519
-from mta.signing.signer import Resigner, selectors_of, sign_admitted
-from tests.support.recipients import NOW, admitted, message
+from mta.signing.signer import SHARED, Signer
+from tests.support.recipients import message
 
 CONTENT = b"From: a@example.com\r\nSubject: hello\r\n\r\nhi\r\n"
-STORED = b"DKIM-Signature: v=1; a=ed25519-sha256; d=example.com; s=s1;\r\n\tb=abc=\r\n"
+TENANT, OTHER = 7, 8
 
 
-def key(selector):
-    return DkimKey(selector=selector, algorithm="ed25519-sha256", private_key=make_ed25519())
-
-
-def resigner(keys=("s2",), published=("s2",), **changes):
-    domain = SendingDomain(
-        id=1,
-        tenant_id=7,
-        name="example.com",
-        verified=True,
-        keys=tuple(map(key, keys)),
-        published=frozenset(published),
+def domain(*selectors, name="example.com", tenant_id=TENANT, keys=None):
+    made = tuple(
+        DkimKey(selector=selector, algorithm="ed25519-sha256", private_key=make_ed25519())
+        for selector in selectors
     )
-    directory = Directory(**({"generation": 1, "domains": {domain.name: domain}} | changes))
-    stored = []
-    return Resigner(lambda: directory, lambda m, s: stored.append((m.id, s))), stored
+    return SendingDomain(
+        id=1, tenant_id=tenant_id, name=name, verified=True, keys=made if keys is None else keys
+    )
 
 
-def letter(signature=STORED, domain="example.com"):
-    return message(1, signature=signature, signing_domain=domain)
+class Box:
+    """A signer and the directory it looks into."""
+
+    def __init__(self):
+        self.know(domain("s1"))
+        self.signer = Signer(lambda: self.directory)
+
+    def know(self, *domains, default=None, box_keys=None):
+        defaults = {default.tenant_id: default} if default else {}
+        self.directory = Directory(
+            generation=1,
+            domains={found.name: found for found in domains},
+            default_domains=defaults,
+            box_keys=box_keys,
+        )
+
+    async def sign(self, n=1, *, content=CONTENT, **changes):
+        values = {"tenant_id": TENANT, "signing_domain": "example.com"} | changes
+        return await self.signer(message(n, **values), content)
 
 
-def test_a_signature_whose_selector_is_still_published_is_sent_as_it_is():
-    sign, stored = resigner(published=("s1", "s2"))
-    assert sign(letter(), CONTENT) is STORED
-    assert stored == []
+@pytest_asyncio.fixture
+async def box():
+    made = Box()
+    yield made
+    await asyncio.to_thread(made.signer.stop)
 
 
-def test_a_signature_whose_selector_was_withdrawn_is_made_anew_and_stored():
-    sign, stored = resigner()
-    fresh = sign(letter(), CONTENT)
-    assert selectors_of(fresh) == ["s2"]
-    assert stored == [(1, fresh)]
+def names(signature):
+    """(domain, selector) of each field."""
+    return re.findall(rb"d=([^;]+);\s+s=([^;]+);", signature)
 
 
-def test_one_withdrawn_selector_of_two_is_enough():
-    sign, stored = resigner(keys=("s2", "s3"), published=("s2", "s3"))
-    assert selectors_of(sign(letter(STORED + STORED.replace(b"s=s1", b"s=s2")), CONTENT)) == [
-        "s2",
-        "s3",
-    ]
-    assert len(stored) == 1
+async def test_a_message_is_signed_with_all_keys_of_its_domain(box):
+    box.know(domain("s1", "s2"))
+    assert names(await box.sign()) == [(b"example.com", b"s1"), (b"example.com", b"s2")]
+
+
+async def test_what_was_rotated_while_a_message_waited_signs_it(box):
+    await box.sign()
+    box.know(domain("s2"))
+    assert names(await box.sign()) == [(b"example.com", b"s2")]
+
+
+async def test_recipients_of_a_message_share_its_signature(box):
+    first, *others = await asyncio.gather(*(box.sign(5) for _ in range(20)), box.sign(6))
+    assert all(other is first for other in others[:-1])
+    assert others[-1] is not first
+    assert await box.sign(5) is first
+
+
+async def test_so_many_signatures_are_kept_and_no_more(box):
+    first = await box.sign(0)
+    for n in range(1, SHARED + 1):
+        await box.sign(n)
+    assert await box.sign(0) is not first
+
+
+async def test_whoever_gives_up_waiting_takes_the_signature_from_nobody(box):
+    asking = [asyncio.ensure_future(box.sign()) for _ in range(3)]
+    await asyncio.sleep(0)
+    asking[1].cancel()
+    assert names(await asking[2]) == [(b"example.com", b"s1")]
+    asking = [asyncio.ensure_future(box.sign(2)) for _ in range(2)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    await asyncio.gather(*asking, return_exceptions=True)
+    assert names(await box.sign(2)) == [(b"example.com", b"s1")]
 
 
 @pytest.mark.parametrize(
-    ("changes", "signed"),
-    [
-        ({"domains": {}}, STORED),  # the domain is gone: an old signature is better than none
-        ({"keys": ()}, STORED),
-    ],
+    "now",
+    [(), (domain("s1", tenant_id=OTHER),)],
+    ids=["the domain was removed", "the domain is another tenant's by now"],
 )
-def test_without_a_key_the_old_signature_stays(changes, signed):
-    sign, stored = resigner(**changes)
-    assert sign(letter(), CONTENT) is signed
-    assert stored == []
+async def test_where_its_domain_is_gone_the_tenants_default_signs(box, now):
+    box.know(*now)
+    assert await box.sign() == b""
+    box.know(*now, default=domain("d1", name="default.example"))
+    assert names(await box.sign()) == [(b"default.example", b"d1")]
 
 
-def test_what_was_not_signed_stays_unsigned():
-    sign, stored = resigner()
-    assert sign(letter(b"", ""), CONTENT) == b""
-    assert stored == []
+async def test_without_a_key_nothing_is_signed(box):
+    box.know(domain())
+    assert await box.sign() == b""
 
 
-@pytest.mark.parametrize(
-    ("field", "selectors"),
-    [
-        (b"DKIM-Signature: v=1; s=s1; d=x;\r\n", ["s1"]),
-        (b"DKIM-Signature: v=1;\r\n\ts=pb-2026.a_b; d=x;\r\n", ["pb-2026.a_b"]),
-        (b"DKIM-Signature: v=1; bh=as=s2; s=s1; b=abc\r\n\t s==\r\n", ["s1"]),
-        (b"DKIM-Signature: v=1; s=s1; b=abc\r\n\t s=\r\n", ["s1"]),
-        (b"", []),
-    ],
-)
-def test_selectors_are_read_off_the_fields_and_never_off_base64(field, selectors):
-    assert selectors_of(field) == selectors
+@pytest.mark.parametrize("source", [source for source in Source if source.is_ours])
+async def test_the_boxs_own_mail_is_signed_with_its_own_keys(box, source):
+    box.know(domain("s1", tenant_id=0), box_keys=domain("own", name="box.example", tenant_id=0))
+    found = await box.sign(tenant_id=0, source=source)
+    assert names(found) == [(b"box.example", b"own")]
 
 
-def test_what_is_accepted_is_signed_as_of_the_time_it_was_accepted():
-    one = replace(
-        admitted(1, content=CONTENT), signing=SigningPlan(domain="example.com", keys=(key("s1"),))
-    )
-    assert b"t=%d;" % (NOW // 1000) in sign_admitted(one)
+async def test_a_key_that_cannot_sign_is_told_to_who_asked_and_stops_no_other(box, caplog):
+    odd = DkimKey(selector="odd", algorithm="rsa-sha256", private_key=object())
+    box.know(domain(keys=(odd,)))
+    with pytest.raises(SecretError, match="could not be signed"):
+        await box.sign()
+    assert "selector 'odd': a DKIM key is RSA or Ed25519" in caplog.text
+    box.know(domain("s1"))
+    assert names(await box.sign()) == [(b"example.com", b"s1")]
+
+
+async def test_a_signature_is_of_the_moment_it_is_made(box, monkeypatch):
+    monkeypatch.setattr(clock, "now_ms", lambda: 1_790_000_000_999)
+    assert b"t=1790000000;" in await box.sign()

@@ -19,7 +19,7 @@ ID = 1
 def rows(*statuses: Status) -> tuple[Any, tuple[Any, ...]]:
     batch = Batch(shard=0, now=NOW, next_seq=1)
     people = [recipient(ID, n, status=status) for n, status in enumerate(statuses)]
-    batch.add_message(admitted(ID, *people), b"")
+    batch.add_message(admitted(ID, *people))
     return batch.messages[0], tuple(batch.recipients)
 
 
@@ -149,6 +149,5 @@ def test_the_digest_of_an_envelope_sees_what_never_changes_and_nothing_else():
     first = digest.of_envelope(message, people)
     moved = (*people[0][:7], "delivered", *people[0][8:])
     assert digest.of_envelope(message, (moved,)) == first
-    assert digest.of_envelope((*message[:23], b"another signature", *message[24:]), people) == first
     assert digest.of_envelope((*message[:6], "x@y.example", *message[7:]), people) != first
     assert digest.of_envelope(message, ()) != first
