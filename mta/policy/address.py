@@ -50,6 +50,7 @@ class Address:
         return f"{self.local}@{self.domain}"
 
 
+@lru_cache(maxsize=1024)  # a sender is read for every message, a recipient at RCPT and at admission
 def parse_mailbox(text: str, *, smtputf8: bool) -> Address:
     """Read `local@domain`. With `smtputf8` either side may hold what is not ASCII (RFC 6531)."""
     match = _PLAIN.fullmatch(text)
