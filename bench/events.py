@@ -2,6 +2,7 @@
 
     .venv/bin/python bench/events.py                                  a hundred thousand events, a minute
     .venv/bin/python bench/events.py --events 10000000 --json events.json --plot events.svg
+    .venv/bin/python bench/events.py --events 1000000 --peer          beside a log as most are made
     .venv/bin/python bench/events.py --url postgresql://user@host/empty_database
 
 Fills a log through the one LogWriter with batches as the shipper takes them (reading the outbox rows
@@ -27,11 +28,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from eventlog import plot
+from eventlog.peer import Peer
 from eventlog.questions import ask_all, ask_statistics
 from eventlog.traffic import EVENTS_A_MESSAGE, START, Traffic
 
 from appliance.core.clock import DAY
-from appliance.history import LogReader, LogWriter, write_partitions
+from appliance.history import LoggedEvent, LogReader, LogWriter, write_partitions
 from appliance.history.files import DayFiles
 from appliance.history.read_outbox import read
 from appliance.history.shipper import BATCH
@@ -62,25 +64,29 @@ class Filling:
     that no disk is waited for: hours would pass otherwise.
     """
 
-    def __init__(self, location: Location, messages_a_day: int, batch: int) -> None:
-        self.traffic, self._batch = Traffic(messages_a_day), batch
+    def __init__(
+        self, location: Location, messages_a_day: int, batch: int, peer: Peer | None
+    ) -> None:
+        self.traffic, self._batch, self._peer = Traffic(messages_a_day), batch, peer
         self._rows = self.traffic.rows()
         self._partitions = write_partitions(location)
         self._writer = LogWriter(self._partitions, keep_days=400, now=lambda: self.traffic.now)
         self._writer.open()
-        self.count, self.cpu_us, self.wall_us = 0, 0.0, 0.0
+        self.count, self.cpu_us, self.wall_us, self.peer_us = 0, 0.0, 0.0, 0.0
+        self._peer_cpu = 0.0
 
     def to(self, events: int) -> None:
         """Until there are so many."""
         while self.count < events - MEASURED:
             self._write(min(BULK, events - MEASURED - self.count), "OFF")
         before, began, measured = cpu(), time.perf_counter(), 0.0
-        count = self.count
+        count, self._peer_cpu = self.count, 0.0
         while self.count < events:
             measured += self._write(min(self._batch, events - self.count), "FULL")
         if self.count == count:
             return
         self.cpu_us = measured / (self.count - count) * 1e6
+        self.peer_us = self._peer_cpu / (self.count - count) * 1e6
         wall = time.perf_counter() - began - (cpu() - before - measured)
         self.wall_us = wall / (self.count - count) * 1e6
 
@@ -93,7 +99,17 @@ class Filling:
         written = self._writer.write(0, events, rejected)
         assert written.kept == count, written
         self.count += count
-        return cpu() - before
+        used = cpu() - before
+        self._write_peer(events, synchronous)
+        return used
+
+    def _write_peer(self, events: list[LoggedEvent], synchronous: str) -> None:
+        if self._peer is None:
+            return
+        self._peer.sync(synchronous)
+        before = cpu()
+        self._peer.write(events)
+        self._peer_cpu += cpu() - before
 
     def _sync(self, how: str) -> None:
         if isinstance(self._partitions, DayFiles):
@@ -132,7 +148,8 @@ def run(given: argparse.Namespace, folder: Path) -> None:
     log_folder = folder / "log"
     log_folder.mkdir()
     location: Location = given.url or log_folder
-    filling = Filling(location, given.events_a_day // EVENTS_A_MESSAGE, given.batch)
+    peer = Peer(folder / "peer.db") if given.peer else None
+    filling = Filling(location, given.events_a_day // EVENTS_A_MESSAGE, given.batch, peer)
     counting = Counting(given.url or folder / "statistics.db", location)
     stages: list[dict[str, Any]] = []
     for share in STAGES:
@@ -165,6 +182,7 @@ def look(
         "days": (traffic.now - START) / DAY,
         "write_cpu_us": filling.cpu_us,
         "write_wall_us": filling.wall_us,
+        "peer_cpu_us": filling.peer_us,
         "count_cpu_us": counting.cpu_us,
         "octets_an_event": size / count,
         "asked": [asdict(one) for one in asked],
@@ -182,6 +200,11 @@ def show(stage: dict[str, Any]) -> None:
         f"  written with {stage['write_cpu_us']:.1f} us CPU ({stage['write_wall_us']:.1f} us wall),"
         f" counted with {stage['count_cpu_us']:.1f} us CPU an event"
     )
+    if stage["peer_cpu_us"]:
+        share = stage["write_cpu_us"] / stage["peer_cpu_us"]
+        print(
+            f"  the peer's row: {stage['peer_cpu_us']:.1f} us CPU; ours takes {share:.2f} of that"
+        )
     print(f"  {'ms':36} {'rows':>5} {'p50':>8} {'p95':>8} {'limit':>6} {'CPU':>8} {'cold':>8}")
     for one in (*stage["asked"], *stage["statistics"]):
         mark = "" if one["p95"] <= one["limit"] else "  MISSED"
@@ -210,6 +233,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=BATCH)
     parser.add_argument("--times", type=int, default=40, help="each question is asked")
     parser.add_argument("--cold", type=int, default=5, help="times of a cold log")
+    parser.add_argument("--peer", action="store_true", help="write a row an event beside it")
     parser.add_argument("--url", default="", help="a PostgreSQL database instead of files")
     parser.add_argument("--folder", type=Path, help="where the temporary folder is made")
     parser.add_argument("--json", type=Path)
