@@ -18,6 +18,7 @@ ten million events take 12 GB there.
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import platform
 import resource
@@ -37,6 +38,7 @@ from appliance.history import LoggedEvent, LogReader, LogWriter, write_partition
 from appliance.history.files import DayFiles
 from appliance.history.read_outbox import read
 from appliance.history.shipper import BATCH
+from appliance.run.supervisor import GC_THRESHOLDS
 from appliance.statistics import Counter, Store
 
 if TYPE_CHECKING:
@@ -239,6 +241,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
+    gc.set_threshold(*GC_THRESHOLDS)  # as in the box
     with tempfile.TemporaryDirectory(prefix="pillarbox-bench-", dir=given.folder) as folder:
         run(given, Path(folder))
 

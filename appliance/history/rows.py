@@ -26,6 +26,7 @@ TEXT: Final = 500
 REPLY: Final = 1000
 _json = msgspec.json.Encoder().encode
 # By the bare words: to hash a member of an enum costs half a microsecond, twice an event.
+_ACCEPTED: Final = EventKind.ACCEPTED.value
 _FLAG: Final = {kind.value: int(flag) for kind, flag in FLAG_OF.items()}
 _STATUS: Final = {kind.value: status.value for kind, status in STATUS_OF.items()}
 
@@ -43,12 +44,11 @@ class Standing(msgspec.Struct, gc=False):
     category: str = ""
     flags: int = 0
 
-    def apply(self, event: LoggedEvent) -> None:
+    def apply(self, kind: str, event: LoggedEvent) -> None:
         """Take in what happened next."""
-        kind = event.kind.value
-        self.flags |= _FLAG.get(kind, 0)
         status = _STATUS.get(kind)
         if status is None:
+            self.flags |= _FLAG.get(kind, 0)
             return
         facts = event.facts
         self.status, self.status_at = status, event.at
@@ -85,16 +85,15 @@ class Rows:
 
     def add(self, event: LoggedEvent, position: int) -> None:
         """Append an event that takes this place in the journal."""
-        kind = event.kind.value
-        key = (event.message_id, event.n)
+        kind = event.kind._value_  # `value` is looked for in Python, 0.2 us each time
+        message_id, n, seq = event.message_id, event.n, event.seq
         # pysqlite knows a bytearray; of bytes it asks around for an adapter each time, 3 us.
-        data = bytearray(event.data)
-        self.events.append((*key, event.seq, kind, event.at, data))
-        self.journal.append((position, *key, event.seq, event.facts.tenant, kind))
-        if event.kind is EventKind.ACCEPTED:
+        self.events.append((message_id, n, seq, kind, event.at, bytearray(event.data)))
+        self.journal.append((position, message_id, n, seq, event.facts.tenant, kind))
+        if kind == _ACCEPTED:
             self._accept(event)
         else:
-            self._standing(key).apply(event)
+            self._standing((message_id, n)).apply(kind, event)
 
     def _standing(self, key: Key) -> Standing:
         born = self._born.get(key)

@@ -9,13 +9,21 @@ from hypothesis import strategies as st
 from appliance.core.clock import DAY
 from appliance.core.ids import IdMaker
 from appliance.history.model import OutboxRow
-from appliance.history.read_outbox import read, read_one
+from appliance.history.read_outbox import read
 from mta.status import EventKind, Status
 
 NOW = 1_800_000_000_000
 TODAY = NOW // DAY
 MESSAGE = IdMaker(3).make(NOW)
 NUMBERS = st.integers(-(1 << 63), (1 << 64) - 1)
+
+
+def read_one(shard, one, today):
+    """The event, or its rejection as an error."""
+    events, rejected = read(shard, [one], today)
+    if rejected:
+        raise ValueError(rejected[0].problem)
+    return events[0]
 
 
 def row(data: bytes, *, n: int = 0, kind: str = "delivered", message: int = MESSAGE) -> OutboxRow:
