@@ -249,7 +249,7 @@ async def make_default(domain_id: Id, rooms: Behind, asker: WhoAsks) -> Domain:
     summary="Give a domain up",
 )
 async def delete_domain(domain_id: Id, rooms: Behind, asker: WhoAsks) -> Domain:
-    """Keys and all; what is queued was signed already. The box's own stays."""
+    """Keys and all; what still waits is signed by the tenant's default domain, or not at all. The box's own stays."""
     scope = asker.actor.scope
     found = await rooms.domains.by_id(scope, domain_id)
     if found.tenant_id == BOX:

@@ -119,7 +119,7 @@ def _signed(event: Happened) -> Moment:
         at=event.at,
         kind="off",
         shape="pencil",
-        title="Signed",
+        title="Signed when sent",
         text=f"DKIM ({selectors}) for {domain}.",
     )
 

@@ -237,7 +237,7 @@ class Domains:
             return await store.get(changed.connection, scope, found.name, found.tenant_id)
 
     async def remove(self, scope: Scope, name: str, *, tenant_id: int | None = None) -> None:
-        """Give the domain up, keys and all. What is queued was signed already."""
+        """Give the domain up, keys and all. What waits is signed by the default domain then, if any."""
         async with self._changing(scope, name, tenant_id) as (changed, found):
             keys = delete(domain_key).where(domain_key.c.domain_id == found.id)
             await changed.connection.execute(keys)

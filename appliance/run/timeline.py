@@ -43,7 +43,9 @@ def _tell_accepted(at: int, data: dict[str, Any]) -> list[Told]:
         Told(
             at,
             "signed",
-            f"d={data['signing_domain']} with {signed}" if signed else "no key: it leaves unsigned",
+            f"when sent, d={data['signing_domain']} with {signed}"
+            if signed
+            else "no key: it leaves unsigned",
         ),
         Told(at, "queued", f"{data['class']}, safe on disk"),
     ]

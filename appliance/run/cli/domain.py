@@ -325,7 +325,7 @@ def default(session: Session, *, name: str, tenant: str | None) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @pass_session
 def remove(session: Session, *, name: str, tenant: str | None, yes: bool) -> None:
-    """Give a domain up, keys and all. Queued mail was signed already."""
+    """Give a domain up, keys and all. Mail that still waits is signed by the default domain, if any."""
     found = session.box.ask(lambda rooms: rooms.domain(name, tenant))
     if found.tenant_id == BOX:
         raise UsageError(f"{found.name} is the box's own: it stays")

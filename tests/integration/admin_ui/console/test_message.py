@@ -35,7 +35,7 @@ async def test_the_story_tells_what_happened_to_whom_with_the_remotes_words(ada,
     assert page.text("h1").startswith("Your order 10-48213 has shipped Waiting for 1 of 3")
     assert page.texts(".timeline b") == [
         "Accepted",
-        "Signed",
+        "Signed when sent",
         "Delivered to dana@northwind.example",
         "Bounced: archive@northwind.example",
         "Deferred: billing@globex.example",
