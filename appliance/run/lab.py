@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from appliance.core import clock
+from appliance.core import clock, tasks
 from appliance.core import log as logs
 from appliance.core.database import open_engine
 from appliance.core.dns import Resolver
@@ -210,7 +210,7 @@ async def _world(lab: Lab, started: float, *, quiet: bool) -> None:
     await world.start(dns_port=lab.dns_port, smtp_port=lab.world_port)
     await _check_domain(lab)
     await _until_ready(lab)
-    show = asyncio.ensure_future(demo.run())
+    show = tasks.spawn(demo.run(), name="the first message of the laboratory")
     await stop.wait()
     show.cancel()
     await world.stop()

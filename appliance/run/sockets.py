@@ -30,10 +30,11 @@ def open_all(settings: Settings) -> dict[str, socket.socket]:
 
 
 def publish(home: Home, sockets: dict[str, socket.socket]) -> None:
-    """Tell others where the box listens."""
+    """Tell others where the box listens: all of it at once, for they look while it is written."""
     places = {name: list(sock.getsockname()[:2]) for name, sock in sockets.items()}
-    path = home.run_dir / "listeners.json"
-    path.write_bytes(msgspec.json.encode(places))
+    draft = home.run_dir / "listeners.draft"
+    draft.write_bytes(msgspec.json.encode(places))
+    draft.replace(home.run_dir / "listeners.json")
 
 
 def published(home: Home) -> dict[str, tuple[str, int]]:
