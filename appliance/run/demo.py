@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import aiosmtplib
 
 from appliance.core import clock, ids
+from appliance.core.errors import NotRunningError
 from appliance.run.cli.box import Box
 from appliance.run.cli.story import anywhere
 from appliance.run.timeline import tell
@@ -68,7 +69,13 @@ class Demo:
         box = Box(self._home, None, {})
         told: set[tuple[str, int, int]] = set()
         while True:
-            story = await asyncio.to_thread(anywhere, box, message_id)
+            try:
+                story = await asyncio.to_thread(anywhere, box, message_id)
+            except (
+                NotRunningError
+            ):  # one of several mta processes took the message, another still starts
+                await asyncio.sleep(POLL)
+                continue
             for event in story.events:
                 key = event.kind, event.n, event.at
                 if key not in told:
