@@ -18,14 +18,15 @@ from appliance.history.days import bounds, day_of, name
 from appliance.history.files import DayFiles
 from appliance.history.model import LoggedEvent, Rejected, Written
 from appliance.history.postgres import DayTables
-from appliance.history.rows import TEXT, rows_of
+from appliance.history.rows import TEXT, Rows
 from appliance.history.statements import compile_writes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from appliance.core.database import Location
     from appliance.history.partitions import WritePartitions
+    from appliance.history.rows import Row
 
 POSITION_BITS: Final = 20
 """A place in the journal is the time in ms and a counter: a cursor can be made of a time."""
@@ -88,13 +89,13 @@ class LogWriter:
             fresh = self._fresh(cursor, day, shard, events)
             if not fresh:
                 return 0
-            rows = rows_of(fresh, self._take_places(len(fresh)))
+            rows = Rows(fresh, self._take_places(len(fresh)))
             self._many(cursor, "insert_recipient", rows.recipients())
             self._many(cursor, "tried", rows.tried())
             self._many(cursor, "moved", rows.moved())
             self._many(cursor, "insert_tag", rows.tags)
-            self._many(cursor, "insert_event", rows.events)
-            self._many(cursor, "insert_journal", rows.journal)
+            self._many(cursor, "insert_event", rows.events())
+            self._many(cursor, "insert_journal", rows.journal())
         return len(fresh)
 
     def _fresh(
@@ -112,6 +113,8 @@ class LogWriter:
             return events
         if newest > row[0]:
             cursor.execute(self._sql["advance"], (newest, day, shard))
+        if events[0].seq > row[0]:
+            return events
         return [e for e in events if e.seq > row[0] or not self._is_known(cursor, e)]
 
     def _is_known(self, cursor: Any, event: LoggedEvent) -> bool:
@@ -124,9 +127,8 @@ class LogWriter:
         self._position = first + count - 1
         return first
 
-    def _many(self, cursor: Any, statement: str, rows: Sequence[tuple[object, ...]]) -> None:
-        if rows:
-            cursor.executemany(self._sql[statement], rows)
+    def _many(self, cursor: Any, statement: str, rows: Iterable[Row]) -> None:
+        cursor.executemany(self._sql[statement], rows)
 
     def _set_aside(self, rejected: Sequence[Rejected]) -> None:
         if not rejected:

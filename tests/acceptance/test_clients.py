@@ -16,7 +16,7 @@ import pytest_asyncio
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from tests.support.box import running_box
-from tests.support.third_party import require_command
+from tests.support.third_party import require_command, require_swaks
 from tests.support.way import until
 
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
@@ -76,7 +76,7 @@ def _swaks(box, *more: str, password: str | None = None) -> list[str]:
 
 
 async def test_swaks_sends_through_with_starttls_and_auth(world):
-    require_command("swaks", "swaks")
+    require_swaks()
     box, mx = world
     before = mx.count
     code, out = await _run(*_swaks(box, "--tls"))
@@ -95,7 +95,7 @@ async def test_swaks_sends_through_with_starttls_and_auth(world):
     ids=["wrong password", "no TLS", "foreign From", "all well"],
 )
 async def test_swaks_hears_the_code_of_the_specification(world, more, password, reply):
-    require_command("swaks", "swaks")
+    require_swaks()
     box, mx = world
     before = mx.count
     force = [] if "--tls" in more else ["--auth", "PLAIN"]

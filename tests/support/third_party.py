@@ -22,6 +22,12 @@ def require_command(name: str, debian_package: str) -> str:
     return path or _missing(f"the program {name}", debian_package)
 
 
+def require_swaks() -> None:
+    """Make sure that swaks is there and speaks TLS: its Debian package only recommends that."""
+    require_command("swaks", "swaks")
+    require_perl_module("Net::SSLeay", "libnet-ssleay-perl")
+
+
 def require_perl_module(name: str, debian_package: str) -> None:
     """Make sure that perl can load a module."""
     perl = require_command("perl", "perl")

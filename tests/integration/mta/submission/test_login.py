@@ -9,7 +9,6 @@ import smtplib
 import ssl
 from dataclasses import replace
 from email.message import EmailMessage
-from shutil import which
 
 import aiosmtplib
 import pytest
@@ -21,6 +20,7 @@ from mta.submission.login import LoginRules
 from mta.submission.service import TlsMode
 from tests.support import tls
 from tests.support.smtp_box import PASSWORD, TENANT, Box, credential, directory, trusting, until
+from tests.support.third_party import require_swaks
 
 
 def b64(*words: str) -> str:
@@ -299,9 +299,9 @@ async def test_aiosmtplib_sends_through(mode: TlsMode) -> None:
         assert box.intake.taken[0].credential.id == 3
 
 
-@pytest.mark.skipif(which("swaks") is None, reason="needs the Debian package swaks")
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
 async def test_swaks_sends_through(mechanism: str) -> None:
+    require_swaks()
     async with Box(directory=directory(credential())) as box:
         words = (
             f"--server 127.0.0.1:{box.port} --tls --auth {mechanism} --auth-user shop --pipeline"
