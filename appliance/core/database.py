@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from weakref import WeakKeyDictionary
 
 from pysqlite3 import dbapi2
-from sqlalchemy import BigInteger, Integer, create_engine, event, text
+from sqlalchemy import URL, BigInteger, Integer, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -101,13 +101,18 @@ def open_engine(location: Location) -> AsyncEngine:
         return await FileConnection(partial(sqlite_connect, path), f"sqlite {path.name}")
 
     engine = create_async_engine(
-        "sqlite+aiosqlite:///file",  # names no file: `connect` does
+        URL.create("sqlite+aiosqlite", database=str(path)),
         async_creator=connect,
         module=FileDriver(),
         pool_size=_FILES_OPEN,
     )
     _begin_in_words(engine.sync_engine)
     return engine
+
+
+def file_of(engine: AsyncEngine) -> Path | None:
+    """The file of a SQLite store; None of any other."""
+    return Path(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
 
 
 def open_sync_engine(location: Location) -> Engine:

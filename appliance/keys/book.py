@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock
-from appliance.core.control import Part, generations
-from appliance.core.database import reading
+from appliance.core.control import Part
 from appliance.core.errors import SignInError
+from appliance.core.generations import Generations
 from appliance.core.scope import BOX, Scope
 from appliance.keys.model import KeyUse
 from appliance.keys.rules import split_token
@@ -42,15 +42,15 @@ class KeyBook:
         hasher: MasterKeys,
         now: Callable[[], int] = clock.now_ms,
     ) -> None:
-        self._engine, self._keys, self._hasher, self._now = engine, keys, hasher, now
+        self._keys, self._hasher, self._now = keys, hasher, now
+        self._generations = Generations(engine)
         self._valid: Mapping[int, ApiKey] = {}
         self._seen = -1
         self._uses: dict[int, KeyUse] = {}
 
     async def step(self) -> bool:
         """Read what has changed; for a loop of the process that keeps the book."""
-        async with reading(self._engine) as connection:
-            current = (await generations(connection))[Part.KEYS]
+        current = (await self._generations.look())[Part.KEYS]
         if current != self._seen:
             self._valid = await self._keys.valid()
             self._seen = current

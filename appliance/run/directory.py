@@ -1,6 +1,6 @@
 """DirectoryReader: fills the mta's Directory from control.db, and keeps it current.
 
-`poll()` is one query of a few rows. Only the parts whose counter moved are read again; suppressions
+`poll()` asks nothing while nothing is written (appliance/core/generations.py). Only the parts whose counter moved are read again; suppressions
 come as what changed since, and a signing key is decrypted once. The poll at POLL_SECONDS is what
 makes a kill switch, pause, revocation or suppression reach every process within 250 ms.
 
@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import clock, memory
-from appliance.core.control import Part, generations
-from appliance.core.database import reading
+from appliance.core.control import Part
 from appliance.core.errors import SecretError
+from appliance.core.generations import Generations
 from appliance.core.scope import BOX, Scope
 from appliance.core.tasks import in_turns
 from appliance.credentials import Credentials, entries
@@ -102,7 +102,7 @@ class DirectoryReader:
         settings: Settings,
         now: Callable[[], int] = clock.now_ms,
     ) -> None:
-        self._engine, self._settings, self._now = engine, settings, now
+        self._settings, self._now = settings, now
         self._names = box_names(settings)
         self._tenants = Tenants(engine)
         self._credentials = Credentials(engine, keys)
@@ -113,6 +113,7 @@ class DirectoryReader:
         self._helos: frozenset[str] = frozenset()
         self._suppressions = SuppressionList(engine)
         self._warmups = Warmups(engine)
+        self._generations = Generations(engine)
         self._seen: dict[Part, int] = {}
         self._parts: dict[str, Any] = {}
         self._rows: Mapping[int, Credential] = {}  # credentials with a row, by id
@@ -131,8 +132,7 @@ class DirectoryReader:
 
     async def poll(self) -> Directory | None:
         """The Directory as it is now; None when nothing has changed since the last one."""
-        async with reading(self._engine) as connection:
-            current = dict(await generations(connection))
+        current = dict(await self._generations.look())
         moved = {part for part, value in current.items() if self._seen.get(part) != value}
         if not moved:
             return None

@@ -14,8 +14,8 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock
-from appliance.core.control import Part, generations
-from appliance.core.database import reading
+from appliance.core.control import Part
+from appliance.core.generations import Generations
 from appliance.core.log import fields
 from appliance.core.steady import SteadyClock
 from appliance.limits import Budgets
@@ -60,7 +60,7 @@ class Regulation:
     ) -> None:
         """`on_plaintext` is told of a host, and for how many ms STARTTLS is to be left out with it."""
         settings = context.settings
-        self._engine, self._current = engine, current
+        self._generations, self._current = Generations(engine), current
         self._file = ShapingFile(places(settings, context.home))
         self._book = self._file.load_or_shipped()
         self._store = ThrottleStore(engine)
@@ -122,8 +122,7 @@ class Regulation:
             self.regulator.throttles.saved(rows)
 
     async def _load(self) -> None:
-        async with reading(self._engine) as connection:
-            newest = (await generations(connection))[Part.SHAPING]
+        newest = (await self._generations.look())[Part.SHAPING]
         if newest != self._seen:
             rows = await self._store.since(self._seen)
             self.regulator.throttles.load(rows, clock.now_ms())

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
 from appliance.core import clock
-from appliance.core.control import Part, change, generations
+from appliance.core.control import Part, change
 from appliance.core.database import in_pages, reading, transaction, upsert
 from appliance.core.errors import SecretError
+from appliance.core.generations import Generations
 from appliance.core.scope import Scope
 from appliance.notices import Finding, Notices
 from appliance.tenancy import Act, record
@@ -80,13 +81,13 @@ class SenderStore:
 
     def __init__(self, engine: AsyncEngine, keys: MasterKeys) -> None:
         self._engine, self._keys = engine, keys
+        self._generations = Generations(engine)
 
     # -- endpoints -------------------------------------------------------------
 
     async def generation(self) -> int:
         """Moves when an endpoint changes or events are replayed."""
-        async with reading(self._engine) as connection:
-            return (await generations(connection))[Part.WEBHOOKS]
+        return (await self._generations.look())[Part.WEBHOOKS]
 
     async def versions(self) -> Mapping[int, int]:
         """Every endpoint with the generation of its last change."""
