@@ -274,7 +274,9 @@ async def test_a_verified_claim_hides_another_tenants_unverified_one(engine, rea
     assert directory.domains["example.com"].tenant_id == other.id
 
 
-async def test_a_kill_in_one_process_is_seen_by_anothers_next_poll(reader, control_location):
+async def test_a_kill_in_one_process_is_seen_by_anothers_next_poll(
+    engine, reader, control_location
+):
     assert POLL_SECONDS <= 0.2  # and 50 ms are left for the poll itself
     await reader.load()
     elsewhere = open_engine(control_location)
@@ -284,7 +286,7 @@ async def test_a_kill_in_one_process_is_seen_by_anothers_next_poll(reader, contr
     assert directory is not None
     assert directory.kill_switch is not None
     assert (directory.kill_switch.by, directory.kill_switch.reason) == ("ann", "leaked")
-    await Operations(reader._engine).revive(ADMIN)
+    await Operations(engine).revive(ADMIN)
     calm = await reader.poll()
     assert calm is not None
     assert calm.kill_switch is None
