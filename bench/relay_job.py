@@ -46,6 +46,7 @@ from relay.disk import probe
 from relay.load import idle_share, measure
 from relay.ours import Pillarbox
 from relay.peers import Postfix
+from relay.speed import slow_python, speed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -160,6 +161,9 @@ class Job:
         chosen = self._relays()
         self._result["machine"] = machine()
         self._result["disk_us"] = probe(self._work)
+        self._result["speed_us"] = speed()
+        if words := slow_python():
+            self._note(words)
         with contextlib.ExitStack() as running:
             for relay in chosen:
                 running.callback(relay.stop)
@@ -280,7 +284,8 @@ class Job:
             "CPU": tables.cpu_rows(self._result.get("cpu_by_program_ms", {})),
         }
         print(*("\n" + tables.table(lines) for lines in found.values()), sep="\n")
-        print(f"disk_us: {json.dumps(self._result['disk_us'])}")
+        for probed in ("disk_us", "speed_us"):
+            print(f"{probed}: {json.dumps(self._result[probed])}")
         for one in cells:
             for error in one.errors:
                 print(f"FAILED {one.relay} {one.load}: {error}")

@@ -14,7 +14,7 @@ from tests.support.bench import BENCH, run_script
 
 sys.path.append(str(BENCH))
 
-from relay import resolver, tables
+from relay import resolver, speed, tables
 from relay.clients import Kind, Load
 
 needs_postfix = pytest.mark.skipif(
@@ -37,6 +37,7 @@ def test_ours_alone_is_measured_in_every_scenario(tmp_path):
         assert cell["errors"] == []
         assert min(cell["accepted_per_s"], cell["delivered_per_s"], cell["pss_mb"]) > 0
         assert "mta-0" in cell["parts_ms"]
+    assert min(told["speed_us"].values()) > 0
     assert cells["cold"]["messages"] == cells["warm"]["messages"] == 40
     assert cells["tls"]["resumed_percent"] == 0.0
     assert told["latency"][0]["count"] == 3
@@ -44,6 +45,19 @@ def test_ours_alone_is_measured_in_every_scenario(tmp_path):
     assert "40 domains, cold DNS cache" in files["markdown"].read_text()
     assert "cold DNS" in files["plot"].read_text()
     assert not list(tmp_path.glob("relay-job-*"))
+
+
+def test_a_python_that_is_much_slower_than_the_systems_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(speed, "_SYSTEM", tmp_path / "none")
+    assert speed.slow_python() == ""
+    monkeypatch.setattr(speed, "_SYSTEM", tmp_path)
+    seconds = {sys.executable: 2.0, str(tmp_path): 1.0}
+    monkeypatch.setattr(speed, "_loop", seconds.get)
+    assert "2.0 times as long" in speed.slow_python()
+    seconds[sys.executable] = 1.2
+    assert speed.slow_python() == ""
+    seconds[str(tmp_path)] = 0.0  # it does not run
+    assert speed.slow_python() == ""
 
 
 @pytest.mark.parametrize(
