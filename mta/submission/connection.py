@@ -99,13 +99,14 @@ class Connection(asyncio.Protocol):
             self.address, self.service.proxies
         )
         if is_proxied or self.service.tls is TlsMode.IMPLICIT:
-            transport.pause_reading()
             self._start(self._open_slowly(is_proxied=is_proxied), "smtp opening")
         else:
             self._open()
             self._flush()
 
     async def _open_slowly(self, *, is_proxied: bool) -> None:
+        # Not in connection_made: Python 3.11.2, Debian 12's, begins to read after it, paused or not.
+        self.transport.pause_reading()
         if is_proxied and not await self._ask_proxy():
             return
         if self.service.tls is TlsMode.IMPLICIT:
