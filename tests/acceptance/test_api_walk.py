@@ -133,17 +133,18 @@ async def test_pages_of_the_queue_lead_through_all_of_it_once(world, stopped):
     assert found == sorted(sent)
 
 
-async def _keeps_back(http, tag):
+async def _keeps_back(http, tag, reason):
     """Whether the pause has come to the process that sends: until then mail with the tag goes."""
     probe = await _sent(http, "probe", tags=[tag])
     await asyncio.sleep(0.1)
-    return probe in [one["id"] for one in await _waiting(http, tag=tag)]
+    rows = await _waiting(http, tag=tag)
+    return any(one["id"] == probe and reason in one["reason"] for one in rows)
 
 
 async def test_a_message_is_held_released_and_cancelled_by_its_own_tenant_alone(world):
     mx, _, acme, other = world
     await _ask(acme, "POST", "/queue/pauses", expect=201, json={"tag": "mine", "reason": "wait"})
-    await until(lambda: _keeps_back(acme, "mine"), seconds=20)
+    await until(lambda: _keeps_back(acme, "mine", "wait"), seconds=20)
     kept, gone = [await _sent(acme, name, tags=["mine"]) for name in ("kept", "gone")]
     await _ask(other, "POST", f"/queue/messages/{kept}/hold", expect=404, json={})
     for number in (kept, gone):
