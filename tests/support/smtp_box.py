@@ -164,6 +164,7 @@ class Box:
         self.service = Service(**(values | service))
         self._sock = sock or socket.create_server(("127.0.0.1", 0))
         self.port: int = self._sock.getsockname()[1]
+        self._wires: list[Wire] = []
         self.listener = Listener(self.service, [self._sock])
 
     async def __aenter__(self) -> Self:
@@ -182,10 +183,17 @@ class Box:
             self.intake.hold.set()
         await self.sessions.drain(1)
         self.sessions.stop_clock()
+        for wire in self._wires:  # Python 3.11.2 complains of those that nobody closed
+            wire.writer.transport.abort()
         await asyncio.sleep(0.01)  # transports close in the next rounds of the loop
 
+    async def _wire(self, **how: Any) -> Wire:
+        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port, **how))
+        self._wires.append(wire)
+        return wire
+
     async def connect(self, *, greeted: bool = True) -> Wire:
-        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port))
+        wire = await self._wire()
         if greeted:
             wire.greeting = await wire.reply()
         return wire
@@ -193,7 +201,7 @@ class Box:
     async def connect_tls(self) -> Wire:
         """Implicit TLS."""
         context = tls.contexts()[1]
-        wire = Wire(*await asyncio.open_connection("127.0.0.1", self.port, ssl=context))
+        wire = await self._wire(ssl=context)
         wire.greeting = await wire.reply()
         return wire
 

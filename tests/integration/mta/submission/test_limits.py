@@ -8,7 +8,7 @@ import ipaddress
 import logging
 import struct
 import weakref
-from asyncio import sslproto
+from asyncio import selector_events, sslproto
 from dataclasses import replace
 
 import pytest
@@ -302,6 +302,19 @@ async def test_a_handshake_that_never_comes_leaves_nothing() -> None:
 
 
 # -- PROXY ---------------------------------------------------------------------------------------
+
+
+async def test_the_header_is_not_read_as_mail_by_the_python_of_debian_12(monkeypatch) -> None:
+    def add_reader(self, fd, callback, *args):  # as 3.11.2 has it: whether or not it is paused
+        if not self._closing:
+            self._loop._add_reader(fd, callback, *args)
+
+    monkeypatch.setattr(selector_events._SelectorTransport, "_add_reader", add_reader)
+    async with Box(directory=directory(), proxies=LOOPBACK) as box:
+        wire = await box.connect(greeted=False)
+        wire.send(V2)
+        assert (await wire.reply()).startswith("220")
+        assert box.sessions.open_from("203.0.113.9") == 1
 
 
 @pytest.mark.parametrize("header", [V1, V2], ids=["v1", "v2"])
