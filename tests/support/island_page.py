@@ -241,8 +241,8 @@ async def island_box() -> AsyncIterator[IslandBox]:
     )
     server = uvicorn.Server(
         uvicorn.Config(
-            app, host="127.0.0.1", port=0, log_level="error", lifespan="off", ws="none",
-            timeout_graceful_shutdown=1,
+            app, host="127.0.0.1", port=0, lifespan="off", ws="none", timeout_graceful_shutdown=1,
+            log_config=None,  # loggers set up here would stay so for every test behind
         )
     )  # fmt: skip
     task = asyncio.create_task(server.serve())
