@@ -54,6 +54,11 @@ async def test_a_change_is_seen_at_the_next_look(engine, steady):
     assert (await counters.look())[Part.DOMAINS] == before + 3
     await move(engine, Part.DOMAINS)
     assert (await counters.look())[Part.DOMAINS] == before + 4
+    await quiet(engine)
+    await counters.look()
+    await move(engine, Part.DOMAINS)
+    await quiet(engine)  # nobody looked while it was new
+    assert (await counters.look())[Part.DOMAINS] == before + 5
 
 
 async def test_a_file_that_nobody_writes_to_is_not_asked(engine, steady, asked):
