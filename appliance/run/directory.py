@@ -1,8 +1,9 @@
 """DirectoryReader: fills the mta's Directory from control.db, and keeps it current.
 
-`poll()` asks nothing while nothing is written (appliance/core/generations.py). Only the parts whose counter moved are read again; suppressions
-come as what changed since, and a signing key is decrypted once. The poll at POLL_SECONDS is what
-makes a kill switch, pause, revocation or suppression reach every process within 250 ms.
+`poll()` asks nothing while nothing is written (appliance/core/generations.py). Only the parts whose
+counter moved are read again; suppressions come as what changed since, and a signing key is decrypted
+once. The poll at POLL_SECONDS is what makes a kill switch, pause, revocation or suppression reach every
+process within 250 ms, and within about a second where a slow disk keeps a commit back.
 
 A row that cannot be read (a key that does not decrypt, a trusted network of no known tenant) is
 logged and left out; the others go on. A store that cannot answer raises StoreError: keep the
