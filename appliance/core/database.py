@@ -230,6 +230,8 @@ def translated() -> Iterator[None]:
         raise StoreError("the database is too busy: no connection came free in time") from error
     except (DBAPIError, dbapi2.Error) as error:
         raise _in_words(error) from error
+    except UnicodeDecodeError as error:  # SQLite quotes octets of a damaged file that are no text
+        raise StoreError(f"the database is damaged: {error}") from error
 
 
 def _in_words(error: Exception) -> StoreError:

@@ -409,7 +409,7 @@ class Connection(asyncio.Protocol):
         if not self._is_closing and self._may_write:
             self.transport.resume_reading()
         self._advance()
-        if self._saw_eof and self._task is None:
+        if self._saw_eof and self._task is None and not self.transport.is_closing():
             self.transport.close()
 
 

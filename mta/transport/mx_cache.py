@@ -35,6 +35,9 @@ _SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS facts (domain TEXT PRIMARY KEY, facts BLOB NOT NULL, "
     "expires_at INTEGER NOT NULL) WITHOUT ROWID"
 )
+_BROKEN: Final = (sqlite.Error, UnicodeDecodeError)
+"""What reading a damaged file raises; the second where SQLite quotes octets of it that are no text."""
+
 _log = logging.getLogger(__name__)
 _encode = msgspec.json.Encoder().encode
 
@@ -105,7 +108,7 @@ class DomainCache(Generic[T]):
             query = "SELECT facts FROM facts WHERE domain = ?"
             row = connection.execute(query, (domain,)).fetchone()
             return self._decode(row[0]) if row is not None else None
-        except (sqlite.Error, msgspec.DecodeError) as error:
+        except (*_BROKEN, msgspec.DecodeError) as error:
             self._reader.failed(error)
             return None
 
@@ -132,7 +135,7 @@ class DomainCache(Generic[T]):
         for _ in range(2):  # once more on a file that was started anew
             try:
                 self._insert(rows)
-            except sqlite.Error as error:
+            except _BROKEN as error:
                 self._writer.failed(error)
             else:
                 return
@@ -183,7 +186,7 @@ class _File:
         self._inode = 0
 
     def connection(self) -> Any:
-        """The open connection; None while the file cannot be had. Raises sqlite.Error."""
+        """The open connection; None while the file cannot be had. Raises as _BROKEN."""
         inode = self._inode_on_disk()
         if self._connection is not None and inode == self._inode:
             return self._connection
@@ -226,7 +229,7 @@ class _File:
                 raise sqlite.DatabaseError(f"version {version} is not {self._version}")
             connection.execute(_SCHEMA)
             connection.execute(f"PRAGMA user_version={self._version}")
-        except sqlite.Error:
+        except BaseException:
             connection.close()
             raise
         return connection

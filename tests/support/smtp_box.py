@@ -184,7 +184,8 @@ class Box:
         await self.sessions.drain(1)
         self.sessions.stop_clock()
         for wire in self._wires:  # Python 3.11.2 complains of those that nobody closed
-            wire.writer.transport.abort()
+            if not wire.writer.is_closing():
+                wire.writer.transport.abort()
         await asyncio.sleep(0.01)  # transports close in the next rounds of the loop
 
     async def _wire(self, **how: Any) -> Wire:

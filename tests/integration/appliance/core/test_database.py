@@ -177,6 +177,21 @@ async def test_a_server_that_is_not_there_is_told_in_words():
     await engine.dispose()
 
 
+async def test_a_schema_that_is_no_text_any_more_is_told_in_words(tmp_path):
+    """SQLite quotes what is damaged, and the driver cannot read that: UnicodeDecodeError."""
+    path = tmp_path / "a.db"
+    engine = open_engine(path)
+    async with transaction(engine) as connection:
+        await connection.execute(text("CREATE TABLE facts (domain TEXT) STRICT"))
+    await engine.dispose()
+    path.write_bytes(path.read_bytes().replace(b"STRICT", b"STRIC\x83"))
+    engine = open_engine(path)
+    with pytest.raises(StoreError, match="damaged"):
+        async with reading(engine) as connection:
+            await connection.execute(text("SELECT * FROM facts"))
+    await engine.dispose()
+
+
 def test_an_unknown_kind_of_database_is_refused():
     with pytest.raises(StoreError, match="mysql"):
         open_engine("mysql://somewhere/db")

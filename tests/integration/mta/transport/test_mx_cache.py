@@ -91,6 +91,20 @@ def test_a_corrupt_file_is_started_anew(
     assert "not usable" in caplog.text
 
 
+def test_a_file_whose_schema_is_no_text_any_more_is_started_anew(
+    path: Path, clock: FakeClock
+) -> None:
+    """SQLite quotes it in its words, and the driver then raises UnicodeDecodeError: found by the torture."""
+    with opened(path, clock) as cache:
+        cache.put("good.test", facts(clock))
+    path.write_bytes(path.read_bytes().replace(b"WITHOUT ROWID", b"WITHOUT ROWI\x83"))
+    with opened(path, clock) as cache:
+        assert cache.get("good.test") is None
+        cache.put("good.test", facts(clock))
+    with opened(path, clock) as cache:
+        assert cache.get("good.test") == facts(clock)
+
+
 def test_a_file_that_breaks_while_it_is_open_is_started_anew(path: Path, clock: FakeClock) -> None:
     with opened(path, clock) as cache:
         for n in range(2000):
