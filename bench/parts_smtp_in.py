@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP
 
 from mta.reply import Reply
 from mta.submission.body import FIRST, Body, Progress
-from mta.submission.protocol import SmtpProtocol
+from mta.submission.listener import Listener
 from mta.submission.room import Room
 from mta.submission.service import Limits, Peer, Service, TlsMode, Transaction
 from mta.submission.sessions import Sessions
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from mta.submission.commands import MailCommand
 
 LINE = b"x" * 76 + b"\r\n"
+PATIENCE = 10.0  # seconds for a reply
 HEAD = b"From: <a@example.com>\r\nTo: <b@example.net>\r\nSubject: bench\r\n\r\n"
 
 
@@ -60,10 +61,6 @@ class StockTaker:
         return "250 2.0.0 queued as nothing"
 
 
-def ours() -> SmtpProtocol:
-    return SmtpProtocol(SERVICE)
-
-
 def stock() -> SMTP:
     return SMTP(StockTaker(), hostname="bench.example", enable_SMTPUTF8=True)
 
@@ -73,7 +70,6 @@ def serve(which: str, sock: socket.socket, pipe: Pipe) -> None:
 
 
 async def _serve(which: str, sock: socket.socket, pipe: Pipe) -> None:
-    global SERVICE  # noqa: PLW0603 - made in the child, where its loop is
     limits = Limits(
         max_message_bytes=50 << 20,
         max_recipients=1000,
@@ -83,7 +79,7 @@ async def _serve(which: str, sock: socket.socket, pipe: Pipe) -> None:
         session_timeout=3600,
     )
     sessions = Sessions(limit=1000, per_address=1000)
-    SERVICE = Service(
+    service = Service(
         hostname="bench.example",
         make_handler=Taker,
         limits=limits,
@@ -92,7 +88,10 @@ async def _serve(which: str, sock: socket.socket, pipe: Pipe) -> None:
         tls=TlsMode.NONE,
     )
     loop = asyncio.get_running_loop()
-    await loop.create_server(ours if which == "ours" else stock, sock=sock)
+    if which == "ours":
+        await Listener(service, [sock]).start()
+    else:
+        await loop.create_server(stock, sock=sock)
     stop = asyncio.Event()
     loop.add_reader(pipe.fileno(), stop.set)
     await stop.wait()
@@ -110,7 +109,7 @@ class Client:
         self.sock: socket.socket
 
     def connect(self) -> None:
-        self.sock = socket.create_connection(self.address)
+        self.sock = socket.create_connection(self.address, PATIENCE)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.expect(b"220")
         self.say(b"EHLO bench.example\r\n", b"250")
@@ -172,6 +171,7 @@ def measure(which: str, size: int, mode: str, messages: int) -> float:
     finally:
         near.send(b"stop")
         child.join(5)
+        child.kill()
         sock.close()
 
 

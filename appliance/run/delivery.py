@@ -97,6 +97,7 @@ async def open_delivery(number: int, tools: Tools) -> Delivery:
     settings, current = tools.context.settings, tools.current
     queue = settings.queue
     window = Window(max_recipients=queue.ready_recipients, max_bytes=queue.ready_bytes)
+    signer = Signer(tools.current)
     dispatcher = Dispatcher(
         shard=shard,
         router=tools.router,
@@ -105,6 +106,7 @@ async def open_delivery(number: int, tools: Tools) -> Delivery:
         window=window,
         overflows=bool(settings.delivery.smarthost.host)
         and settings.delivery.smarthost.use == "overflow",
+        sign_ahead=signer.foresee,
     )
     notices = Notices(
         shard=shard,
@@ -123,7 +125,6 @@ async def open_delivery(number: int, tools: Tools) -> Delivery:
         regulator=tools.regulator,
     )
     dispatcher.results = results
-    signer = Signer(tools.current)
     dispatcher.sender = sender = _sender(shard, signer, dispatcher, window, results, tools)
     return Delivery(
         shard=shard,

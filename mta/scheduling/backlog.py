@@ -142,6 +142,13 @@ class Backlog:
         heads += [opening[0] for opening in self._openings[:1]]
         return min(heads, default=None)
 
+    def has_due(self, now: int) -> bool:
+        """Whether a turn would find something: a key that is due, or a place that opens."""
+        if self.has_ready:
+            return True
+        due = self.next_due()
+        return due is not None and due <= now
+
     def pop(self) -> KeyState | None:
         """A key to read a page of; the caller must answer with `page_read`."""
         while (state := self._ready.pop()) is not None:

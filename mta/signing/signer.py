@@ -4,6 +4,7 @@ Not when it is accepted: nobody who hands mail in waits for a signature, mail th
 suppressed costs none, and what waited for days leaves with the keys that receivers find now, whatever
 was rotated meanwhile (MTA-7). Nothing of it is stored: an attempt that has come as far as a connection
 costs more than its signature. Recipients of one message who are sent to about the same time share one.
+What will be sent the moment it is on disk is signed meanwhile, when nothing else is to be signed.
 
 A thread, because RSA releases the GIL: 0.2 ms in which the event loop receives and delivers.
 """
@@ -13,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
@@ -35,14 +36,20 @@ SHARED: Final = 512
 TOLD_AT_ONCE: Final = 4
 """Signatures that the event loop hears of together: each time costs it a wake-up."""
 
-Answer = tuple["asyncio.Future[bytes]", bytes | None]
+_NOBODYS: Final = SigningPlan(domain="", keys=())
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
+@dataclass(slots=True, eq=False)
+class _Made:
+    """The signature of one message, and who waits for it."""
+
     content: bytes
     plan: SigningPlan
-    future: asyncio.Future[bytes]
+    signature: bytes | None = None
+    waiters: list[asyncio.Future[bytes]] = field(default_factory=list)
+
+
+Answer = tuple[_Made, bytes | None]
 
 
 class Signer:
@@ -51,26 +58,43 @@ class Signer:
     def __init__(self, directory: Callable[[], Directory]) -> None:
         self._directory = directory
         self._loop = asyncio.get_running_loop()
-        self._made: OrderedDict[int, tuple[SigningPlan, asyncio.Future[bytes]]] = OrderedDict()
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._made: OrderedDict[int, _Made] = OrderedDict()  # by message
+        self._jobs: SimpleQueue[_Made | None] = SimpleQueue()
+        self._unmade = 0  # as far as the event loop has heard
         self._thread = threading.Thread(target=self._run, name="signer", daemon=True)
         self._thread.start()
 
     async def __call__(self, message: Message, content: bytes) -> bytes:
         """DKIM-Signature fields, each ending in CRLF; b"" where no domain of its tenant has a key."""
+        made = self._asked(message, content)
+        if made is None:
+            return b""
+        if made.signature is not None:
+            return made.signature
+        waiter: asyncio.Future[bytes] = self._loop.create_future()
+        made.waiters.append(waiter)
+        return await waiter
+
+    def foresee(self, message: Message, content: bytes) -> None:
+        """It will be asked for in a moment: begin, unless there is something else to sign."""
+        if not self._unmade:
+            self._asked(message, content)
+
+    def _asked(self, message: Message, content: bytes) -> _Made | None:
+        """The signature, made or being made; None where there is no key."""
         domain = signing_domain_of(message, self._directory())
         if domain is None or not domain.keys:
-            return b""
+            return None
         plan = SigningPlan(domain=domain.name, keys=domain.keys)
         known = self._made.get(message.id)
-        if known is not None and known[0] == plan and not known[1].cancelled():
-            return await asyncio.shield(known[1])
-        future: asyncio.Future[bytes] = self._loop.create_future()
-        self._made[message.id] = (plan, future)
+        if known is not None and known.plan == plan:
+            return known
+        made = self._made[message.id] = _Made(content, plan)
         if len(self._made) > SHARED:
             self._made.popitem(last=False)
-        self._jobs.put(_Job(content, plan, future))
-        return await future
+        self._unmade += 1
+        self._jobs.put(made)
+        return made
 
     def stop(self) -> None:
         """End the thread; nobody waits for a signature any more."""
@@ -81,11 +105,24 @@ class Signer:
 
     def _run(self) -> None:
         answers: list[Answer] = []
-        while (job := self._jobs.get()) is not None:
-            answers.append(_signed(job))
+        while (made := self._jobs.get()) is not None:
+            answers.append((made, _sign(made)))
             if len(answers) == TOLD_AT_ONCE or self._jobs.empty():
-                self._loop.call_soon_threadsafe(_tell, answers)
+                self._loop.call_soon_threadsafe(self._tell, answers)
                 answers = []
+
+    # -- the event loop again ------------------------------------------------
+
+    def _tell(self, answers: list[Answer]) -> None:
+        self._unmade -= len(answers)
+        for made, signature in answers:
+            made.signature, made.content = signature, b""
+            if signature is None:
+                made.plan = _NOBODYS  # whoever asks next has it tried again
+            for waiter in made.waiters:
+                if not waiter.done():
+                    _answer(waiter, signature)
+            made.waiters.clear()
 
 
 def signing_domain_of(message: Message, directory: Directory) -> SendingDomain | None:
@@ -102,17 +139,14 @@ def signing_domain_of(message: Message, directory: Directory) -> SendingDomain |
     return directory.default_domains.get(message.tenant_id)
 
 
-def _signed(job: _Job) -> Answer:
+def _sign(made: _Made) -> bytes | None:
     """A job that fails must not end the thread: whoever asked hears of it, and the others go on."""
-    make = partial(sign, job.content, job.plan, now_s=clock.now_ms() // 1000)
-    return job.future, tasks.guard_call(make, name=f"a signature of {job.plan.domain}")
+    make = partial(sign, made.content, made.plan, now_s=clock.now_ms() // 1000)
+    return tasks.guard_call(make, name=f"a signature of {made.plan.domain}")
 
 
-def _tell(answers: list[Answer]) -> None:
-    for future, signature in answers:
-        if future.done():
-            continue
-        if signature is not None:
-            future.set_result(signature)
-        else:
-            future.set_exception(SecretError("the message could not be signed: the log says why"))
+def _answer(waiter: asyncio.Future[bytes], signature: bytes | None) -> None:
+    if signature is not None:
+        waiter.set_result(signature)
+    else:
+        waiter.set_exception(SecretError("the message could not be signed: the log says why"))

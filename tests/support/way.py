@@ -189,6 +189,7 @@ class Way:
         self.has_space = True
         self.window = Window(max_recipients=options.get("max_recipients", 1000), max_bytes=1 << 20)
         self.regulator = regulator(self, **options)
+        self.signer = Signer(lambda: self.directory)
         self.dispatcher = Dispatcher(
             shard=shard,
             router=router,
@@ -196,6 +197,7 @@ class Way:
             directory=lambda: self.directory,
             window=self.window,
             overflows=options.get("overflows", False),
+            sign_ahead=self.signer.foresee,
         )
         self.notices = Notices(
             shard=shard,
@@ -204,7 +206,6 @@ class Way:
             hostname="box.lab",
             per_hour=options.get("notices_per_hour", 50),
         )
-        self.signer = Signer(lambda: self.directory)
         self.results = Results(
             shard=shard,
             dispatcher=self.dispatcher,

@@ -282,6 +282,20 @@ def test_keys_that_are_due_and_not_looked_at_yet_are_known():
     assert not found.has_ready
 
 
+def test_what_is_due_or_opens_is_worth_a_look_and_nothing_else():
+    found = backlog()
+    assert not found.has_due(1000)
+    found.note(KEY, 50)
+    assert not found.has_due(49)
+    assert found.has_due(50)
+    found.park(KEY, Blocked(("site", "x"), 70, "it is silent"))
+    found.wake(50)
+    assert not found.has_due(69)
+    assert found.has_due(70)
+    found.wake(70)
+    assert found.has_due(70), "it is ready, and nobody has read it"
+
+
 def test_a_key_waits_at_one_place_only():
     found = backlog()
     found.note(KEY, 50)
@@ -380,8 +394,10 @@ class ADispatcher(RuleBasedStateMachine):
 
     @rule()
     def begin_page(self):
+        was_due = self.backlog.has_due(self.now)
         self.backlog.wake(self.now)
         state = self.backlog.pop()
+        assert was_due or state is None, "nobody would have looked"
         if state is not None:
             place = (state.cursor.due_at, state.cursor.message_id, state.cursor.n)
             stored = self.stored[state.key]
