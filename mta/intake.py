@@ -38,9 +38,6 @@ SANDBOXED = "sandbox: accepted, and delivered to nobody"
 class Scheduler(Protocol):
     """Takes over a message that has become durable (mta.scheduling.dispatcher)."""
 
-    def expect(self, admitted: Admitted) -> None:
-        """It is being written; `fresh` follows when that went well."""
-
     def fresh(self, message: Message, recipients: list[Recipient], content: bytes) -> None:
         """From memory to delivery."""
 
@@ -138,7 +135,6 @@ class Intake:
 
     async def _store(self, submission: Submission, prepared: Prepared, message_id: int) -> int:
         admitted = await self._admit(submission, prepared, message_id)
-        self._scheduler.expect(admitted)
         try:
             await self._shard.accept(admitted)
         except StoreError:

@@ -106,7 +106,6 @@ async def open_delivery(number: int, tools: Tools) -> Delivery:
         window=window,
         overflows=bool(settings.delivery.smarthost.host)
         and settings.delivery.smarthost.use == "overflow",
-        sign_ahead=signer.foresee,
     )
     notices = Notices(
         shard=shard,

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mta.directory import Directory
-    from mta.message import Admitted, Message, Recipient
+    from mta.message import Message, Recipient
     from mta.scheduling.blocked import Place
     from mta.scheduling.colleagues import Results, Sender
     from mta.scheduling.lane import Lane
@@ -69,7 +69,7 @@ _LONGEST_SLEEP = 60.0
 class Dispatcher:
     """One shard's scheduler."""
 
-    def __init__(  # noqa: PLR0913 - collaborators, by keyword, set once by the wiring
+    def __init__(
         self,
         *,
         shard: Shard,
@@ -78,15 +78,10 @@ class Dispatcher:
         directory: Callable[[], Directory],
         window: Window,
         overflows: bool = False,
-        sign_ahead: Callable[[Message, bytes], None] | None = None,
     ) -> None:
-        """`overflows`: what no warmup has room for goes to the smarthost.
-
-        `sign_ahead` is told of a message that will be sent as soon as it is on disk.
-        """
+        """`overflows`: what no warmup has room for goes to the smarthost."""
         self._shard, self._regulator = shard, regulator
         self._directory, self._window, self._overflows = directory, window, overflows
-        self._sign_ahead = sign_ahead
         self.backlog = Backlog(self.weight_of)
         self.lanes = Lanes(regulator, window, self.weight_of)
         self.planner = Planner(
@@ -116,20 +111,6 @@ class Dispatcher:
             self._news.set()
             count, after = count + sum(entry.recipients for entry in found), found[-1].key
         return count
-
-    def expect(self, admitted: Admitted) -> None:
-        """A message is being written: what it needs to be sent at once can be made meanwhile."""
-        if self._sign_ahead is None:
-            return
-        now, first = clock.now_ms(), admitted.recipients[0]
-        key = key_of(first)
-        goes = first.status.is_waiting and first.due_at <= now
-        if (
-            goes
-            and self._takes(key, [first], now)
-            and not self._directory().pauses_of(key.tenant_id, key.domain)
-        ):
-            self._sign_ahead(admitted.message, admitted.content)
 
     def fresh(self, message: Message, recipients: list[Recipient], content: bytes) -> None:
         """A message that has just become durable: from memory to its lanes if there is room."""

@@ -4,7 +4,8 @@ Not when it is accepted: nobody who hands mail in waits for a signature, mail th
 suppressed costs none, and what waited for days leaves with the keys that receivers find now, whatever
 was rotated meanwhile (MTA-7). Nothing of it is stored: an attempt that has come as far as a connection
 costs more than its signature. Recipients of one message who are sent to about the same time share one.
-What will be sent the moment it is on disk is signed meanwhile, when nothing else is to be signed.
+Not earlier either: begun while the message was being written, a signature made the single message wait twice
+as long for its commit.
 
 A thread, because RSA releases the GIL: 0.2 ms in which the event loop receives and delivers.
 """
@@ -60,7 +61,6 @@ class Signer:
         self._loop = asyncio.get_running_loop()
         self._made: OrderedDict[int, _Made] = OrderedDict()  # by message
         self._jobs: SimpleQueue[_Made | None] = SimpleQueue()
-        self._unmade = 0  # as far as the event loop has heard
         self._thread = threading.Thread(target=self._run, name="signer", daemon=True)
         self._thread.start()
 
@@ -75,11 +75,6 @@ class Signer:
         made.waiters.append(waiter)
         return await waiter
 
-    def foresee(self, message: Message, content: bytes) -> None:
-        """It will be asked for in a moment: begin, unless there is something else to sign."""
-        if not self._unmade:
-            self._asked(message, content)
-
     def _asked(self, message: Message, content: bytes) -> _Made | None:
         """The signature, made or being made; None where there is no key."""
         domain = signing_domain_of(message, self._directory())
@@ -92,7 +87,6 @@ class Signer:
         made = self._made[message.id] = _Made(content, plan)
         if len(self._made) > SHARED:
             self._made.popitem(last=False)
-        self._unmade += 1
         self._jobs.put(made)
         return made
 
@@ -108,21 +102,8 @@ class Signer:
         while (made := self._jobs.get()) is not None:
             answers.append((made, _sign(made)))
             if len(answers) == TOLD_AT_ONCE or self._jobs.empty():
-                self._loop.call_soon_threadsafe(self._tell, answers)
+                self._loop.call_soon_threadsafe(_tell, answers)
                 answers = []
-
-    # -- the event loop again ------------------------------------------------
-
-    def _tell(self, answers: list[Answer]) -> None:
-        self._unmade -= len(answers)
-        for made, signature in answers:
-            made.signature, made.content = signature, b""
-            if signature is None:
-                made.plan = _NOBODYS  # whoever asks next has it tried again
-            for waiter in made.waiters:
-                if not waiter.done():
-                    _answer(waiter, signature)
-            made.waiters.clear()
 
 
 def signing_domain_of(message: Message, directory: Directory) -> SendingDomain | None:
@@ -143,6 +124,17 @@ def _sign(made: _Made) -> bytes | None:
     """A job that fails must not end the thread: whoever asked hears of it, and the others go on."""
     make = partial(sign, made.content, made.plan, now_s=clock.now_ms() // 1000)
     return tasks.guard_call(make, name=f"a signature of {made.plan.domain}")
+
+
+def _tell(answers: list[Answer]) -> None:
+    for made, signature in answers:
+        made.signature, made.content = signature, b""
+        if signature is None:
+            made.plan = _NOBODYS  # whoever asks next has it tried again
+        for waiter in made.waiters:
+            if not waiter.done():
+                _answer(waiter, signature)
+        made.waiters.clear()
 
 
 def _answer(waiter: asyncio.Future[bytes], signature: bytes | None) -> None:

@@ -197,7 +197,6 @@ class Way:
             directory=lambda: self.directory,
             window=self.window,
             overflows=options.get("overflows", False),
-            sign_ahead=self.signer.foresee,
         )
         self.notices = Notices(
             shard=shard,

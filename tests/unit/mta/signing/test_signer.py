@@ -15,7 +15,6 @@ from mta.message import Source
 from mta.signing.keys import make_ed25519
 from mta.signing.signer import SHARED, Signer
 from tests.support.recipients import message
-from tests.support.way import until
 
 CONTENT = b"From: a@example.com\r\nSubject: hello\r\n\r\nhi\r\n"
 TENANT, OTHER = 7, 8
@@ -138,25 +137,6 @@ async def test_a_key_that_cannot_sign_is_told_to_who_asked_and_stops_no_other(bo
 async def test_a_signature_is_of_the_moment_it_is_made(box, monkeypatch):
     monkeypatch.setattr(clock, "now_ms", lambda: 1_790_000_000_999)
     assert b"t=1790000000;" in await box.sign()
-
-
-async def test_what_was_foreseen_is_there_when_it_is_asked_for(box):
-    box.signer.foresee(message(3, tenant_id=TENANT, signing_domain="example.com"), CONTENT)
-    made = box.signer._made[3]
-    await until(lambda: made.signature)
-    asked = box.sign(3)
-    with pytest.raises(StopIteration) as answer:
-        asked.send(None)  # without a turn of the loop
-    assert answer.value.value is made.signature
-    assert names(made.signature) == [(b"example.com", b"s1")]
-
-
-async def test_nothing_is_foreseen_while_somebody_waits(box):
-    asking = asyncio.ensure_future(box.sign(1))
-    await asyncio.sleep(0)
-    box.signer.foresee(message(2, tenant_id=TENANT, signing_domain="example.com"), CONTENT)
-    assert set(box.signer._made) == {1}
-    await asking
 
 
 async def test_a_signature_that_failed_is_tried_again(box, monkeypatch):
