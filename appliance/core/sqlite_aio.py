@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiosqlite
+from aiosqlite.core import _STOP_RUNNING_SENTINEL as _STOP
 from pysqlite3 import dbapi2
 from sqlalchemy.dialects.sqlite.aiosqlite import (
     AsyncAdapt_aiosqlite_connection,
@@ -23,6 +24,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
 from sqlalchemy.util.concurrency import await_only
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Iterable, Sequence
 
 _BEGIN_READING: Final = ("BEGIN", "PRAGMA query_only=ON")
@@ -58,6 +60,14 @@ class FileConnection(aiosqlite.Connection):
         self._thread.daemon = True
         self._thread.name = name
         self._first: Sequence[str] = ()  # what the next turn begins with
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """End the thread. Where nothing is open nobody waits for that, and the loop may be gone by then."""
+        if self._connection is not None:
+            return super().stop()
+        self._running = False
+        self._tx.put_nowait((None, lambda: _STOP))
+        return None
 
     def new_cursor(self) -> Any:
         """DB-API's cursor: an object in memory, for which the file is not asked."""

@@ -169,6 +169,24 @@ async def test_the_threads_are_named_and_never_hold_the_process(tmp_path):
     assert not thread.is_alive()
 
 
+def test_a_file_that_cannot_be_opened_leaves_no_thread_behind_a_closed_loop(tmp_path, monkeypatch):
+    """aiosqlite lets the thread tell the loop that it ends: which then was closed, now and then."""
+    crashes = []
+    monkeypatch.setattr(threading, "excepthook", crashes.append)
+
+    async def fail():
+        engine = open_engine(tmp_path)  # a directory
+        with pytest.raises(StoreError):
+            async with reading(engine):
+                pass
+        return [one for one in threading.enumerate() if one.name == f"sqlite {tmp_path.name}"]
+
+    for _ in range(100):
+        for thread in asyncio.run(fail()):
+            thread.join(5)
+    assert crashes == []
+
+
 async def test_a_server_that_is_not_there_is_told_in_words():
     engine = open_engine("postgresql://nobody@127.0.0.1:1/none")
     with pytest.raises(StoreError, match="cannot do its work"):
