@@ -73,6 +73,10 @@ async def _each_double_has_one_recorded_delivery(box, doubles):
     for number in sorted(doubles)[:20]:
         found = await box.cli("messages", "list", "--address", f"u{number}@good.test")
         for message in found["messages"]:
-            shown = await box.cli("messages", "show", message["id"])
-            kinds = [event["kind"] for event in shown["events"]]
-            assert kinds.count("delivered") == 1, (number, kinds)
+            await until(lambda id=message["id"]: _deliveries(box, id), seconds=20)
+            assert await _deliveries(box, message["id"]) == 1, (number, message)
+
+
+async def _deliveries(box, message_id):
+    shown = await box.cli("messages", "show", message_id)
+    return [event["kind"] for event in shown["events"]].count("delivered")
