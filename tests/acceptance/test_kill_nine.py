@@ -12,6 +12,7 @@ import random
 import re
 import signal
 from collections import Counter
+from functools import partial
 
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
@@ -73,7 +74,7 @@ async def _each_double_has_one_recorded_delivery(box, doubles):
     for number in sorted(doubles)[:20]:
         found = await box.cli("messages", "list", "--address", f"u{number}@good.test")
         for message in found["messages"]:
-            await until(lambda id=message["id"]: _deliveries(box, id), seconds=20)
+            await until(partial(_deliveries, box, message["id"]), seconds=20)
             assert await _deliveries(box, message["id"]) == 1, (number, message)
 
 
