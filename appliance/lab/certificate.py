@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from appliance.core import clock
+from appliance.core.tls import verifying_context
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -59,6 +60,4 @@ def server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
 
 def trusting_context(certificate: bytes) -> ssl.SSLContext:
     """A context for a client that trusts this certificate and no other."""
-    context = ssl.create_default_context(cadata=certificate.decode("ascii"))
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context
+    return verifying_context(certificate.decode("ascii"))

@@ -11,7 +11,6 @@ Fails with IssuerError: `str()` says it in full, for the log; people are told le
 from __future__ import annotations
 
 import asyncio
-import ssl
 from dataclasses import dataclass
 from functools import cached_property
 from http import HTTPStatus
@@ -26,8 +25,10 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from appliance.core import clock
+from appliance.core.tls import verifying_context
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
@@ -79,7 +80,7 @@ class Issuer:
     @cached_property
     def _context(self) -> ssl.SSLContext:
         """Reading the machine's certificates takes 40 ms: only for those who sign in this way."""
-        return ssl.create_default_context()
+        return verifying_context()
 
     async def departure(self, redirect: str, *, state: str, nonce: str, challenge: str) -> str:
         """Where to send a browser."""

@@ -29,6 +29,7 @@ import h11
 
 from appliance.core import clock
 from appliance.core.dns import DnsError
+from appliance.core.tls import verifying_context
 from appliance.webhooks.model import ANSWER
 from mta.transport.mx import is_address
 
@@ -199,7 +200,7 @@ class WebhookClient:
     ) -> None:
         """`allowed` says which addresses may be connected to; `context` replaces the machine's authorities."""
         self._lookup, self._allowed, self._total = lookup, allowed, total_seconds
-        self._context = context or ssl.create_default_context()
+        self._context = context or verifying_context()
         self._kept: dict[tuple[str, str, int], deque[_Line]] = {}
         self._idle = 0
 

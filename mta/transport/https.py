@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 
 import httpcore
 
+from appliance.core.tls import verifying_context
 from mta.transport import mx
 from mta.transport.facts import one_family
 
@@ -63,7 +64,7 @@ class HttpsClient:
     ) -> None:
         """`context` and `port` replace the machine's authorities and 443 (laboratory)."""
         self._resolver, self._ipv6, self._allow_private = resolver, ipv6, allow_private
-        self._context = context or ssl.create_default_context()
+        self._context = context or verifying_context()
         self._port = port
 
     async def get(self, url: str, *, limit: int, seconds: float) -> HttpsAnswer:

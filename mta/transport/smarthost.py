@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from appliance.core.tls import verifying_context
 from mta.reply import Reply
 from mta.transport.base import ConnectFailed
 from mta.transport.direct import DirectTransport, Opener
 from mta.transport.hosts import HostMemory
 from mta.transport.smtp_conversation import Login, Target, TlsMode
-from mta.transport.tls_context import lenient_context, strict_context
+from mta.transport.tls_context import lenient_context
 from mta.transport.tls_policy import Approach, Trust
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class SmarthostTransport:
         self._tls = TlsMode(smarthost.tls)
         is_strict = self._tls in (TlsMode.REQUIRED, TlsMode.IMPLICIT)
         self._trust = Trust.AUTHORITIES if is_strict else Trust.NOBODY
-        self._context = context or (strict_context() if is_strict else lenient_context())
+        self._context = context or (verifying_context() if is_strict else lenient_context())
         self._login = (
             Login(username=smarthost.username, password=smarthost.password)
             if smarthost.username

@@ -1,4 +1,4 @@
-"""Contexts for TLS with receivers: one that takes any certificate, one that demands a valid one.
+"""TLS with receivers: the context that takes any certificate (core.tls has the one that demands a valid one).
 
 `peer_chain` reads what a host showed. Before Python 3.13 that needs a private name of `ssl`, which has
 a test of its own (PRIVATE).
@@ -38,11 +38,4 @@ def lenient_context() -> ssl.SSLContext:
     context.verify_mode = ssl.CERT_NONE
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("DEFAULT@SECLEVEL=1")
-    return context
-
-
-def strict_context() -> ssl.SSLContext:
-    """Demands a certificate for the host's name, from an authority that the machine trusts."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context

@@ -18,11 +18,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, assert_never
 
 from appliance.core import clock
+from appliance.core.tls import verifying_context
 from mta.shaping.model import TlsNeed
 from mta.transport import dane
 from mta.transport.base import TlsDemand
 from mta.transport.smtp_conversation import TlsMode
-from mta.transport.tls_context import lenient_context, peer_chain, strict_context
+from mta.transport.tls_context import lenient_context, peer_chain
 from mta.transport.tls_memory import TlsMemory
 from mta.transport.tls_results import AppliedPolicy, Failure, PolicyType, TlsResults
 
@@ -132,7 +133,7 @@ class TlsTools:
     memory: TlsMemory = field(default_factory=TlsMemory)
     results: TlsResults = field(default_factory=TlsResults)
     lenient: ssl.SSLContext = field(default_factory=lenient_context)
-    authorities: ssl.SSLContext = field(default_factory=strict_context)
+    authorities: ssl.SSLContext = field(default_factory=verifying_context)
     now: Callable[[], int] = clock.now_ms
     seen: Seen = lambda _connection, _tls: None
 

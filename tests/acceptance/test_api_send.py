@@ -18,6 +18,7 @@ from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from pillarbox.client import ApiError, AsyncClient, Client
 from tests.support.box import ROOT, TENANT, running_box
+from tests.support.third_party import require_command
 from tests.support.way import until
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.xdist_group("api-send")]
@@ -296,6 +297,7 @@ async def test_the_python_client_sends_through_a_running_box(world):
 
 
 async def test_the_examples_for_curl_run_as_they_stand(world):
+    require_command("curl", "curl")
     box, _, http = world
     text = (ROOT / "docs" / "api.md").read_text()
     examples = [part.split("```")[0] for part in text.split("```sh\n")[1:]]

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from appliance.core import clock
+from appliance.core.tls import verifying_context
 from appliance.lab.certificate import server_context
 from mta.transport.dane import Tlsa
 
@@ -81,7 +82,7 @@ def known_root() -> Signed:
 def trusting() -> ssl.SSLContext:
     """For a client whose machine trusts the known root and no other."""
     pem = known_root().certificate.public_bytes(PEM).decode("ascii")
-    return ssl.create_default_context(cadata=pem)
+    return verifying_context(pem)
 
 
 def _signed(

@@ -4,7 +4,7 @@ Tests of the browser stand in one xdist group, so that only one worker starts on
 
     pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("chromium")]
 
-Without Chromium they are skipped, and say what to install. A page that logs an error, or asks another machine
+Without Chromium it is installed, or they are skipped and say what to install. A page that logs an error, or asks another machine
 for anything, fails its test.
 """
 
@@ -16,12 +16,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, Page, Request, async_playwright
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-MISSING = "there is no Chromium: apt-get install chromium"
+from tests.support.third_party import require_command
+
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -44,10 +43,9 @@ OURS = {"localhost", "127.0.0.1"}
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def chromium() -> AsyncIterator[Browser]:
     """The browser."""
-    if CHROMIUM is None:
-        pytest.skip(MISSING)
+    found = shutil.which("chromium-browser") or require_command("chromium", "chromium")
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
         yield browser
         await browser.close()
 

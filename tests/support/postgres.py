@@ -23,6 +23,9 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from tests.support.apt import install
+from tests.support.third_party import missing
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -48,17 +51,9 @@ def _version(binaries: Path) -> float:
 def provide_binaries() -> Path:
     """Find the server, install it if that is allowed, or end the test with words."""
     binaries = find_binaries()
-    if binaries is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        command = ["apt-get", "install", "-y", "--no-install-recommends", "postgresql"]
-        subprocess.run(command, env=environment, check=False, **_QUIET)
+    if binaries is None and install("postgresql"):
         binaries = find_binaries()
-    if binaries is not None:
-        return binaries
-    words = "PostgreSQL is missing: apt-get install postgresql"
-    if os.environ.get("CI"):
-        pytest.fail(words)
-    pytest.skip(words)
+    return binaries or missing("PostgreSQL", "postgresql")
 
 
 class Server:
