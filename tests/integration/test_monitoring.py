@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from appliance.core.metrics import Metrics, render, watch_process
+from tests.support.third_party import require_command
 
 CONFIG = Path(__file__).parents[2] / "config"
 RULES = CONFIG / "prometheus"
@@ -141,9 +141,7 @@ def test_alerts_name_only_kinds_of_notices_that_the_box_raises(rules):
     ids=" ".join,
 )
 def test_promtool_finds_nothing_wrong(command):
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("the program promtool is needed: apt-get install prometheus")
+    promtool = require_command("promtool", "prometheus")
     done = subprocess.run(
         [promtool, *command], cwd=RULES, capture_output=True, text=True, timeout=300, check=False
     )

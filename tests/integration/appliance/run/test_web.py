@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from tests.support.process import (
     settings_of,
 )
 from tests.support.smtp_box import until
+from tests.support.third_party import require_command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,9 +142,7 @@ async def test_metrics_of_all_processes_are_one_exposition(tmp_path: Path) -> No
 
 
 async def _checked_by_promtool(exposition: bytes) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        return  # prometheus-client's own parser has read it
+    promtool = require_command("promtool", "prometheus")
     process = await asyncio.create_subprocess_exec(
         promtool, "check", "metrics", stdin=-1, stdout=-1, stderr=-1
     )
