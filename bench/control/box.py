@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from control.people import Crowd, Person
 
 _LIMIT = 120.0
-_WARM_UPS: Final = 4
+_WARM_UPS = 4
 """A connection comes to one of two processes, and each must have met a credential, its key and its limit once:
 after four rounds all but one in eight have been to both."""
 
