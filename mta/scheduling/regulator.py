@@ -115,6 +115,15 @@ class Regulator:
         for flow in self.flows():
             self.forget(flow, now)
 
+    def knows(self, zone: Zone, attempt: Attempt) -> bool:
+        """Whether a rule is written for something that the receiver said when it ended the session."""
+        book, provider = self.book(), zone.provider.name
+        return any(
+            result.reply.code == 421
+            and book.find(result.reply, phase=result.phase, provider=provider)
+            for result in attempt.results
+        )
+
     def heard(
         self, lane: Lane, message: Message, recipients: list[Recipient], attempt: Attempt, now: int
     ) -> dict[int, Heard]:

@@ -352,11 +352,17 @@ class Sender:
         if reservation is not None:
             unsent = reservation.count - attempt.rcpt_sent
             self._ledger.give_back(reservation, unsent, clock.now_ms())
-        if kept and not parcel.retried and _connection_was_gone(attempt):
+        if kept and self._is_tried_again(lane, parcel, attempt):
             parcel.retried, parcel.sending = True, False
             lane.put_back(parcel)
         else:
             await self._results.record(parcel, attempt, content, lane)
+
+    def _is_tried_again(self, lane: Lane, parcel: Parcel, attempt: Attempt) -> bool:
+        """Once, and only where the kept connection had ended: a 421 that a rule knows is an answer."""
+        if parcel.retried or not _connection_was_gone(attempt):
+            return False
+        return not self._regulator.knows(lane.zone, attempt)
 
     async def _reserve(self, lane: Lane, parcel: Parcel, warms: str) -> Reservation | None:
         """A part of today's budget for those who are sent to now; None when none of it is left."""

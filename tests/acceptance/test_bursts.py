@@ -23,13 +23,16 @@ ZONE = {
     "aspmx.l.google.com": {"A": ["127.0.0.1"]},
 }
 SHAPING = {"file": str(ROOT / "tests/data/shaping/bursts.toml")}  # 40 a second; slowed: one
-BURST = 10
+BURST, WITHIN = (
+    10,
+    4.0,
+)  # messages, seconds: a busy machine bursts too, one message a second is no burst
 UNUSUAL = "421 4.7.28 Gmail has detected an unusual rate of mail originating from your IP address."
 WHY = f'"{UNUSUAL}" (rule google-unusual-rate)'
 
 
 class Touchy:
-    """Minds more than BURST messages in a second; `calm` is when it minds nothing."""
+    """Minds more than BURST messages WITHIN some seconds, then counts anew; `calm` is when it minds nothing."""
 
     def __init__(self):
         self.calm = False
@@ -40,7 +43,8 @@ class Touchy:
         if point is not Point.MAIL or self.calm:
             return None
         now = asyncio.get_running_loop().time()
-        if len(self._times) == BURST and now - self._times[0] < 1.0:
+        if len(self._times) == BURST and now - self._times[0] < WITHIN:
+            self._times.clear()
             self.refused += 1
             return UNUSUAL
         self._times.append(now)
@@ -62,7 +66,7 @@ async def test_the_rate_falls_comes_back_and_explain_tells_the_story(tmp_path):
             mood.calm = False
             before = mood.refused
             await _post(box, 60)
-            await until(lambda: mood.refused >= before + 2)
+            await until(lambda: mood.refused > before)  # the hour has not passed: once is enough
             await until(lambda: _is_slowed(box))
             mood.calm = True
             await box.cli("shaping", "lift", "out11", "google", "--reason", "they mended it")
@@ -74,10 +78,13 @@ async def test_the_rate_falls_comes_back_and_explain_tells_the_story(tmp_path):
 
 async def _fallen(box, mx, mood):
     """At most one a second, over at most two connections, and everybody may know why."""
+    clock_of = asyncio.get_running_loop().time
     await until(lambda: _is_slowed(box))
-    before, refused = mx.transactions()[ADDRESS], mood.refused
+    await until(lambda: mx.open_sessions <= 2)  # what was under way is over
+    began, before, refused = clock_of(), mx.transactions()[ADDRESS], mood.refused
     await asyncio.sleep(5)
-    assert 2 <= mx.transactions()[ADDRESS] - before <= 7
+    seconds, sent = clock_of() - began, mx.transactions()[ADDRESS] - before
+    assert 2 <= sent <= seconds + 2
     assert mx.open_sessions <= 2
     assert mood.refused == refused
     story = await _throttle(box)

@@ -1,0 +1,57 @@
+"""A kept connection that the receiver ends with 421: at once on another, unless a rule knows the words."""
+
+from __future__ import annotations
+
+from appliance.lab.receiver import Receiver
+from appliance.lab.script import Point, Script
+from tests.support.warmup import MemoryStore
+from tests.support.way import open_way, site_on, until
+
+SHAPING = """
+[default]
+connections = 1
+messages_per_connection = 100
+tls = "opportunistic"
+
+[provider.google]
+title = "Google"
+mx = [".google.lab"]
+
+[[rule]]
+id = "too-fast"
+provider = "google"
+enhanced = ["4.7.28"]
+then = [{ do = "slow", rate = "10/min", for = "10 min" }]
+samples = ["421 4.7.28 unusual rate"]
+"""
+
+
+async def test_words_that_no_rule_knows_cost_the_message_nothing(tmp_path):
+    async with Receiver(Script()) as mx, _google(tmp_path, mx) as way:
+        await _second_hears(way, mx, "421 4.4.2 idle for too long")
+        await until(lambda: mx.count == 2)
+        await until(lambda: len(way.witness.outcomes) == 2)
+        assert [outcome.decision.event for outcome in way.witness.outcomes] == ["delivered"] * 2
+        assert way.regulator.throttles.live() == []
+
+
+async def test_words_that_a_rule_knows_are_an_answer_and_slow_the_receiver_down(tmp_path):
+    async with Receiver(Script()) as mx, _google(tmp_path, mx) as way:
+        await _second_hears(way, mx, "421 4.7.28 unusual rate")
+        await until(lambda: len(way.witness.outcomes) == 2)
+        assert way.witness.outcomes[1].decision.event == "deferred"
+        (throttle,) = way.regulator.throttles.live()
+        assert "421 4.7.28 unusual rate" in throttle.fault.reply
+
+
+async def _second_hears(way, mx, words):
+    """One message, then another on the same connection, of which the receiver has enough."""
+    way.router.special["example.net"] = site_on(mx.port, "mx.google.lab")
+    await way.send()
+    await until(lambda: len(way.witness.outcomes) == 1)
+    mx.script.once[Point.MAIL] = [words]
+    await way.send()
+
+
+def _google(tmp_path, mx):
+    return open_way(tmp_path, mx.port, shaping=SHAPING, store=MemoryStore())
