@@ -131,6 +131,24 @@ async def test_the_question_before_a_stop_looks_as_it_should(chromium, box):
     await look(chromium, url, ann, "/queue", "stop", asked)
 
 
+async def test_the_question_before_a_stop_is_modal_as_soon_as_it_is_seen(chromium, box):
+    """Escape, pressed before it was, was lost."""
+    url, ann, _ = box
+    async with profile(chromium) as watched:
+        await enter(watched, url, ann)
+        page = await watched.page()
+        await page.goto(f"{url}/queue")
+        await page.evaluate(
+            """() => new MutationObserver(() => {
+              const dialog = document.querySelector("dialog#stop[open]");
+              if (dialog) window.wasModal ??= dialog.matches(":modal");
+            }).observe(document.body, { childList: true, subtree: true, attributes: true })"""
+        )
+        await page.get_by_role("link", name="Stop sending").first.click()
+        await page.locator("dialog#stop:modal").wait_for()
+        assert await page.evaluate("window.wasModal") is True
+
+
 async def test_all_sending_is_stopped_by_typed_words_and_goes_on(chromium, box):
     url, ann, api = box
     async with profile(chromium) as watched:

@@ -16,6 +16,7 @@ Object.assign(htmx.config, {
   attributesToSettle: ["class"], // a style attribute, as a script may have set one, is against the policy
   selfRequestsOnly: true,
   historyCacheSize: 0, // nothing of a session stays in the browser's storage
+  defaultSettleDelay: 0, // what is seen works: no dialog that is not modal yet, no button that htmx does not know
   scrollIntoViewOnBoost: false,
   timeout: 30_000,
 });
