@@ -23,7 +23,7 @@ async def test_a_message_goes_all_the_way_with_everything_in_postgresql(tmp_path
         ) as box:
 
             def send() -> None:
-                with smtplib.SMTP(*box.submission, timeout=10) as client:
+                with smtplib.SMTP(*box.submission, timeout=60) as client:
                     client.starttls()
                     client.login(box.login.username, box.login.password)
                     for n in range(20):

@@ -13,7 +13,7 @@ from tests.support.chromium import Watched, profile
 from tests.support.island_page import IslandBox, island_box
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.xdist_group("chromium")]
-expect.set_options(timeout=10_000)
+expect.set_options(timeout=30_000)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")

@@ -30,7 +30,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-PATIENCE = 10_000  # ms: the machine may be slow, what is waited for comes by itself
+PATIENCE = 30_000  # ms: the machine may be slow, what is waited for comes by itself
 DESKTOP = {"width": 1440, "height": 900}
 PHONE = {"width": 390, "height": 844}
 IN_ORDER = (

@@ -75,7 +75,7 @@ async def running(
     task = asyncio.create_task(run())
     server = context.home.socket(context.name)
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not server.exists():
                 if task.done():
                     break
@@ -84,7 +84,7 @@ async def running(
         yield task
     finally:
         context.stop.set()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await task
 
 

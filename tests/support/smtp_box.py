@@ -109,7 +109,7 @@ class Seen:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait for something that will be true in a moment."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 - nothing tells a test
             await asyncio.sleep(0.01)
 
@@ -238,7 +238,7 @@ class Wire:
     async def reply(self) -> str:
         """One reply, its lines joined by a line feed; "" at the end of the connection."""
         lines = []
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 line = (await self.reader.readline()).decode()
                 if not line:

@@ -69,7 +69,7 @@ class Line:
     async def until(self, *names: str) -> str:
         """What came since the last time, up to where all these events are in it."""
         wanted = [f"event: {name}\n".encode() for name in names]
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while min(places := self._places(wanted)) < 0:
                 self._news.clear()
                 await self._news.wait()
@@ -82,7 +82,7 @@ class Line:
         return [self.body.find(one, self.read) for one in wanted]
 
     async def end(self) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await self.task
 
     async def hang_up(self) -> None:
@@ -209,7 +209,7 @@ async def test_to_watch_is_not_to_use_a_session(api, member, monkeypatch):
     monkeypatch.setattr(sessions, "still", counted)
     monkeypatch.setattr(sessions, "_note", note)
     async with listening(api, ada):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await enough.wait()
     assert noted == asked[:1]
 

@@ -10,7 +10,7 @@ from appliance.lab.script import Script, Starttls
 
 
 async def test_ehlo_in_one_packet_with_the_end_of_the_handshake_is_answered():
-    async with Receiver(Script(starttls=Starttls.GOOD)) as receiver, asyncio.timeout(10):
+    async with Receiver(Script(starttls=Starttls.GOOD)) as receiver, asyncio.timeout(60):
         reader, writer = await asyncio.open_connection("127.0.0.1", receiver.port)
         assert (await reader.readline()).startswith(b"220 ")
         writer.write(b"STARTTLS\r\n")

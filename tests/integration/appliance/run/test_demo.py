@@ -26,6 +26,6 @@ async def test_a_process_that_still_starts_does_not_end_the_story(tmp_path, monk
     monkeypatch.setattr(lab, "tell", lambda *_: [])
     login = SimpleNamespace(username="app", password="secret")
     demo = lab.Demo(Home(tmp_path), Settings(), login, 0.0, welcome="", quiet=True)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await demo._follow(1)
     assert answers == []

@@ -37,7 +37,7 @@ def deliver(port: int, to: str, content: bytes, sender: str = "") -> Any:
     """Over STARTTLS, with the standard library's client."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", port, timeout=60) as client:
         client.starttls(context=context)
         return client.sendmail(sender, [to], content)
 

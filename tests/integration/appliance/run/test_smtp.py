@@ -68,7 +68,7 @@ def send(port: int, password: str, *, implicit: bool = False) -> None:
     if implicit:
         client = smtplib.SMTP_SSL("127.0.0.1", port, timeout=10, context=trusting())
     else:
-        client = smtplib.SMTP("127.0.0.1", port, timeout=10)
+        client = smtplib.SMTP("127.0.0.1", port, timeout=60)
         client.starttls(context=trusting())
     with client:
         client.login("shop", password)
@@ -107,11 +107,11 @@ async def test_the_limits_are_those_of_the_settings(tmp_path: Path) -> None:
     async with started(tmp_path, "submission", submission=limits) as box:
 
         def look() -> str:
-            with smtplib.SMTP("127.0.0.1", box.ports["submission"], timeout=10) as client:
+            with smtplib.SMTP("127.0.0.1", box.ports["submission"], timeout=60) as client:
                 client.ehlo()
                 assert "pillarbox_open_connections_in" in box.exposition
                 with pytest.raises(smtplib.SMTPConnectError) as refused:
-                    smtplib.SMTP("127.0.0.1", box.ports["submission"], timeout=10)
+                    smtplib.SMTP("127.0.0.1", box.ports["submission"], timeout=60)
                 assert refused.value.smtp_code == 421
                 return client.esmtp_features["size"]
 

@@ -44,7 +44,7 @@ async def prepared(tmp_path: Path, **sections: dict[str, object]) -> tuple[Home,
 
 async def get(url: str, **headers: str) -> httpx.Response:
     async with httpx.AsyncClient() as client:
-        return await client.get(url, headers=headers, timeout=10)
+        return await client.get(url, headers=headers, timeout=60)
 
 
 async def test_health_is_503_and_says_who_is_silent(tmp_path: Path) -> None:

@@ -248,9 +248,9 @@ async def test_too_many_recipients_are_452_and_the_first_hundred_go() -> None:
 def with_smtplib(port: int, mode: TlsMode) -> None:
     context = tls.contexts()[1]
     if mode is TlsMode.IMPLICIT:
-        server: smtplib.SMTP = smtplib.SMTP_SSL("127.0.0.1", port, context=context, timeout=5)
+        server: smtplib.SMTP = smtplib.SMTP_SSL("127.0.0.1", port, context=context, timeout=30)
     else:
-        server = smtplib.SMTP("127.0.0.1", port, timeout=5)
+        server = smtplib.SMTP("127.0.0.1", port, timeout=30)
         server.starttls(context=context)
     with server:
         for mechanism in ("PLAIN", "LOGIN"):
@@ -270,7 +270,7 @@ async def test_smtplib_sends_through(mode: TlsMode) -> None:
 
 
 def with_smtplib_login(port: int) -> None:
-    with smtplib.SMTP("127.0.0.1", port, timeout=5) as server:
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as server:
         server.starttls(context=tls.contexts()[1])
         server.ehlo()
         server.user, server.password = "shop", PASSWORD

@@ -35,7 +35,7 @@ async def test_a_task_nobody_holds_survives_the_garbage_collector() -> None:
     tasks.spawn(work(), name="alone")
     await asyncio.sleep(0)
     gc.collect()
-    await asyncio.wait_for(done.wait(), 1)
+    await asyncio.wait_for(done.wait(), 30)
 
 
 async def test_a_cancelled_task_is_not_an_error(caplog: pytest.LogCaptureFixture) -> None:
@@ -57,7 +57,7 @@ async def test_a_loop_goes_on_at_once_while_there_is_more() -> None:
     running = tasks.run_forever(
         step, name="drain", pause=60, stop=stop, on_beat=lambda: beats.append(1)
     )
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 30)
     assert left == []
     assert len(beats) == 3
 
@@ -69,7 +69,7 @@ async def test_a_stop_ends_the_pause_at_once() -> None:
         asyncio.get_running_loop().call_later(0.01, stop.set)
         return False
 
-    await asyncio.wait_for(tasks.run_forever(step, name="idle", pause=3600, stop=stop), 1)
+    await asyncio.wait_for(tasks.run_forever(step, name="idle", pause=3600, stop=stop), 30)
 
 
 async def test_a_stop_lets_the_current_step_finish() -> None:
@@ -106,7 +106,7 @@ async def test_a_loop_outlives_every_failure_of_its_step(
     running = tasks.run_forever(
         step, name="tough", pause=0.001, stop=stop, on_beat=lambda: beats.append(1)
     )
-    await asyncio.wait_for(running, 1)
+    await asyncio.wait_for(running, 30)
     assert caplog.text.count("loop tough failed") == 2
     assert beats == [1], "a step that failed is no beat"
 
@@ -132,7 +132,7 @@ async def test_a_step_that_always_has_more_lets_others_run() -> None:
         return True
 
     asyncio.get_running_loop().call_later(0.01, stop.set)
-    await asyncio.wait_for(tasks.run_forever(step, name="greedy", pause=0, stop=stop), 1)
+    await asyncio.wait_for(tasks.run_forever(step, name="greedy", pause=0, stop=stop), 30)
 
 
 @pytest.mark.parametrize(

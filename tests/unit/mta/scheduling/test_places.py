@@ -163,7 +163,7 @@ async def test_a_rate_is_waited_for_and_then_the_lane_goes_on_by_itself():
         sender.places.release(only)
     assert only.timer is not None
     sender.served.clear()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         await sender.served.wait()
 
 
