@@ -7,6 +7,7 @@ Login failures are totals over the last minutes that every process adds to.
 
 from __future__ import annotations
 
+from appliance.limits.leases import Leases
 from appliance.limits.service import Budgets, LoginFailures
 
-__all__ = ["Budgets", "LoginFailures"]
+__all__ = ["Budgets", "Leases", "LoginFailures"]

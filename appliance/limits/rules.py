@@ -1,10 +1,13 @@
-"""Rules of limits, pure: which window a moment falls into, and what is kept longer than others."""
+"""Rules of limits, pure: who is granted what, which window a moment falls into, what is kept longer."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from appliance.core import clock
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 FAILURE_WINDOW: Final = clock.MINUTE
 FAILURE_MEMORY: Final = 10 * clock.MINUTE
@@ -13,6 +16,30 @@ FAILURE_MEMORY: Final = 10 * clock.MINUTE
 KEPT_LONGER: Final = ("warmup:",)
 """Budgets by how their key begins that outlast the others: a clock that was set wrong for a while must
 not make the box forget what it sent today."""
+
+
+class Ask(NamedTuple):
+    """Somebody wants up to `amount` of the window of a budget that began then."""
+
+    key: str
+    window: int
+    amount: int
+    limit: int
+
+    @property
+    def budget(self) -> tuple[str, int]:
+        """Which one."""
+        return self.key, self.window
+
+
+def share_out(asks: Sequence[Ask], used: dict[tuple[str, int], int]) -> list[int]:
+    """What each is granted, in the order they asked; `used` is counted on."""
+    granted = []
+    for ask in asks:
+        before = used[ask.budget]
+        granted.append(max(0, min(ask.amount, ask.limit - before)))
+        used[ask.budget] = before + granted[-1]
+    return granted
 
 
 def failure_window(now: int) -> int:

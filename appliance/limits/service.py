@@ -1,26 +1,35 @@
 """Use cases of limits: lease, give back, read, forget; add failures.
 
 Each is one statement, so that processes and nodes need no lock of their own; a lease from several
-windows at once locks their rows, always in the same order. A portion whose process died counts as used:
+windows at once, or of several budgets, locks their rows, always in the same order. A portion whose process died counts as used:
 a budget errs on the side of sending less.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import case, delete, func, literal, not_, select, update
+from sqlalchemy import bindparam, case, delete, func, literal, not_, select, update
 
 from appliance.core import clock
 from appliance.core.database import reading, transaction, upsert
-from appliance.limits.rules import KEPT_LONGER, failure_window, oldest_failure_window
+from appliance.limits.rules import (
+    KEPT_LONGER,
+    failure_window,
+    oldest_failure_window,
+    share_out,
+)
 from appliance.limits.tables import budget, login_failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy import Select
+    from sqlalchemy.dialects.sqlite import Insert
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from appliance.limits.rules import Ask
 
 
 class Budgets:
@@ -53,6 +62,25 @@ class Budgets:
             )
             return int((await connection.execute(statement)).scalar() or 0)
 
+    async def lease_each(self, asks: Sequence[Ask]) -> list[int]:
+        """As `lease`, for many who ask at the same time; what each is granted."""
+        if len(asks) == 1:
+            return [await self.lease(*asks[0])]
+        places = sorted(
+            {ask.budget for ask in asks}
+        )  # one order for all: no deadlock on PostgreSQL
+        async with transaction(self._engine) as connection:
+            await connection.execute(_locked(connection), _untouched(places))
+            keys, windows = zip(*places, strict=True)
+            found = await connection.execute(_used_in(set(keys), set(windows)))
+            before = {(key, int(window)): int(used) for key, window, used in found}
+            after = {place: before[place] for place in places}
+            granted = share_out(asks, after)
+            taken = [place for place in places if after[place] != before[place]]
+            if taken:
+                await connection.execute(_SET_USED, [_now_used(at, after[at]) for at in taken])
+        return granted
+
     async def lease_all(
         self, key: str, limits: Mapping[int, int], amount: int
     ) -> tuple[int, dict[int, int]]:
@@ -61,13 +89,10 @@ class Budgets:
         What one window has no room for is taken from none.
         """
         starts = sorted(limits)  # one order for all: no deadlock on PostgreSQL
-        rows = [{"key": key, "window": start, "used": 0, "granted": 0} for start in starts]
         ours = (budget.c.key == key, budget.c.window.in_(starts))
         async with transaction(self._engine) as connection:
-            locked = upsert(connection, budget).on_conflict_do_update(
-                index_elements=[budget.c.key, budget.c.window], set_={"used": budget.c.used}
-            )
-            await connection.execute(locked, rows)
+            rows = _untouched([(key, start) for start in starts])
+            await connection.execute(_locked(connection), rows)
             found = await connection.execute(select(budget.c.window, budget.c.used).where(*ours))
             used = {int(start): int(count) for start, count in found}
             granted = max(0, min(amount, *(limits[start] - used[start] for start in starts)))
@@ -95,11 +120,8 @@ class Budgets:
         self, keys: Collection[str], windows: Collection[int]
     ) -> dict[tuple[str, int], int]:
         """What is used of these budgets, by key and window."""
-        statement = select(budget.c.key, budget.c.window, budget.c.used).where(
-            budget.c.key.in_(keys), budget.c.window.in_(windows)
-        )
         async with reading(self._engine) as connection:
-            rows = await connection.execute(statement)
+            rows = await connection.execute(_used_in(keys, windows))
             return {(key, int(window)): int(used) for key, window, used in rows}
 
     async def used_of(self, prefix: str, windows: Collection[int]) -> dict[tuple[str, int], int]:
@@ -123,6 +145,34 @@ class Budgets:
         statement = delete(budget).where(budget.c.window < before, *meant)
         async with transaction(self._engine) as connection:
             await connection.execute(statement)
+
+
+_SET_USED: Final = (
+    update(budget)
+    .where(budget.c.key == bindparam("its_key"), budget.c.window == bindparam("its_window"))
+    .values(used=bindparam("now"))
+)
+
+
+def _now_used(place: tuple[str, int], used: int) -> dict[str, Any]:
+    return {"its_key": place[0], "its_window": place[1], "now": used}
+
+
+def _untouched(places: Iterable[tuple[str, int]]) -> list[dict[str, Any]]:
+    return [{"key": key, "window": window, "used": 0, "granted": 0} for key, window in places]
+
+
+def _locked(connection: AsyncConnection) -> Insert:
+    """Makes the rows that are missing and locks those that are there."""
+    return upsert(connection, budget).on_conflict_do_update(
+        index_elements=[budget.c.key, budget.c.window], set_={"used": budget.c.used}
+    )
+
+
+def _used_in(keys: Collection[str], windows: Collection[int]) -> Select[Any]:
+    return select(budget.c.key, budget.c.window, budget.c.used).where(
+        budget.c.key.in_(keys), budget.c.window.in_(windows)
+    )
 
 
 class LoginFailures:

@@ -20,7 +20,7 @@ from appliance.core.metrics import Metrics, watch_process
 from appliance.core.rpc import RpcServer
 from appliance.core.secrets import MasterKeys
 from appliance.credentials import Credentials, Tries, Try, Use
-from appliance.limits import Budgets, LoginFailures
+from appliance.limits import Budgets, Leases, LoginFailures
 from appliance.run.current import Current
 from appliance.run.delivery import (
     Delivery,
@@ -199,7 +199,7 @@ class Mta:
             shard=self.deliveries[0].shard,
             scheduler=self.deliveries[0].dispatcher,
             directory=self.current,
-            quota=Quota(Budgets(self._engine).lease),
+            quota=Quota(Leases(Budgets(self._engine)).lease),
             schedule=tools.schedule,
             observer=self._observers,
             handover=self._handover,

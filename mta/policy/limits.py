@@ -7,6 +7,7 @@ leased and did not spend when it died counts as spent.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -45,20 +46,34 @@ class Quota:
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
         self._portions: dict[str, tuple[int, int]] = {}  # key -> window start, left
+        self._leasing: dict[
+            str, asyncio.Future[None]
+        ] = {}  # keys for which a portion is on its way
 
     async def take(self, bound: Bound, amount: int, now: int) -> bool:
         """Whether `amount` fits; nothing is spent when it does not."""
         if amount > bound.limit:
             return False  # could never fit: lease nothing, others would go without it
         start = now - now % bound.window
+        while self._left(bound.key, start) < amount and bound.key in self._leasing:
+            await asyncio.wait([self._leasing[bound.key]])  # one portion may do for several
+        if self._left(bound.key, start) < amount:
+            await self._lease_portion(bound, amount, start)
         left = self._left(bound.key, start)
-        if left < amount:
-            want = max(amount - left, bound.limit // PORTIONS)
-            granted = await self._lease(bound.key, start, want, bound.limit)
-            left = self._left(bound.key, start) + granted  # others spent and leased meanwhile
         fits = left >= amount
         self._portions[bound.key] = (start, left - amount if fits else left)
         return fits
+
+    async def _lease_portion(self, bound: Bound, amount: int, start: int) -> None:
+        under_way = self._leasing[bound.key] = asyncio.get_running_loop().create_future()
+        try:
+            want = max(amount - self._left(bound.key, start), bound.limit // PORTIONS)
+            granted = await self._lease(bound.key, start, want, bound.limit)
+            left = self._left(bound.key, start) + granted  # others spent and gave back meanwhile
+            self._portions[bound.key] = (start, left)
+        finally:
+            del self._leasing[bound.key]
+            under_way.set_result(None)
 
     def _left(self, key: str, start: int) -> int:
         at, left = self._portions.get(key, (start, 0))

@@ -10,6 +10,7 @@ import pytest
 from appliance.core import clock
 from appliance.core.database import open_engine
 from appliance.limits import Budgets, LoginFailures
+from appliance.limits.rules import Ask
 
 
 async def test_a_lease_grants_what_is_left_and_then_nothing(engine):
@@ -90,6 +91,65 @@ async def test_processes_that_lease_at_once_never_pass_the_limit(engine, control
     granted = [int((await worker.communicate())[0]) for worker in workers]
     assert sum(granted) == 1000
     assert await Budgets(engine).used("k", 0) == 1000
+
+
+async def test_many_leases_in_one_transaction_grant_what_they_do_one_by_one(engine):
+    budgets = Budgets(engine)
+    await budgets.lease("a", 1, 95, 100)
+    asks = [
+        Ask("b", 1, 7, 100),
+        Ask("a", 1, 3, 100),
+        Ask("a", 1, 3, 100),
+        Ask("a", 2, 3, 100),
+        Ask("a", 1, 3, 100),
+        Ask("c", 1, 0, 100),
+        Ask("b", 1, 7, 5),
+    ]
+    assert await budgets.lease_each(asks) == [7, 3, 2, 3, 0, 0, 0]
+    used = await budgets.used_in(list("abc"), {1, 2})
+    assert used == {("a", 1): 100, ("a", 2): 3, ("b", 1): 7, ("c", 1): 0}
+    assert await budgets.lease_each(asks[1:3]) == [0, 0]
+    assert await budgets.lease_each(asks[:1]) == [7]
+
+
+TOGETHER = """
+import asyncio, random, sys
+from pathlib import Path
+from appliance.core.database import open_engine
+from appliance.limits import Budgets, Leases
+
+async def main():
+    where = sys.argv[1]
+    engine = open_engine(where if "://" in where else Path(where))
+    leases = Leases(Budgets(engine))
+    async def take(key):
+        total = 0
+        while granted := await leases.lease(key, 0, 7, 300):
+            total += granted
+        return total
+    keys = ["a", "b", "c"] * 4
+    random.shuffle(keys)
+    found = await asyncio.gather(*map(take, keys))
+    print(*(sum(n for k, n in zip(keys, found) if k == key) for key in "abc"))
+    await engine.dispose()
+
+asyncio.run(main())
+"""
+
+
+async def test_processes_that_lease_many_at_once_pass_no_limit_and_block_nobody(
+    engine, control_location
+):
+    workers = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", TOGETHER, str(control_location), stdout=asyncio.subprocess.PIPE
+        )
+        for _ in range(3)
+    ]
+    said = [(await worker.communicate())[0].split() for worker in workers]
+    assert [sum(int(numbers[place]) for numbers in said) for place in range(3)] == [300] * 3
+    used = await Budgets(engine).used_in(list("abc"), {0})
+    assert set(used.values()) == {300}
 
 
 async def test_a_lease_of_several_windows_takes_what_the_fullest_has_left(engine):

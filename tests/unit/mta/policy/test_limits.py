@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.core import clock
+from appliance.core.errors import StoreError
 from mta.directory import Tenant
 from mta.policy.limits import PORTIONS, SURGE, Bound, Quota, bounds_of, check, give_back, surges
 from mta.policy.refusal import Refused
@@ -71,10 +72,34 @@ async def test_the_next_window_starts_anew():
 
 
 async def test_sessions_that_ask_at_once_lose_nothing_of_the_budget():
-    """Each may lease a portion: those portions are all in hand, not the last one only."""
     quota = Quota(Ledger())
     found = await asyncio.gather(*(quota.take(HOUR, 1, NOW) for _ in range(150)))
     assert sum(found) == 100
+
+
+async def test_sessions_that_ask_at_once_share_a_portion():
+    """A portion for each of them was most of a budget, kept from the other processes."""
+    ledger = Ledger()
+    quota = Quota(ledger)
+    bound = Bound(key="k", limit=1000, window=clock.HOUR)
+    assert all(await asyncio.gather(*(quota.take(bound, 1, NOW) for _ in range(30))))
+    assert ledger.used["k", NOW - NOW % clock.HOUR] == 2 * bound.limit // PORTIONS
+
+
+async def test_whoever_waited_for_anothers_portion_in_vain_asks_for_one():
+    class Broken(Ledger):
+        async def __call__(self, key, window, amount, limit):
+            granted = await super().__call__(key, window, amount, limit)
+            if self.asked == 1:
+                raise StoreError("locked")
+            return granted
+
+    quota = Quota(Broken())
+    first, *others = await asyncio.gather(
+        *(quota.take(HOUR, 1, NOW) for _ in range(3)), return_exceptions=True
+    )
+    assert isinstance(first, StoreError)
+    assert others == [True, True]
 
 
 async def test_what_was_spent_during_a_lease_stays_spent():
