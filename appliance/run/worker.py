@@ -79,11 +79,8 @@ from appliance.webhooks import WebhookReplay
 from mta.warmup.day import zone_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from appliance.domains import DomainRecord
     from appliance.history import OutboxRow
     from appliance.run.blocklist_checks import BlocklistChecks
     from appliance.run.job_runner import Kind
@@ -154,6 +151,7 @@ class Worker:
         self._statistics = StatisticsLoop(counts, reader, settings.retention)
         self._notifications = NotificationLoops(context, engine, self._handover)
         self._webhooks = WebhookSender(settings, home, engine, self._keys, self._loops.metrics)
+        self._domain_checks = DomainChecker(self._sending_domains, settings.dns, Notices(engine))
         self._is_caught_up = False  # whether the log has all that happened while nobody shipped
 
     async def start(self) -> None:
@@ -164,7 +162,7 @@ class Worker:
         self._loops.start("tidy", self._tidy, pause=_TIDY_PAUSE, limit=3 * _TIDY_PAUSE)
         self._loops.start("rates", self._learn, pause=_LEARN_PAUSE, limit=3 * _LEARN_PAUSE)
         self._loops.start(
-            "domains", self._check_domains, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE
+            "domains", self._domain_checks.step, pause=_CHECK_PAUSE, limit=3 * _CHECK_PAUSE
         )
         self._loops.start("statistics", self._count, pause=COUNT_PAUSE, limit=120)
         self._loops.start("jobs", self._job_runner().step, pause=_JOB_PAUSE, limit=_JOB_LIMIT)
@@ -227,15 +225,11 @@ class Worker:
         await self._credentials.learn_usual_rates(clock.now_ms())
         return False
 
-    async def _check_domains(self) -> bool:
-        return await (await self._domain_checker()).step()
-
-    async def _domain_checker(self) -> DomainChecker:
+    async def _sending_domains(self) -> Domains:
         settings = self._context.settings
         life = queue_life_ms(settings)
         names = await sending_names(settings, self._engine)
-        domains = Domains(self._engine, self._keys, names, queue_life=life)
-        return DomainChecker(domains, settings.dns, Notices(self._engine))
+        return Domains(self._engine, self._keys, names, queue_life=life)
 
     def _job_runner(self) -> JobRunner:
         """What people asked for and do not wait for."""
@@ -259,14 +253,10 @@ class Worker:
 
     def _domain_recheck(self) -> DomainRecheck:
         """All domains now, because somebody asked."""
-
-        async def check(some: Sequence[DomainRecord]) -> None:
-            await (await self._domain_checker()).check(some)
-
         life = queue_life_ms(self._context.settings)
         names = box_names(self._context.settings)
         domains = Domains(self._engine, self._keys, names, queue_life=life)
-        return DomainRecheck(domains, check)
+        return DomainRecheck(domains, self._domain_checks.check)
 
     def _webhook_replay(self) -> WebhookReplay:
         webhooks = webhooks_of(self._context.settings, self._engine, self._keys)
