@@ -1,6 +1,6 @@
 """Domain checks, in the worker: the DNS records of each domain once a day, and which one broke.
 
-A check costs some 20 ms of CPU, nearly all of it for a dozen questions to DNS. Thousands can be due at
+A check costs some 25 ms of CPU, half of it for a dozen questions to DNS. Thousands can be due at
 once, after an update or an import: they are spread out, so that mail does not wait for them.
 """
 
@@ -27,7 +27,7 @@ CHECK_EVERY: Final = clock.DAY
 NEW_EVERY: Final = 10 * clock.MINUTE  # while its owner publishes its records
 NEW_FOR: Final = 7 * clock.DAY
 REST: Final = 0.1
-"""Seconds after each check: all of them take a fifth of a core at most."""
+"""Seconds after each check: all of them take a quarter of a core at most."""
 
 CHECKS_A_TURN: Final = 20
 """So many share a resolver, which remembers what it was told; a process that is to stop waits for them."""
