@@ -84,6 +84,7 @@ WORK_OF_THE_SYSTEM = [
     "limits.give_back",
     "limits.lease",
     "limits.lease_all",
+    "limits.lease_each",
     "limits.used",
     "limits.used_in",
     "limits.used_of",
