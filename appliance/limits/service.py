@@ -1,8 +1,8 @@
 """Use cases of limits: lease, give back, read, forget; add failures.
 
 Each is one statement, so that processes and nodes need no lock of their own; a lease from several
-windows at once, or of several budgets, locks their rows, always in the same order. A portion whose process died counts as used:
-a budget errs on the side of sending less.
+windows at once, or of several budgets, locks their rows, always in the same order: no deadlock on
+PostgreSQL. A portion whose process died counts as used: a budget errs on the side of sending less.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ class Budgets:
         """As `lease`, for many who ask at the same time; what each is granted."""
         if len(asks) == 1:
             return [await self.lease(*asks[0])]
-        places = sorted(
-            {ask.budget for ask in asks}
-        )  # one order for all: no deadlock on PostgreSQL
+        places = sorted({ask.budget for ask in asks})
         async with transaction(self._engine) as connection:
             await connection.execute(_locked(connection), _untouched(places))
             keys, windows = zip(*places, strict=True)
@@ -88,7 +86,7 @@ class Budgets:
 
         What one window has no room for is taken from none.
         """
-        starts = sorted(limits)  # one order for all: no deadlock on PostgreSQL
+        starts = sorted(limits)
         ours = (budget.c.key == key, budget.c.window.in_(starts))
         async with transaction(self._engine) as connection:
             rows = _untouched([(key, start) for start in starts])

@@ -46,9 +46,7 @@ class Quota:
     def __init__(self, lease: Lease) -> None:
         self._lease = lease
         self._portions: dict[str, tuple[int, int]] = {}  # key -> window start, left
-        self._leasing: dict[
-            str, asyncio.Future[None]
-        ] = {}  # keys for which a portion is on its way
+        self._leasing: dict[str, asyncio.Future[None]] = {}  # keys of which one is on its way
 
     async def take(self, bound: Bound, amount: int, now: int) -> bool:
         """Whether `amount` fits; nothing is spent when it does not."""
