@@ -89,7 +89,9 @@ async def test_who_cannot_say_is_a_temporary_failure(fault: Fault) -> None:
         started = asyncio.get_running_loop().time()
         with pytest.raises(DnsTemporaryError, match=r"could not answer MX good\.test"):
             await resolver.mx("good.test")
-        assert asyncio.get_running_loop().time() - started < 1.5
+        assert (
+            asyncio.get_running_loop().time() - started < 4.0
+        )  # not the minutes of a resolver that goes on
 
 
 async def test_endless_aliases_are_a_temporary_failure() -> None:

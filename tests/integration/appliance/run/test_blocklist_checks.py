@@ -57,7 +57,7 @@ class World:
             notices=self.notices,
             drainer=self.drainer,
             lists=lambda: self.lists,
-            lookup=lambda: Resolver(dns_settings(self.dns, timeout=0.3)),
+            lookup=lambda: Resolver(dns_settings(self.dns, timeout=2.0)),
         )
         self.options = msgspec.structs.replace(self.options, **changes)
         self.checks = BlocklistChecks(self.options, parts, self.now, private_too=True)

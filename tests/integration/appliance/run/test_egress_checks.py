@@ -38,7 +38,7 @@ async def dns(egresses):
 
 @pytest.fixture
 def checks(egresses, dns, notices, now):
-    return EgressChecks(egresses, dns_settings(dns, timeout=0.3), notices, now)
+    return EgressChecks(egresses, dns_settings(dns, timeout=2.0), notices, now)
 
 
 async def test_an_address_is_looked_at_once_a_day(checks, dns, notices, now):

@@ -54,7 +54,7 @@ def router(
     dns: LabDns, *, now: Any = None, cache: MxCache | None = None, **changes: Any
 ) -> DirectRouter:
     clock = now or FakeClock()
-    resolver = Resolver(dns_settings(dns, timeout=0.5), now=clock)
+    resolver = Resolver(dns_settings(dns, timeout=2.0), now=clock)
     own = {"box.example"}
     return DirectRouter(
         resolver, delivery(**changes), own_names=lambda: own, cache=cache, now=clock
