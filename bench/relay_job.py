@@ -64,7 +64,7 @@ _MESSAGES = 3000
 _MESSAGES_ALONE = 1000  # one session
 _MESSAGES_OF = {Kind.COLD: 10_000, Kind.WARM: 10_000, Kind.TLS: 2000, Kind.RESUMED: 2000}
 _LARGE = 50_000
-_STRACE_MESSAGES = 400
+_FLUSH_MESSAGES = 400
 
 
 def main() -> int:
@@ -99,7 +99,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=0, help="spool.processes of ours")
     parser.add_argument("--latency", type=int, default=200, help="single messages; 0 = none")
     parser.add_argument("--dns-delay", type=float, default=20.0, help="ms, of a first question")
-    parser.add_argument("--no-flushes", action="store_true", help="no runs under strace")
+    parser.add_argument("--no-flushes", action="store_true", help="no runs that count flushes")
     parser.add_argument("--work", default="/var/tmp", help="where to work: a real disk")
     parser.add_argument("--json", type=Path, help="write everything there")
     parser.add_argument("--markdown", type=Path, help="write tables there")
@@ -268,7 +268,7 @@ class Job:
     def _flushes(self, relay: Relay, load: Load) -> dict[str, Any]:
         found = flushes.count(relay, load, self._work)
         if found is None:
-            self._note("flushes are not counted: strace is missing or may not attach")
+            self._note("flushes are not counted: perf and strace are missing or may not look")
         return {"relay": relay.name, "sessions": load.sessions, "per_message": found}
 
     def _note(self, words: str) -> None:
@@ -312,9 +312,9 @@ def _split() -> Load:
 
 
 def _seen() -> list[Load]:
-    """What is counted under strace: alone, where nothing can share a flush, and with twenty sessions."""
+    """What is counted for flushes: alone, where nothing can share a flush, and with twenty sessions."""
     return [
-        Load(size=4096, sessions=sessions, kept=False, messages=_STRACE_MESSAGES)
+        Load(size=4096, sessions=sessions, kept=False, messages=_FLUSH_MESSAGES)
         for sessions in (1, 20)
     ]
 

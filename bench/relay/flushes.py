@@ -1,8 +1,8 @@
-"""Flushes: how often a relay asks the disk to flush, counted by strace on a run of its own.
+"""Flushes: how often a relay asks the disk to flush, counted on a run of its own.
 
-strace slows down what it watches, so that batches grow and rates mean nothing: only the count is used.
 It counts calls of fsync and fdatasync in all processes of the relay; what the file system adds to them
-is not seen.
+is not seen. perf counts in passing. Without it strace does, which stops a process at each of its calls:
+rates mean nothing then, and what shares a flush because it comes at the same time does so less or more.
 """
 
 from __future__ import annotations
@@ -25,18 +25,32 @@ if TYPE_CHECKING:
     from relay.base import Relay
     from relay.clients import Load
 
-_ROW: Final = re.compile(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(fsync|fdatasync)$", re.M)
+_COMMANDS: Final = {
+    "perf": "perf stat -x ; -e syscalls:sys_enter_fsync,syscalls:sys_enter_fdatasync -o {out} -p {pids}",
+    "strace": "strace -f -c -e trace=fsync,fdatasync -o {out} -p {pids}",
+}
+_ROWS: Final = {
+    "perf": re.compile(r"^(\d+);[^;]*;syscalls:sys_enter_(?:fsync|fdatasync)\b", re.M),
+    "strace": re.compile(
+        r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+)\s+(?:\d+\s+)?(?:fsync|fdatasync)$", re.M
+    ),
+}
 _ATTACH_SECONDS: Final = 2.0
 
 
 def count(relay: Relay, load: Load, work: Path) -> float | None:
-    """Flushes a message; None where strace is missing or may not attach. Raises BenchError."""
-    if shutil.which("strace") is None:
-        return None
-    out = work / f"strace-{relay.name}"
-    command = ["strace", "-f", "-c", "-e", "trace=fsync,fdatasync", "-o", out]
-    for process in tree(relay.roots()):
-        command += ["-p", str(process.pid)]
+    """Flushes a message; None where neither perf nor strace may look. Raises BenchError."""
+    for tool in _COMMANDS:
+        calls = _calls(tool, relay, load, work) if shutil.which(tool) else None
+        if calls is not None:
+            return calls / load.messages
+    return None
+
+
+def _calls(tool: str, relay: Relay, load: Load, work: Path) -> int | None:
+    out = work / f"{tool}-{relay.name}"
+    pids = ",".join(str(process.pid) for process in tree(relay.roots()))
+    command = [word.format(out=out, pids=pids) for word in _COMMANDS[tool].split()]
     watcher = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         time.sleep(_ATTACH_SECONDS)
@@ -48,8 +62,8 @@ def count(relay: Relay, load: Load, work: Path) -> float | None:
             watcher.send_signal(signal.SIGINT)
         watcher.wait(30)
     if run.error:
-        raise BenchError(f"{relay.name} under strace: {run.error}")
-    return sum(int(calls) for calls, _ in _ROW.findall(out.read_text())) / load.messages
+        raise BenchError(f"{relay.name} under {tool}: {run.error}")
+    return sum(int(calls) for calls in _ROWS[tool].findall(out.read_text()))
 
 
 def cpu_split(relay: Relay, load: Load) -> dict[str, float]:
