@@ -81,15 +81,20 @@ asyncio.run(main())
 """
 
 
-async def test_processes_that_lease_at_once_never_pass_the_limit(engine, control_location):
+async def three_at_once(script, control_location):
+    """The words that three processes print which run the same on one control.db."""
     workers = [
         await asyncio.create_subprocess_exec(
-            sys.executable, "-c", WORKER, str(control_location), stdout=asyncio.subprocess.PIPE
+            sys.executable, "-c", script, str(control_location), stdout=asyncio.subprocess.PIPE
         )
         for _ in range(3)
     ]
-    granted = [int((await worker.communicate())[0]) for worker in workers]
-    assert sum(granted) == 1000
+    return [(await worker.communicate())[0].split() for worker in workers]
+
+
+async def test_processes_that_lease_at_once_never_pass_the_limit(engine, control_location):
+    said = await three_at_once(WORKER, control_location)
+    assert sum(int(granted) for (granted,) in said) == 1000
     assert await Budgets(engine).used("k", 0) == 1000
 
 
@@ -140,13 +145,7 @@ asyncio.run(main())
 async def test_processes_that_lease_many_at_once_pass_no_limit_and_block_nobody(
     engine, control_location
 ):
-    workers = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", TOGETHER, str(control_location), stdout=asyncio.subprocess.PIPE
-        )
-        for _ in range(3)
-    ]
-    said = [(await worker.communicate())[0].split() for worker in workers]
+    said = await three_at_once(TOGETHER, control_location)
     assert [sum(int(numbers[place]) for numbers in said) for place in range(3)] == [300] * 3
     used = await Budgets(engine).used_in(list("abc"), {0})
     assert set(used.values()) == {300}
@@ -214,13 +213,7 @@ asyncio.run(main())
 async def test_processes_that_lease_overlapping_windows_pass_no_limit_and_block_nobody(
     engine, control_location
 ):
-    workers = [
-        await asyncio.create_subprocess_exec(
-            sys.executable, "-c", OVERLAPPING, str(control_location), stdout=asyncio.subprocess.PIPE
-        )
-        for _ in range(3)
-    ]
-    said = [(await worker.communicate())[0].split() for worker in workers]
+    said = await three_at_once(OVERLAPPING, control_location)
     only_0, both, late = (sum(int(numbers[place]) for numbers in said) for place in range(3))
     assert only_0 + both == 300
     assert both + late == 300

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from appliance.core import clock
 from appliance.core.database import open_engine
-from appliance.core.scope import BOX, Scope
+from appliance.core.scope import Scope
 from appliance.core.secrets import MasterKeys
 from appliance.credentials import Credentials, hour_of
 from appliance.credentials.rates import FLOOR
-from appliance.domains import Domains
 from appliance.history import EventFilters, LogReader
-from appliance.lab.dns_server import LabDns
-from appliance.lab.world import add_records
-from appliance.notices import Notices
 from appliance.run import worker
-from appliance.run.directory import box_names
-from appliance.run.domain_checks import CHECK_EVERY, CHECKS_A_TURN, REST, DomainChecker
 from appliance.suppressions import SuppressionList
 from appliance.tenancy import Tenants
 from tests.support.process import FakeMta, context_of, new_home, running, settings_of
@@ -26,10 +19,8 @@ from tests.support.smtp_box import until
 from tests.support.way import until as until_answered
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    import pytest
 
 SYSTEM = Scope.system(by="test")
 LATE = {
@@ -103,74 +94,3 @@ async def test_a_shard_whose_owner_comes_late_is_shipped_then(tmp_path: Path) ->
     mta.event(mta.message("ann@example.net"), -1, "accepted", ACCEPTED)
     async with running(worker.main, context), mta.serving(home):
         await until(lambda: not mta.outbox)
-
-
-async def test_many_domains_that_are_due_are_spread_out_and_each_is_checked_once(
-    tmp_path: Path,
-) -> None:
-    async with LabDns({}) as dns:
-        settings = settings_of(dns={"nameservers": [dns.address], "min_ttl": 0})
-        home = await new_home(tmp_path, settings)
-        engine = open_engine(home.control_db)
-        keys = MasterKeys.load(home.keys_file)
-        domains = Domains(engine, keys, box_names(settings), queue_life=clock.DAY)
-        tenant = await Tenants(engine).create(SYSTEM, name="acme")
-        for number in range(44):
-            await domains.create(SYSTEM, tenant_id=tenant.id, name=f"d{number:02}.example")
-        rests: list[float] = []
-        checker = DomainChecker(
-            _always(domains), settings.dns, Notices(engine), sleep=_counting(rests)
-        )
-        assert await checker.step() is True
-        assert len(rests) == CHECKS_A_TURN
-        await domains.remove(SYSTEM, "d43.example", tenant_id=tenant.id)
-        assert await checker.step() is True
-        assert await checker.step() is False
-        assert rests == [REST] * 44, "with the box's own, without the one that is gone"
-        assert await checker.step() is False
-        assert len(rests) == 44
-        assert all(one.checked_at for one in await domains.list(SYSTEM))
-        await engine.dispose()
-
-
-def _always(domains: Domains) -> Callable[[], Awaitable[Domains]]:
-    async def ask() -> Domains:
-        return domains
-
-    return ask
-
-
-def _counting(rests: list[float]) -> Callable[[float], Awaitable[None]]:
-    async def sleep(seconds: float) -> None:
-        rests.append(seconds)
-
-    return sleep
-
-
-async def test_a_domain_is_looked_at_once_a_day_and_what_broke_is_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with LabDns({}) as dns:
-        settings = settings_of(dns={"nameservers": [dns.address], "min_ttl": 0})
-        home = await new_home(tmp_path, settings)
-        engine = open_engine(home.control_db)
-        keys = MasterKeys.load(home.keys_file)
-        domains = Domains(engine, keys, box_names(settings), queue_life=clock.DAY)
-        (box,) = await domains.list(SYSTEM)
-        assert box.tenant_id == BOX
-        add_records(dns.zone, domains.records(box))
-        at = clock.now_ms()
-        checker = DomainChecker(_always(domains), settings.dns, Notices(engine), lambda: at)
-        with caplog.at_level(logging.WARNING):
-            await checker.step()
-            asked = sum(dns.asked.values())
-            assert asked > 0
-            await checker.step()
-            assert sum(dns.asked.values()) == asked
-            assert [one for one in caplog.records if one.levelno >= logging.WARNING] == []
-            dns.zone.clear()
-            at += CHECK_EVERY + clock.MINUTE
-            await checker.step()
-        await engine.dispose()
-        assert "domain box.example: the dkim record" in caplog.text
-        assert "is missing now" in caplog.text
