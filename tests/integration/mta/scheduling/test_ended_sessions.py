@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from appliance.lab.receiver import Receiver
-from appliance.lab.script import Point, Script
+from appliance.lab.script import Action, Point, Script
 from tests.support.warmup import MemoryStore
 from tests.support.way import open_way, site_on, until
 
@@ -23,12 +25,21 @@ provider = "google"
 enhanced = ["4.7.28"]
 then = [{ do = "slow", rate = "10/min", for = "10 min" }]
 samples = ["421 4.7.28 unusual rate"]
+
+[[rule]]
+id = "timed-out"
+provider = "google"
+enhanced = ["4.4.2"]
+then = [{ do = "slow", rate = "10/min", for = "10 min" }]
+samples = ["451 4.4.2 timed out"]
 """
 
 
-async def test_words_that_no_rule_knows_cost_the_message_nothing(tmp_path):
+@pytest.mark.parametrize("words", ["421 4.3.2 closing", Action.DROP])
+async def test_what_no_rule_knows_costs_the_message_nothing(tmp_path, words):
+    """Nor what this box says itself of a connection that is gone, whatever rules are written for it."""
     async with Receiver(Script()) as mx, _google(tmp_path, mx) as way:
-        await _second_hears(way, mx, "421 4.4.2 idle for too long")
+        await _second_hears(way, mx, words)
         await until(lambda: mx.count == 2)
         await until(lambda: len(way.witness.outcomes) == 2)
         assert [outcome.decision.event for outcome in way.witness.outcomes] == ["delivered"] * 2
