@@ -116,12 +116,17 @@ class Regulator:
             self.forget(flow, now)
 
     def knows(self, zone: Zone, attempt: Attempt) -> bool:
-        """Whether a rule is written for something that the receiver said when it ended the session."""
+        """Whether a rule of the provider is written for what it said when it ended the session.
+
+        General rules are not asked: "too many messages in this connection" is no refusal, and who means
+        one says it on a new connection too.
+        """
         book, provider = self.book(), zone.provider.name
         return any(
-            result.reply.code == 421
-            and book.find(result.reply, phase=result.phase, provider=provider)
+            rule.provider
             for result in attempt.results
+            if result.reply.code == 421
+            for rule in book.find(result.reply, phase=result.phase, provider=provider)
         )
 
     def heard(

@@ -359,7 +359,7 @@ class Sender:
             await self._results.record(parcel, attempt, content, lane)
 
     def _is_tried_again(self, lane: Lane, parcel: Parcel, attempt: Attempt) -> bool:
-        """Once, and only where the kept connection had ended: a 421 that a rule knows is an answer."""
+        """Once, and only where the kept connection had ended: a 421 its provider has a rule for is an answer."""
         if parcel.retried or not _connection_was_gone(attempt):
             return False
         return not self._regulator.knows(lane.zone, attempt)

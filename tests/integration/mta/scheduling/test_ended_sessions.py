@@ -1,4 +1,4 @@
-"""A kept connection that the receiver ends with 421: at once on another, unless a rule knows the words."""
+"""A kept connection that the receiver ends with 421: at once on another, unless it has a rule for the words."""
 
 from __future__ import annotations
 
@@ -32,12 +32,20 @@ provider = "google"
 enhanced = ["4.4.2"]
 then = [{ do = "slow", rate = "10/min", for = "10 min" }]
 samples = ["451 4.4.2 timed out"]
+
+[[rule]]
+id = "anything-before-the-message"
+code = ["4xx"]
+enhanced = ["", "4.7.0"]
+then = [{ do = "slow", rate = "10/min", for = "10 min" }]
+samples = ["421 4.7.0 Try again later, closing connection."]
 """
+MANY = "421 too many messages in this connection"
 
 
-@pytest.mark.parametrize("words", ["421 4.3.2 closing", Action.DROP])
-async def test_what_no_rule_knows_costs_the_message_nothing(tmp_path, words):
-    """Nor what this box says itself of a connection that is gone, whatever rules are written for it."""
+@pytest.mark.parametrize("words", ["421 4.3.2 closing", MANY, Action.DROP])
+async def test_a_session_that_just_ends_costs_the_message_nothing(tmp_path, words):
+    """Whatever general rules say, or rules for what this box says itself of a connection that is gone."""
     async with Receiver(Script()) as mx, _google(tmp_path, mx) as way:
         await _second_hears(way, mx, words)
         await until(lambda: mx.count == 2)
@@ -46,7 +54,9 @@ async def test_what_no_rule_knows_costs_the_message_nothing(tmp_path, words):
         assert way.regulator.throttles.live() == []
 
 
-async def test_words_that_a_rule_knows_are_an_answer_and_slow_the_receiver_down(tmp_path):
+async def test_words_that_the_provider_has_a_rule_for_are_an_answer_and_slow_the_receiver_down(
+    tmp_path,
+):
     async with Receiver(Script()) as mx, _google(tmp_path, mx) as way:
         await _second_hears(way, mx, "421 4.7.28 unusual rate")
         await until(lambda: len(way.witness.outcomes) == 2)
