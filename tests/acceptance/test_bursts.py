@@ -23,10 +23,8 @@ ZONE = {
     "aspmx.l.google.com": {"A": ["127.0.0.1"]},
 }
 SHAPING = {"file": str(ROOT / "tests/data/shaping/bursts.toml")}  # 40 a second; slowed: one
-BURST, WITHIN = (
-    10,
-    4.0,
-)  # messages, seconds: a busy machine bursts too, one message a second is no burst
+BURST = 10  # messages
+WITHIN = 4.0  # seconds: a busy machine bursts too, and one message a second is no burst
 UNUSUAL = "421 4.7.28 Gmail has detected an unusual rate of mail originating from your IP address."
 WHY = f'"{UNUSUAL}" (rule google-unusual-rate)'
 
