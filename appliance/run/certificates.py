@@ -54,11 +54,17 @@ def ensure(home: Home, settings: Settings) -> tuple[Path, Path]:
     return certificate, private_key
 
 
-def server_context(home: Home, settings: Settings) -> ssl.SSLContext:
-    """The context of every TLS listener. Raises ConfigError naming the file and what to do."""
+def server_context(
+    home: Home, settings: Settings, context: ssl.SSLContext | None = None
+) -> ssl.SSLContext:
+    """The context of every TLS listener: the one given, or a new one, with the certificate as it is now.
+
+    Raises ConfigError naming the file and what to do.
+    """
     certificate, private_key = tls_files(home, settings)
+    context = context or tls_context()
     try:
-        return tls_context(certificate, private_key)
+        context.load_cert_chain(certificate, private_key)
     except OSError as error:  # ssl.SSLError is one
         advice = (
             "check tls.certificate and tls.private_key"
@@ -69,6 +75,7 @@ def server_context(home: Home, settings: Settings) -> ssl.SSLContext:
             f"the certificate {certificate} with the key {private_key} cannot be used: "
             f"{error.strerror or error}: {advice}"
         ) from error
+    return context
 
 
 def make_self_signed(hostname: str, now: int) -> tuple[bytes, bytes]:

@@ -23,6 +23,7 @@ from appliance.core.errors import PillarboxError
 
 if TYPE_CHECKING:
     import socket
+    import ssl
     from collections.abc import Awaitable, Callable
 
     from appliance.core.home import Home
@@ -45,6 +46,9 @@ class Context:
     processes: tuple[str, ...]  # names of all processes of the box
     inbound_place: tuple[str, int]  # where the box's own inbound listener is reached
     stop: asyncio.Event
+    tls: ssl.SSLContext | None = (
+        None  # of all processes, so that a client's TLS session is known to each
+    )
 
     @property
     def mta_processes(self) -> int:

@@ -122,7 +122,11 @@ def submission_listeners(
 
 def context_for(context: Context, mode: TlsMode) -> ssl.SSLContext | None:
     """The TLS context of a listener that needs one."""
-    return None if mode is TlsMode.NONE else server_context(context.home, context.settings)
+    return (
+        None
+        if mode is TlsMode.NONE
+        else server_context(context.home, context.settings, context.tls)
+    )
 
 
 def _login(

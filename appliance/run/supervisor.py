@@ -19,6 +19,7 @@ from appliance.core import clock, memory
 from appliance.run import descriptors
 from appliance.run import sockets as listening
 from appliance.run.process import Context, fork, run_child
+from mta.submission.listener import tls_context
 
 if TYPE_CHECKING:
     import asyncio
@@ -68,6 +69,7 @@ class Supervisor:
         self._home, self._settings = home, settings
         self._children = [_Child(plan) for plan in plans]
         self._sockets: dict[str, socket.socket] = {}
+        self._tls = tls_context()  # before any fork: its processes share the keys of TLS sessions
         self._pipe = (-1, -1)
         self._stopping = False
 
@@ -121,6 +123,7 @@ class Supervisor:
                 processes=names,
                 inbound_place=inbound,
                 stop=stop,
+                tls=self._tls,
             )
 
         level = self._settings.logging.level

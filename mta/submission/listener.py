@@ -17,7 +17,6 @@ from mta.submission.protocol import SmtpProtocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from mta.submission.service import Service
     from mta.submission.sessions import Sessions
@@ -71,13 +70,13 @@ async def drain(listeners: Iterable[Listener], sessions: Sessions, seconds: floa
     return await sessions.drain(seconds)
 
 
-def tls_context(certificate: Path | str, private_key: Path | str) -> ssl.SSLContext:
-    """A server context for TLS 1.2 and later. Raises OSError when a file cannot be used.
+def tls_context() -> ssl.SSLContext:
+    """A server context for TLS 1.2 and later, without a certificate yet (`load_cert_chain`).
 
-    A renewed certificate is taken by loading it into the same context (`load_cert_chain`).
+    It holds the keys of its session tickets (RFC 5077): a process that inherits it goes on with sessions that
+    another one began.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_RENEGOTIATION
-    context.load_cert_chain(certificate, private_key)
     return context

@@ -52,7 +52,8 @@ def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's context, and a client's that trusts it."""
     with TemporaryDirectory() as folder:
         certificate, key = write_certificate(Path(folder))
-        server = tls_context(certificate, key)
+        server = tls_context()
+        server.load_cert_chain(certificate, key)
         client = ssl.create_default_context(cafile=str(certificate))
     client.check_hostname = False
     return server, client
