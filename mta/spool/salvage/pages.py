@@ -34,8 +34,8 @@ class Pages:
         self.size = _header_size(start) or self.log.page_size or PAGE_SIZE
         self._on_disk = -(-os.fstat(self._file.fileno()).st_size // self.size)
         if self.log.page_size not in (0, self.size):
-            self.log = wal.Wal(0, {}, 0)
-        self.count = max([self._on_disk, *self.log.pages])
+            self.log = wal.read(b"")
+        self.count = max([self._on_disk, *self.log.pages, *self.log.old])
         self.is_cut = os.fstat(self._file.fileno()).st_size % self.size != 0
 
     def __enter__(self) -> Pages:
@@ -51,10 +51,14 @@ class Pages:
         """Whether the first page can be believed."""
         return self.read(1).startswith(MAGIC)
 
+    def is_old(self, number: int) -> bool:
+        """Whether the newest state of a page is destroyed, and `read` gives one from before."""
+        return number in self.log.old
+
     def read(self, number: int) -> bytes:
         """One page; what is missing of it, or destroyed, is zero."""
         if number in self.log.pages:
-            return self.log.pages[number] or bytes(self.size)
+            return self.log.pages[number]
         found = os.pread(self._file.fileno(), self.size, (number - 1) * self.size)
         return found.ljust(self.size, b"\0")
 

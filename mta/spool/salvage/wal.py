@@ -3,11 +3,16 @@
 A frame is believed when its checksum, which goes on from the frame before, is right. SQLite stops at
 the first that is not, and loses all behind it. Here the next ones are believed again as soon as the
 one before them says from where its checksum goes on: a destroyed page of the log costs at most itself
-and its successor. What follows the last commit was never acknowledged, and is left out.
+and its successor, and of those pages an older state stands in, which is told.
+
+What follows the last commit was never acknowledged, and is left out; so is a last transaction with
+frames that cannot be believed. It was being written when the power went: each commit is flushed before the
+next one begins, and a disk may write the frames of one in any order.
 """
 
 from __future__ import annotations
 
+import mmap
 import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -23,6 +28,7 @@ _FRAME: Final = struct.Struct(">6I")
 _MASK: Final = 0xFFFFFFFF
 
 Sum = tuple[int, int]
+Log = bytes | mmap.mmap
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +36,9 @@ class Wal:
     """What a log holds."""
 
     page_size: int
-    pages: dict[int, bytes | None]  # by number; None: its newest state is destroyed
-    destroyed: int  # frames that cannot be believed, among those that can
+    pages: dict[int, bytes]  # by number, at the newest state that can be believed
+    old: frozenset[int]  # pages whose newest state is destroyed; not all of them are in `pages`
+    destroyed: int  # frames that cannot be believed, with whole commits behind them
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,7 @@ class _Frame:
     is_valid: bool
 
 
-def page_size_of(log: bytes) -> int:
+def page_size_of(log: Log) -> int:
     """The page size that the header names; 0 when there is no header to believe."""
     if len(log) < HEADER_SIZE:
         return 0
@@ -54,21 +61,46 @@ def page_size_of(log: bytes) -> int:
     return 65536 if size == 1 else size
 
 
-def read(log: bytes) -> Wal:
-    """Every page up to the last commit."""
+def read(log: Log) -> Wal:
+    """Every page up to the last acknowledged commit."""
     size = page_size_of(log)
     if not size:
-        return Wal(0, {}, 0)
+        return Wal(0, {}, frozenset(), 0)
     frames = list(_frames(log, size))
-    last = max((at for at, one in enumerate(frames) if one.is_valid and one.commits), default=-1)
-    pages: dict[int, bytes | None] = {}
-    for frame in frames[: last + 1]:
-        pages[frame.number] = frame.data if frame.is_valid else None
-    pages.pop(0, None)
-    return Wal(size, pages, sum(1 for one in frames[: last + 1] if not one.is_valid))
+    frames = frames[: _acknowledged([(one.commits, one.is_valid) for one in frames])]
+    pages: dict[int, bytes] = {}
+    old: set[int] = set()
+    for frame in frames:
+        if frame.is_valid:
+            pages[frame.number] = frame.data
+            old.discard(frame.number)
+        else:
+            old.add(frame.number)
+    destroyed = sum(1 for one in frames if not one.is_valid)
+    return Wal(size, pages, frozenset(old - {0}), destroyed)
 
 
-def _frames(log: bytes, size: int) -> Iterator[_Frame]:
+def destroyed_in(log: Log) -> int:
+    """Frames that cannot be believed with whole commits behind them, which SQLite drops without a word.
+
+    Keeps no page of it in memory; 0 for what has no header to believe, and for a log that is merely torn.
+    """
+    size = page_size_of(log)
+    if not size:
+        return 0
+    marks = [(one.commits, one.is_valid) for one in _frames(log, size)]
+    return sum(1 for _, is_valid in marks[: _acknowledged(marks)] if not is_valid)
+
+
+def _acknowledged(marks: list[tuple[bool, bool]]) -> int:
+    """How many frames belong to acknowledged transactions; of each: does it commit, can it be believed."""
+    last = max((at for at, mark in enumerate(marks) if all(mark)), default=-1)
+    before = max((at for at in range(last) if marks[at][0]), default=-1)
+    first_bad = next((at for at in range(last) if not marks[at][1]), last)
+    return before + 1 if before < first_bad < last else last + 1
+
+
+def _frames(log: Log, size: int) -> Iterator[_Frame]:
     """The frames of this generation of the log; of one whose header is destroyed the number is 0."""
     order = _MAGIC[_HEADER.unpack_from(log)[0]]
     salt, before = log[16:24], struct.unpack(">2I", log[24:32])

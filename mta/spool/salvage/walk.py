@@ -3,7 +3,8 @@
 From the roots that the schema names every page of a tree can be reached, unless a page on the way is
 destroyed: then those below it belong to nobody, and their rows still stand. Free pages look the same,
 but what is in them was deleted: it must not come back. The list of free pages tells the two apart; when
-that is damaged too, rows of pages that belong to nobody are in doubt, and it is said so.
+that is damaged too, rows of pages that belong to nobody are in doubt, and it is said so. So are rows of
+pages of which only an older state is left.
 """
 
 from __future__ import annotations
@@ -43,15 +44,21 @@ class Walk:
         self.free, self.knows_free = self._free_pages()
 
     def found(self) -> Iterator[Found]:
-        """Reachable pages first, so that what is newer comes first; then those of nobody."""
+        """Reachable pages first, so that what is newer comes first; old ones, and those of nobody."""
+        old = []
         for root, wanted in self._roots():
             for number, page in self._tree(root, wanted):
-                yield Found(number, page, is_sure=True)
+                if self._pages.is_old(number):
+                    old.append(Found(number, page, is_sure=False))
+                else:
+                    yield Found(number, page, is_sure=True)
+        yield from old
         for number in range(1, self._pages.count + 1):
             if number not in self._seen and number not in self.free:
                 orphan = self._orphan(number)
                 if orphan is not None:
-                    yield Found(number, orphan, is_sure=self.knows_free)
+                    is_sure = self.knows_free and not self._pages.is_old(number)
+                    yield Found(number, orphan, is_sure=is_sure)
 
     def _roots(self) -> list[tuple[int, bool]]:
         """Roots of tables and indexes; whether each is a tree of rowids is seen from its first page."""
@@ -82,6 +89,8 @@ class Walk:
             number = left.pop()
             if number in self._seen or not 0 < number <= self._pages.count:
                 continue
+            if number in self.free and self.knows_free:
+                continue  # an old page above leads to what was freed since
             page = self._read(number)
             if page is None or (page.kind in _TABLE) != is_table:
                 self.damaged[number] = "part of a table or index, and is none"
@@ -118,9 +127,10 @@ class Walk:
             return set(), False
         header = self._pages.read(_SCHEMA)[:FILE_HEADER]
         trunk, wanted = int.from_bytes(header[32:36]), int.from_bytes(header[36:40])
-        free: set[int] = set()
+        free, is_new = set[int](), not self._pages.is_old(_SCHEMA)
         while 1 < trunk <= self._pages.count and trunk not in free:
             free.add(trunk)
+            is_new = is_new and not self._pages.is_old(trunk)
             page = self._pages.read(trunk)
             count = int.from_bytes(page[4:8])
             if count > self._pages.size // 4 - 2:
@@ -128,4 +138,4 @@ class Walk:
             listed = (int.from_bytes(page[8 + 4 * i : 12 + 4 * i]) for i in range(count))
             free |= {number for number in listed if 1 < number <= self._pages.count}
             trunk = int.from_bytes(page[:4])
-        return free, len(free) == wanted
+        return free, len(free) == wanted and is_new

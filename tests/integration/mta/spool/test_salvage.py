@@ -15,6 +15,7 @@ from appliance.core.ids import IdMaker
 from mta.spool.backend import SqliteBackend
 from mta.spool.check import Checked, check
 from mta.spool.reading import SpoolReader, SqliteReader
+from mta.spool.salvage import wal
 from mta.spool.salvage.corrupt import finish_repair
 from mta.spool.salvage.rebuild import Rebuild, look
 from mta.spool.salvage.verdict import NOBODY
@@ -235,6 +236,65 @@ def test_a_torn_last_write_costs_what_was_never_acknowledged_and_nothing_else(fo
     truth = {number: crashed.truth[number] for number in crashed.numbers[:-1]}
     assert repair(folder, Log(truth)).is_sound
     assert standing(crashed.path) == set(crashed.numbers[:-1])
+
+
+FRAME = wal.FRAME_HEADER_SIZE + PAGE
+
+
+def frames_of(log):
+    """Where the frames of each transaction begin."""
+    found, start = [[]], wal.HEADER_SIZE
+    while log[start + 8 : start + 16] == log[16:24]:
+        found[-1].append(start)
+        if any(log[start + 4 : start + 8]):
+            found.append([])
+        start += FRAME
+    return found[:-1]
+
+
+def hurt(path, start, size=100):
+    data = bytearray(path.read_bytes())
+    place = start + wal.FRAME_HEADER_SIZE + 5000
+    data[place : place + size] = bytes(255 - one for one in data[place : place + size])
+    path.write_bytes(data)
+
+
+def test_whichever_frame_of_the_last_commit_is_torn_all_that_was_acknowledged_stays(tmp_path):
+    """A disk writes the frames of one flush in any order: the last one may be there, another not."""
+    for number in range(len(frames_of(Crashed(made(tmp_path, "count")).log.read_bytes())[-1])):
+        folder = made(tmp_path, f"torn-{number}")
+        crashed = Crashed(folder)
+        hurt(crashed.log, frames_of(crashed.log.read_bytes())[-1][number])
+        assert look(crashed.path, 0, silently).is_none
+        truth = {number: crashed.truth[number] for number in crashed.numbers[:-1]}
+        assert repair(folder, Log(truth, is_readable=False)).is_sound
+        assert standing(crashed.path) == set(crashed.numbers[:-1]), "as SQLite sees it"
+
+
+@pytest.mark.parametrize("is_readable", [True, False], ids=["log", "no log"])
+def test_whichever_frame_of_earlier_commits_is_destroyed_nothing_is_lost_without_a_word(
+    tmp_path, is_readable
+):
+    """SQLite would forget everything from there on."""
+    earlier = frames_of(Crashed(made(tmp_path, "count")).log.read_bytes())[:-1]
+    assert len(earlier) == 5
+    kept = 0
+    for number, start in enumerate(start for starts in earlier for start in starts):
+        folder = made(tmp_path, f"destroyed-{number}")
+        crashed = Crashed(folder)
+        hurt(crashed.log, start)
+        report = repair(folder, Log(crashed.truth, is_readable=is_readable))
+        assert report.damage.log_frames_destroyed == 1
+        there = standing(crashed.path)
+        if is_readable:
+            assert there | set(named(report)) == set(crashed.numbers)
+        kept += len(there & set(crashed.numbers))
+    assert kept >= 0.9 * len(crashed.numbers) * (number + 1)
+
+
+def made(tmp_path, name):
+    (tmp_path / name / "corrupt").mkdir(parents=True)
+    return tmp_path / name
 
 
 def test_mail_behind_a_destroyed_page_of_the_log_is_kept(folder):

@@ -7,7 +7,14 @@ import struct
 
 import pytest
 
-from mta.spool.salvage.wal import FRAME_HEADER_SIZE, HEADER_SIZE, checksum, page_size_of, read
+from mta.spool.salvage.wal import (
+    FRAME_HEADER_SIZE,
+    HEADER_SIZE,
+    checksum,
+    destroyed_in,
+    page_size_of,
+    read,
+)
 
 SIZE = 512
 STEP = FRAME_HEADER_SIZE + SIZE
@@ -61,15 +68,63 @@ def test_frames_behind_a_destroyed_page_are_believed_again():
     start = frame(1).start + FRAME_HEADER_SIZE
     made[start : start + 100] = bytes(100)
     found = read(bytes(made))
-    assert found.pages == {2: page("a"), 3: None, 4: page("c"), 5: page("d")}
-    assert found.destroyed == 1
+    assert found.pages == {2: page("a"), 4: page("c"), 5: page("d")}
+    assert (found.old, found.destroyed) == ({3}, 1)
+
+
+def test_an_older_state_stands_in_for_a_destroyed_one_and_is_told():
+    made = bytearray(log((3, "a", True), (3, "b", True), (4, "c", True), (5, "d", True)))
+    made[frame(1).stop - 1] ^= 1
+    found = read(bytes(made))
+    assert (found.pages[3], found.old) == (page("a"), {3})
+    rewritten = bytearray(log((3, "a", True), (3, "b", True), (3, "c", True)))
+    rewritten[frame(1).stop - 1] ^= 1
+    found = read(bytes(rewritten))
+    assert (found.pages[3], found.old, found.destroyed) == (page("c"), frozenset(), 1)
+
+
+LAST = ((2, "a", True), (3, "b", True), (2, "c", False), (4, "d", False), (3, "e", True))
+
+
+@pytest.mark.parametrize("torn", [2, 3, 4])
+@pytest.mark.parametrize("part", ["header", "data", "whole"])
+def test_a_last_transaction_with_a_torn_frame_was_never_acknowledged(torn, part):
+    """A disk may have written its last frame, which commits, and not one before."""
+    made = bytearray(log(*LAST))
+    start, stop = frame(torn).start, frame(torn).stop
+    start, stop = {
+        "header": (start, start + FRAME_HEADER_SIZE),
+        "data": (start + FRAME_HEADER_SIZE, stop),
+        "whole": (start, stop),
+    }[part]
+    made[start:stop] = random.Random(1).randbytes(stop - start)
+    found = read(bytes(made))
+    assert found.pages == {2: page("a"), 3: page("b")}
+    assert (found.old, found.destroyed, destroyed_in(bytes(made))) == (frozenset(), 0, 0)
+
+
+def test_what_a_torn_write_of_an_earlier_life_left_behind_the_end_does_not_count():
+    made = bytearray(log((2, "a", True), *((9, "x", False),) * 3, (9, "x", True)))
+    made[frame(3).start + 100] ^= 1
+    made[frame(1)] = log((2, "a", True), (3, "b", True))[frame(1)]
+    found = read(bytes(made))
+    assert found.pages == {2: page("a"), 3: page("b")}
+    assert found.destroyed == 0
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_damage_with_whole_commits_behind_it_is_told(number):
+    made = bytearray(log(*LAST, (5, "f", True)))
+    made[frame(number).start + FRAME_HEADER_SIZE] ^= 1
+    assert destroyed_in(bytes(made)) == 1
+    assert destroyed_in(log(*LAST)) == destroyed_in(b"") == destroyed_in(bytes(100)) == 0
 
 
 def test_a_destroyed_frame_costs_its_successor_at_most():
     made = bytearray(log(*((number, "a", True) for number in range(2, 8))))
     made[frame(2)] = random.Random(1).randbytes(STEP)
     found = read(bytes(made))
-    assert {number for number, data in found.pages.items() if data} == {2, 3, 6, 7}
+    assert found.pages.keys() == {2, 3, 6, 7}
 
 
 def test_frames_of_an_earlier_life_of_the_log_do_not_count():
