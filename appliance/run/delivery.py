@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from appliance.core import clock
 from appliance.run.process import Context, die
-from appliance.run.spools import open_backend
+from appliance.run.spools import backend_of, lock_file, prepare
 from mta.bounce import return_path
 from mta.bounce.notices import Notices
 from mta.outcome.decide import RetrySchedule
@@ -137,14 +138,15 @@ async def open_delivery(number: int, tools: Tools) -> Delivery:
 
 
 async def _open_shard(number: int, tools: Tools) -> Shard:
-    home = tools.context.home
+    home, settings = tools.context.home, tools.context.settings
     return await Shard.open(
-        await open_backend(home, tools.context.settings, number),
+        backend_of(home, settings, number),
         number,
         on_fatal=lambda: die(f"shard {number} is lost: this process starts anew"),
         observer=tools.observers,
-        lock=home.spool_dir / f"spool-{number}.lock",
-        keeps_content=tools.context.settings.spool.keep_content > 0,
+        lock=lock_file(home, number),
+        prepare=partial(prepare, home, settings, number),
+        keeps_content=settings.spool.keep_content > 0,
     )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from appliance.core.errors import ConflictError, NotFoundError, UsageError
+from appliance.run.one_box import stopped
 from appliance.run.spools import lock_file, shards_with_a_file
 from appliance.run.witness import LogWitness
 from mta.spool.check import Checked, Flaw, check
@@ -87,7 +88,7 @@ def repair_shard(home: Home, settings: Settings, shard: int, progress: Progress)
         )
     witness = LogWitness(home.log_dir)
     try:
-        with held(home, shard):
+        with stopped(home), held(home, shard):
             return Rebuild(home.spool_db(shard), shard, witness, home.corrupt_dir).run(progress)
     finally:
         witness.close()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from typing import TYPE_CHECKING
 
 from appliance.core.database import check_sqlite_version, open_sync_engine
+from appliance.core.errors import StoreError
 from appliance.core.migrate import upgrade
-from mta.spool.backend import Backend, PostgresBackend, SqliteBackend, schema
+from mta.spool.backend import PostgresBackend, SqliteBackend, schema
 from mta.spool.salvage.corrupt import finish_repair
+from mta.spool.salvage.wal import destroyed_frames
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -54,24 +55,34 @@ def lock_file(home: Home, shard: int) -> Path:
     return home.spool_dir / f"spool-{shard}.lock"
 
 
-async def open_backend(home: Home, settings: Settings, shard: int) -> Backend:
-    """The database of a shard, migrated."""
-    return await asyncio.to_thread(_open_backend, home, settings, shard)
-
-
-def _open_backend(home: Home, settings: Settings, shard: int) -> Backend:
+def backend_of(home: Home, settings: Settings, shard: int) -> SqliteBackend | PostgresBackend:
+    """The database of a shard; nothing is opened yet."""
     url = settings.database.url
-    if url:
-        engine = open_sync_engine(url)
-        backend: Backend = PostgresBackend(url)
-    else:
-        check_sqlite_version()
-        finish_repair(home.spool_db(shard), home.corrupt_dir)
-        backend = SqliteBackend(home.spool_db(shard))
-        backend.connect().close()  # the first connection fixes the page size
-        engine = open_sync_engine(home.spool_db(shard))
+    return PostgresBackend(url) if url else SqliteBackend(home.spool_db(shard))
+
+
+def prepare(home: Home, settings: Settings, shard: int) -> None:
+    """Make the database of a shard ready for its owner, who holds the shard's lock; blocks.
+
+    Raises StoreError when it is damaged: opening it could make that worse, and nothing is changed.
+    """
+    url = settings.database.url
+    if not url:
+        _prepare_file(home, shard)
+    engine = open_sync_engine(url or home.spool_db(shard))
     try:
         upgrade("spool", engine, tables=schema())
     finally:
         engine.dispose()
-    return backend
+
+
+def _prepare_file(home: Home, shard: int) -> None:
+    check_sqlite_version()
+    path = home.spool_db(shard)
+    finish_repair(path, home.corrupt_dir)
+    if lost := destroyed_frames(path):
+        raise StoreError(
+            f"{path}-wal is damaged: {lost} of its frames cannot be believed, and SQLite would forget"
+            " the mail behind. Nothing was changed: stop the box, run `pillarbox spool repair`, start it again"
+        )
+    SqliteBackend(path).make()

@@ -10,13 +10,14 @@ queue that keeps a summary for each (tenant, class, domain); else a domain is wr
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import clock
 from appliance.core.ids import IdMaker
-from appliance.run.spools import open_backend
+from appliance.run.spools import prepare
 from depth.home import sending_domain, settings_of
 from mta.message import Admitted, Message, Recipient, ReturnPathMode, Source
 from mta.spool.backend import SqliteBackend
@@ -83,7 +84,7 @@ class _Unflushed(SqliteBackend):
 async def fill(home: Home, waiting: Waiting) -> float:
     """Write it all; returns the seconds it took."""
     started = time.monotonic()
-    await open_backend(home, settings_of(home), 0)  # makes the tables
+    await asyncio.to_thread(prepare, home, settings_of(home), 0)
     store = SpoolStore(_Unflushed(home.spool_db(0)), 0)
     ids = IdMaker(0, store.open("bench", clock.now_ms()))
     try:

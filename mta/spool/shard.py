@@ -42,7 +42,7 @@ class Shard:
         self._lock: int | None = None
 
     @classmethod
-    async def open(
+    async def open(  # noqa: PLR0913 - what an owner brings, by keyword
         cls,
         backend: Backend,
         number: int,
@@ -50,13 +50,19 @@ class Shard:
         on_fatal: Callable[[], None],
         observer: CommitObserver | None = None,
         lock: Path | None = None,
+        prepare: Callable[[], None] | None = None,
         keeps_content: bool = False,
     ) -> Shard:
-        """Take the shard over. Raises ConflictError when a living process holds `lock`."""
+        """Take the shard over. Raises ConflictError when a living process holds `lock`.
+
+        `prepare` makes the database ready, in a thread; nobody opens a file whose lock another one has.
+        """
         held = take_lock(lock) if lock else None
         store = SpoolStore(backend, number, keeps_content=keeps_content)
         owner = f"{socket.gethostname()}:{os.getpid()}"
         try:
+            if prepare is not None:
+                await asyncio.to_thread(prepare)
             last = await asyncio.to_thread(store.open, owner, clock.now_ms())
         except BaseException:
             store.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from appliance.core.ids import IdMaker
 from mta.message import Recipient
 from mta.spool import tables as t
-from mta.spool.salvage import Logged, LoggedRecipient, shapes
+from mta.spool.salvage import Logged, LoggedRecipient, shapes, wal
 from mta.spool.salvage.pages import Pages
 from mta.spool.salvage.walk import Walk
 from mta.status import Status
@@ -155,3 +156,50 @@ class Log:
     def waiting(self, shard: int) -> Iterator[int]:
         if self._is_readable:
             yield from (number for number, sent in self._truth.items() if sent.waiting)
+
+
+class Crashed:
+    """A store in spool-0.db whose last commits are in the write-ahead log only, as a crash leaves it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        live = folder / "live"
+        spool = Spool(backend_at(live))
+        maker = IdMaker(0)
+        self.numbers = [maker.make(NOW + i) for i in range(12)]
+        for number in self.numbers[:6]:
+            spool.write(admitted(number, recipient(number)))
+        spool.store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        for number in self.numbers[6:]:
+            spool.write(admitted(number, recipient(number)))
+        self.path, self.log = folder / "spool-0.db", folder / "spool-0.db-wal"
+        shutil.copy(live / "spool-0.db", self.path)
+        shutil.copy(live / "spool-0.db-wal", self.log)
+        spool.store.close()
+        self.truth = {
+            number: Sent(b"Subject: hello\r\n\r\nhi\r\n", [recipient(number)], {0: Status.QUEUED})
+            for number in self.numbers
+        }
+
+
+FRAME = wal.FRAME_HEADER_SIZE + PAGE
+
+
+def frames_of(log: bytes) -> list[list[int]]:
+    """Where the frames of each transaction begin."""
+    found: list[list[int]]
+    found, start = [[]], wal.HEADER_SIZE
+    while log[start + 8 : start + 16] == log[16:24]:
+        found[-1].append(start)
+        if any(log[start + 4 : start + 8]):
+            found.append([])
+        start += FRAME
+    return found[:-1]
+
+
+def hurt_frame(path: Path, start: int, size: int = 100) -> None:
+    """Destroy octets in the middle of a frame's page."""
+    data = bytearray(path.read_bytes())
+    place = start + wal.FRAME_HEADER_SIZE + 5000
+    data[place : place + size] = bytes(255 - one for one in data[place : place + size])
+    path.write_bytes(data)

@@ -1,6 +1,6 @@
 """Salvage: what can still be read of a damaged SQLite spool, put into a new one; nothing else is lost.
 
-    wal.py       which pages the write-ahead log holds, frame by frame          pure
+    wal.py       which pages the write-ahead log holds, frame by frame
     cells.py     rows in a page of the file format, and their overflow pages    pure
     pages.py     the damaged file as numbered pages, log included
     walk.py      which pages are reachable, free, or belong to nobody any more

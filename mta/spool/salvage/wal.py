@@ -1,4 +1,4 @@
-"""WAL: the pages that SQLite's write-ahead log holds, each at its newest committed state; pure.
+"""WAL: the pages that SQLite's write-ahead log holds, each at its newest committed state.
 
 A frame is believed when its checksum, which goes on from the frame before, is right. SQLite stops at
 the first that is not, and loses all behind it. Here the next ones are believed again as soon as the
@@ -12,9 +12,12 @@ next one begins, and a disk may write the frames of one in any order.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
+import os
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -78,6 +81,15 @@ def read(log: Log) -> Wal:
             old.add(frame.number)
     destroyed = sum(1 for one in frames if not one.is_valid)
     return Wal(size, pages, frozenset(old - {0}), destroyed)
+
+
+def destroyed_frames(database: Path) -> int:
+    """As `destroyed_in`, of the log beside a database; 0 when there is none."""
+    with contextlib.suppress(FileNotFoundError), Path(f"{database}-wal").open("rb") as file:
+        if os.fstat(file.fileno()).st_size:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as log:
+                return destroyed_in(log)
+    return 0
 
 
 def destroyed_in(log: Log) -> int:

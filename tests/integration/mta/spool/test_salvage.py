@@ -6,7 +6,6 @@ import json
 import os
 import random
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -15,12 +14,22 @@ from appliance.core.ids import IdMaker
 from mta.spool.backend import SqliteBackend
 from mta.spool.check import Checked, check
 from mta.spool.reading import SpoolReader, SqliteReader
-from mta.spool.salvage import wal
 from mta.spool.salvage.corrupt import finish_repair
 from mta.spool.salvage.rebuild import Rebuild, look
 from mta.spool.salvage.verdict import NOBODY
 from mta.status import Status
-from tests.support.damage import PAGE, Log, Sent, cut_off, destroyed, fill, no_header, places
+from tests.support.damage import (
+    PAGE,
+    Crashed,
+    Log,
+    cut_off,
+    destroyed,
+    fill,
+    frames_of,
+    hurt_frame,
+    no_header,
+    places,
+)
 from tests.support.recipients import NOW, admitted, recipient
 from tests.support.spools import Spool
 from tests.support.way import backend_at
@@ -198,29 +207,6 @@ def test_bytes_that_are_not_those_that_were_stored_are_never_sent(folder):
     spool.store.close()
 
 
-class Crashed:
-    """A store whose last commits are in the write-ahead log only, as a crash leaves it."""
-
-    def __init__(self, folder: Path) -> None:
-        live = folder / "live"
-        spool = Spool(backend_at(live))
-        maker = IdMaker(0)
-        self.numbers = [maker.make(NOW + i) for i in range(12)]
-        for number in self.numbers[:6]:
-            spool.write(admitted(number, recipient(number)))
-        spool.store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-        for number in self.numbers[6:]:
-            spool.write(admitted(number, recipient(number)))
-        self.path, self.log = folder / "spool-0.db", folder / "spool-0.db-wal"
-        shutil.copy(live / "spool-0.db", self.path)
-        shutil.copy(live / "spool-0.db-wal", self.log)
-        spool.store.close()
-        self.truth = {
-            number: Sent(b"Subject: hello\r\n\r\nhi\r\n", [recipient(number)], {0: Status.QUEUED})
-            for number in self.numbers
-        }
-
-
 def standing(path):
     spool = Spool(SqliteBackend(path))
     try:
@@ -238,33 +224,12 @@ def test_a_torn_last_write_costs_what_was_never_acknowledged_and_nothing_else(fo
     assert standing(crashed.path) == set(crashed.numbers[:-1])
 
 
-FRAME = wal.FRAME_HEADER_SIZE + PAGE
-
-
-def frames_of(log):
-    """Where the frames of each transaction begin."""
-    found, start = [[]], wal.HEADER_SIZE
-    while log[start + 8 : start + 16] == log[16:24]:
-        found[-1].append(start)
-        if any(log[start + 4 : start + 8]):
-            found.append([])
-        start += FRAME
-    return found[:-1]
-
-
-def hurt(path, start, size=100):
-    data = bytearray(path.read_bytes())
-    place = start + wal.FRAME_HEADER_SIZE + 5000
-    data[place : place + size] = bytes(255 - one for one in data[place : place + size])
-    path.write_bytes(data)
-
-
 def test_whichever_frame_of_the_last_commit_is_torn_all_that_was_acknowledged_stays(tmp_path):
     """A disk writes the frames of one flush in any order: the last one may be there, another not."""
     for number in range(len(frames_of(Crashed(made(tmp_path, "count")).log.read_bytes())[-1])):
         folder = made(tmp_path, f"torn-{number}")
         crashed = Crashed(folder)
-        hurt(crashed.log, frames_of(crashed.log.read_bytes())[-1][number])
+        hurt_frame(crashed.log, frames_of(crashed.log.read_bytes())[-1][number])
         assert look(crashed.path, 0, silently).is_none
         truth = {number: crashed.truth[number] for number in crashed.numbers[:-1]}
         assert repair(folder, Log(truth, is_readable=False)).is_sound
@@ -282,7 +247,7 @@ def test_whichever_frame_of_earlier_commits_is_destroyed_nothing_is_lost_without
     for number, start in enumerate(start for starts in earlier for start in starts):
         folder = made(tmp_path, f"destroyed-{number}")
         crashed = Crashed(folder)
-        hurt(crashed.log, start)
+        hurt_frame(crashed.log, start)
         report = repair(folder, Log(crashed.truth, is_readable=is_readable))
         assert report.damage.log_frames_destroyed == 1
         there = standing(crashed.path)

@@ -8,6 +8,7 @@ import random
 import pytest
 
 from appliance.core.ids import IdMaker
+from appliance.run.one_box import stopped
 from appliance.run.spools import lock_file
 from mta.spool.shard import take_lock
 from tests.support.damage import PAGE
@@ -78,6 +79,14 @@ def test_a_shard_that_its_owner_holds_is_looked_at_and_not_repaired(shell, numbe
         assert "is the box running" in shell.error("spool", "repair", expect=65)
     finally:
         os.close(held)
+
+
+def test_nothing_is_repaired_while_a_box_runs_even_if_the_shard_has_no_owner_just_now(
+    shell, numbers
+):
+    with stopped(shell.home):
+        assert "stop it first" in shell.error("spool", "repair", expect=65)
+    assert "nothing was changed" in shell("spool", "repair").out
 
 
 def test_a_shard_that_there_is_not(shell, numbers):
