@@ -8,8 +8,8 @@ Promises: every job is answered; its `done` is called on the loop only after its
 durable. When a batch fails, jobs are tried one by one, so that one poisoned job does not take others
 with it. Outcomes of attempts are facts that happened: while the disk is full they are tried without
 the new mail beside them, kept, and written later. A flush
-that the disk answered with an error is never tried again on the same file, whose state nobody knows
-(the kernel may have dropped the dirty pages): the process ends, starts anew and recovers.
+that the disk answered with an error, of a commit or of a checkpoint, is never tried again on the same file, whose
+state nobody knows (the kernel may have dropped the dirty pages): the process ends, starts anew and recovers.
 """
 
 from __future__ import annotations
@@ -132,10 +132,12 @@ class Committer:
     def _run(self) -> None:
         stopped, error = False, StoreError(_CLOSED)
         try:
+            self._store.take_checkpoints()
             while (jobs := self._take()) is not None:
                 if jobs:
                     self._commit(jobs)
                 self._taken = []
+                self._store.checkpoint(len(jobs), sum(job.size for job in jobs))
             stopped = True
         except _FATAL as fatal:
             log.critical("%s", fatal)

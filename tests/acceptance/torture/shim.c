@@ -41,7 +41,7 @@ struct control {
     int64_t no_space_told; /* statvfs says that nothing is free */
     int64_t syncs_to_fail;
     uint64_t syncs, slow_syncs, failed_syncs, repeated_syncs, refused_writes, shifted_looks;
-    char failing[64];      /* the flushes to fail: of files whose path has this in it */
+    char failing[64];      /* the flushes to fail: of files whose path has this in it, or with a $ behind ends so */
     char home[512];
     struct victim victims[VICTIMS];
     struct file files[FILES];
@@ -137,9 +137,21 @@ static void flushed(uint64_t inode)
 
 /* ---- flushes ---- */
 
+static int is_meant(const char *path)
+{
+    char wanted[sizeof shared->failing];
+    memcpy(wanted, shared->failing, sizeof wanted);
+    size_t length = strnlen(wanted, sizeof wanted - 1);
+    wanted[length] = 0;
+    if (!length) return 0;
+    if (wanted[length - 1] != '$') return strstr(path, wanted) != NULL;
+    wanted[length - 1] = 0;
+    return ends(path, wanted);
+}
+
 static int fails(const char *path, const struct stat *found)
 {
-    if (!shared->failing[0] || !strstr(path, shared->failing)) return 0;
+    if (!is_meant(path)) return 0;
     int64_t left = __atomic_load_n(&shared->syncs_to_fail, __ATOMIC_SEQ_CST);
     if (left <= 0 || !__atomic_compare_exchange_n(&shared->syncs_to_fail, &left, left - 1, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         return 0;

@@ -54,6 +54,13 @@ def test_other_files_do_not_fail(shim, home):
     assert shim.control.failed_syncs == 0
 
 
+def test_the_log_and_the_file_are_told_apart(shim, home):
+    shim.control.failing, shim.control.syncs_to_fail = b"/spool-0.db$", 1
+    assert under(shim, home, "os.fsync(f)\nprint('well')") == "well"
+    shim.control.failing = b"/spool-0.db-wal$"
+    assert under(shim, home, error_of("os.fsync(f)")) == str(errno.EIO)
+
+
 def test_a_full_disk_takes_a_part_and_then_nothing(shim, home):
     shim.control.disk_errno = errno.ENOSPC
     code = "print(os.write(f, bytes(40000)))\n" + error_of("os.pwrite(f, bytes(100), 0)")

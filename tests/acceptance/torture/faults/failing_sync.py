@@ -17,7 +17,7 @@ class FailingSync(Fault):
     name = "fsync answers EIO once"
 
     def __init__(self) -> None:
-        self._victim, self._pid = "", 0
+        self._victim, self._pid, self._where = "", 0, ""
         self._failed = self._repeated = 0
 
     async def begin(self, stage: Stage) -> None:
@@ -27,7 +27,8 @@ class FailingSync(Fault):
             earlier.pid = 0
         self._failed, self._repeated = control.failed_syncs, control.repeated_syncs
         number = self._victim.removeprefix("mta-")
-        control.failing = f"/spool-{number}.db".encode()
+        self._where, what = stage.dice.choice([("a commit", "-wal$"), ("a checkpoint", "$")])
+        control.failing = f"/spool-{number}.db{what}".encode()
         control.syncs_to_fail = 1
         await until(lambda: control.failed_syncs > self._failed, seconds=20)
         await stage.box.gone({self._pid}, seconds=20)
@@ -40,7 +41,7 @@ class FailingSync(Fault):
         assert control.failed_syncs == self._failed + 1, "it happened more than once"
         repeated = control.repeated_syncs - self._repeated
         assert not repeated, f"{self._victim} flushed the same file {repeated} times more"
-        return f"{self._victim} ended and started anew"
+        return f"in {self._where}: {self._victim} ended and started anew"
 
 
 class FailingSyncOfOthers(Fault):

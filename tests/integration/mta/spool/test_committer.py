@@ -15,7 +15,9 @@ from appliance.core.errors import (
     FencedError,
     StoreError,
     StoreFullError,
+    StoreLostError,
 )
+from mta.spool.backend import CHECKPOINT_PAGES, PAGE_SIZE, SqliteBackend
 from mta.spool.committer import BATCH_JOBS
 from mta.spool.jobs import SettleJob
 from mta.status import Status
@@ -340,6 +342,53 @@ async def test_an_owner_that_was_replaced_ends_and_answers_everybody(location):
     assert second.count("message") == 1
     second.store.close()
     await shard.close()
+
+
+async def test_a_checkpoint_that_fails_ends_the_process(tmp_path, monkeypatch):
+    """SQLite's own, inside a commit, would say that all went well and flush the same file again."""
+
+    def fail(_backend, _connection):
+        raise StoreLostError("disk I/O error")
+
+    monkeypatch.setattr(SqliteBackend, "checkpoint", fail)
+    fatal = Fatal()
+    shard = await open_shard(tmp_path, on_fatal=fatal)
+    async with asyncio.timeout(SECONDS):
+        for number in range(1, 1 + CHECKPOINT_PAGES):
+            if await results(shard.accept(admitted(number))) != [None]:
+                break
+        await fatal.called.wait()
+    await shard.close()
+    async with opened(tmp_path) as again:
+        kept = await again.call(lambda store, _: store.events(0, 1000))
+    assert len(kept) == number - 1, "what was answered with a yes is there, and nothing else"
+
+
+async def test_the_log_stays_small_and_is_brought_into_the_file_by_nobody_else(tmp_path):
+    async with opened(tmp_path) as shard:
+        for number in range(1, 301):
+            await shard.accept(admitted(number, content=b"x" * 100_000))
+        assert (tmp_path / "spool-0.db-wal").stat().st_size < 3 * CHECKPOINT_PAGES * PAGE_SIZE
+        assert (tmp_path / "spool-0.db").stat().st_size > 20_000_000
+        own = await shard.call(
+            lambda store, _: store._connection.execute("PRAGMA wal_autocheckpoint").fetchone()
+        )
+    assert own == (0,)
+
+
+async def test_a_checkpoint_that_finds_no_room_waits(tmp_path, monkeypatch, caplog):
+    tries = []
+
+    def full(_backend, _connection):
+        tries.append(1)
+        raise StoreFullError("no space left")
+
+    monkeypatch.setattr(SqliteBackend, "checkpoint", full)
+    async with opened(tmp_path) as shard:
+        for number in range(1, 81):
+            await shard.accept(admitted(number))
+    assert 1 <= len(tries) <= 5
+    assert "a checkpoint has to wait: no space left" in caplog.text
 
 
 async def test_a_crash_of_the_thread_ends_the_process_and_answers_everybody(location, monkeypatch):
