@@ -100,6 +100,10 @@ class StoreFullError(StoreError):
     """No space left on the device."""
 
 
+class StoreBusyError(StoreError):
+    """Another program holds the database's write lock."""
+
+
 class FencedError(StoreError):
     """Another owner has taken the shard; this one must not write any more."""
 

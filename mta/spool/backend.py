@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from sqlalchemy.dialects.postgresql import psycopg as postgres_dialect
 from sqlalchemy.dialects.sqlite import pysqlite as sqlite_dialect
 
-from appliance.core.errors import StoreError, StoreFullError, StoreLostError
+from appliance.core.errors import StoreBusyError, StoreError, StoreFullError, StoreLostError
 from mta.spool.tables import metadata
 
 if TYPE_CHECKING:
@@ -32,6 +32,9 @@ PAGE_SIZE = 16384
 CHECKPOINT_PAGES = 256
 """4 MB of WAL; then the committing thread writes it into the file, once it has answered. With 16 MB a single
 message in a hundred waited 30 ms for it; 4 MB costs nothing at 4 KB and a fifth of the store's rate at 100 KB."""
+
+BUSY_SECONDS: Final = 10
+"""How long a commit waits for another program that holds the write lock; there should be none."""
 
 _PATIENCE_AT_START: Final = 1000  # ms, for who reads the file at that moment
 
@@ -80,7 +83,7 @@ class SqliteBackend:
         self._path.touch(mode=0o600)
         with self.errors():
             connection = dbapi2.connect(
-                self._path, isolation_level=None, check_same_thread=False, timeout=10
+                self._path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
             )
             for pragma in (
                 f"page_size={PAGE_SIZE}",
@@ -135,6 +138,10 @@ class SqliteBackend:
                 ) from error
             if "disk I/O error" in text or "malformed" in text:
                 raise StoreLostError(f"{self._path}: {text}: the process starts anew") from error
+            if "is locked" in text:
+                raise StoreBusyError(
+                    f"{self._path}: {text}: another program has it open, end that; it is tried again by itself"
+                ) from error
             raise StoreError(f"{self._path}: {text}") from error
         except _UNSTORABLE as error:
             raise StoreError(f"{self._path}: a value cannot be stored: {error}") from error

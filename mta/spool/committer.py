@@ -7,7 +7,8 @@ waits, are given a moment to share a flush.
 Promises: every job is answered; its `done` is called on the loop only after its transaction is
 durable. When a batch fails, jobs are tried one by one, so that one poisoned job does not take others
 with it. Outcomes of attempts are facts that happened: while the disk is full they are tried without
-the new mail beside them, kept, and written later. A flush
+the new mail beside them, kept, and written later; kept they are too while another program holds the lock,
+and everybody else is told at once. A flush
 that the disk answered with an error, of a commit or of a checkpoint, is never tried again on the same file, whose
 state nobody knows (the kernel may have dropped the dirty pages): the process ends, starts anew and recovers.
 """
@@ -24,6 +25,7 @@ from appliance.core import clock, ids, tasks
 from appliance.core.errors import (
     FencedError,
     PillarboxError,
+    StoreBusyError,
     StoreError,
     StoreFullError,
     StoreLostError,
@@ -56,7 +58,7 @@ class Job(Protocol):
     """One piece of work for the committing thread."""
 
     is_mail: bool  # refused while the disk is full
-    patience: int  # how often it may be written again when it failed; a full disk does not count
+    patience: int  # how often it may be written again when it failed; a full or locked disk does not count
     size: int  # octets it brings into the batch
 
     def fill(self, batch: Batch) -> None:
@@ -217,8 +219,13 @@ class Committer:
     def _apart(
         self, jobs: list[Job], error: PillarboxError
     ) -> list[tuple[Job, PillarboxError | None]]:
-        """A failed batch once more: each job alone; on a full disk outcomes, then looks, no mail."""
+        """A failed batch once more: each job alone; on a full disk outcomes, then looks, no mail.
+
+        Where another program holds the lock nobody is tried again: each try would wait as long as the first.
+        """
         log.error("a commit of %d jobs failed: %s", len(jobs), error)
+        if isinstance(error, StoreBusyError):
+            return [(job, error) for job in jobs if not self._keeps(job, error)]
         outcome: list[tuple[Job, PillarboxError | None]] = []
         parts = [[job] for job in jobs]
         if isinstance(error, StoreFullError):
@@ -234,7 +241,7 @@ class Committer:
         """Whether a job that could not be written waits for the next batch."""
         if failure is None or not job.patience or self._stopping:
             return False
-        if not isinstance(failure, StoreFullError):
+        if not isinstance(failure, StoreFullError | StoreBusyError):
             job.patience -= 1
         self._kept.append(job)
         return True

@@ -13,6 +13,7 @@ import pytest
 from appliance.core.errors import (
     ConflictError,
     FencedError,
+    StoreBusyError,
     StoreError,
     StoreFullError,
     StoreLostError,
@@ -272,6 +273,31 @@ async def test_outcomes_are_kept_while_the_disk_is_full_and_written_when_there_i
         await done.seen()
         assert await statuses(shard, 1) == ["delivered"]
         assert await statuses(shard, 2) == ["queued"]
+
+
+async def test_while_another_program_holds_the_lock_everybody_is_told_after_one_wait(
+    tmp_path, monkeypatch
+):
+    """As long as the lock is waited for once, not once for each job; outcomes are kept and written later."""
+    monkeypatch.setattr("mta.spool.backend.BUSY_SECONDS", 1)
+    async with opened(tmp_path) as shard:
+        await shard.accept(admitted(1))
+        other = SqliteBackend(tmp_path / "spool-0.db").connect()
+        other.execute("BEGIN IMMEDIATE")
+        done, loop = Settled(), asyncio.get_running_loop()
+        began = loop.time()
+        shard.settle([settlement(recipient(1))], [], done)
+        found = await results(*(shard.accept(admitted(number)) for number in range(2, 12)))
+        assert {type(answer) for answer in found} == {StoreBusyError}
+        assert "is tried again by itself" in str(found[0])
+        assert loop.time() - began < 5, "ten jobs waited one after the other"
+        assert not done.is_set()
+        other.execute("ROLLBACK")
+        other.close()
+        await done.seen()
+        assert done.error is None
+        assert await statuses(shard, 1) == ["delivered"]
+        await shard.accept(admitted(2))
 
 
 async def test_people_can_look_at_the_queue_while_the_disk_is_full(tmp_path):
