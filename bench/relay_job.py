@@ -59,6 +59,10 @@ SCENARIOS = {
     "domains": (Kind.COLD, Kind.WARM),
     "tls": (Kind.TLS, Kind.RESUMED),
 }
+_SIGNATURES = {
+    "pillarbox": ("pass rsa-sha256", "pass ed25519-sha256"),
+    report.PEER: ("pass rsa-sha256",),
+}
 _RUN_SECONDS = 120.0
 _MESSAGES = 3000
 _MESSAGES_ALONE = 1000  # one session
@@ -172,8 +176,10 @@ class Job:
             for relay in chosen:
                 for words in relay.complaints() if isinstance(relay, Pillarbox) else ():
                     self._note(f"log of {relay.name}: {words}")
+        wrong = self._unsigned()
         self._write(cells)
-        return 1 if any(one.errors for one in cells) else 0
+        print(*(f"FAILED {words}" for words in wrong), sep="\n")
+        return 1 if wrong or any(one.errors for one in cells) else 0
 
     def _relays(self) -> list[Relay]:
         wanted = list(self._options.only)
@@ -227,10 +233,7 @@ class Job:
             found += self._turns(chosen, load)
             print(tables.table(tables.rows(found[-len(chosen) :])), flush=True)
         self._result["latency"] = [
-            latency.measure(relay, size, self._options.latency)
-            for size in self._options.sizes
-            for relay in chosen
-            if self._options.latency
+            one for size in self._options.sizes for one in self._latencies(chosen, size)
         ]
         if not self._options.no_flushes:
             self._result["flushes"] = [
@@ -242,14 +245,7 @@ class Job:
         return found
 
     def _turns(self, chosen: Sequence[Relay], load: Load) -> list[report.Cell]:
-        """plain     4 KB and 100 KB, 1, 20 and 100 sessions, a connection each or kept; smtp-source
-            domains   4 KB, 20 sessions: each of 10,000 messages to another domain, all of them with MX hosts of
-                      their own; first with names that nobody has looked up (each question then takes --dns-delay at
-                      the relay's resolver, which stands for the way to the world), then with the same names again
-            tls       4 KB, 20 sessions, a connection each with STARTTLS and AUTH PLAIN: first with a full
-                      handshake each, then with TLS sessions resumed
-
-        The relays take turns; each repetition begins with another one."""
+        """The relays take turns; each repetition begins with another one."""
         runs: dict[str, list[Any]] = {relay.name: [] for relay in chosen}
         for repetition in range(self._options.reps):
             first = repetition % len(chosen)
@@ -258,6 +254,26 @@ class Job:
                 one = dataclasses.replace(load, names=self._names(load.kind, repetition))
                 runs[relay.name].append(measure(relay, one, limit=_RUN_SECONDS, idle=idle))
         return report.compared([report.cell(name, load, made) for name, made in runs.items()])
+
+    def _latencies(self, chosen: Sequence[Relay], size: int) -> list[latency.Latency]:
+        """Single messages, in turns like everything else; medians of the turns."""
+        if not self._options.latency:
+            return []
+        blocks: dict[str, list[latency.Latency]] = {relay.name: [] for relay in chosen}
+        for repetition in range(self._options.reps):
+            first = repetition % len(chosen)
+            for relay in (*chosen[first:], *chosen[:first]):
+                blocks[relay.name].append(latency.measure(relay, size, self._options.latency))
+        return [latency.median(found) for found in blocks.values()]
+
+    def _unsigned(self) -> list[str]:
+        """Relays that did not sign as they should have; what is measured then is something else."""
+        wrong = []
+        for one in self._result["latency"]:
+            wanted = _SIGNATURES.get(one.relay, ())
+            if tuple(" ".join(words.split()[:2]) for words in one.signatures) != wanted:
+                wrong.append(f"{one.relay} signed {one.signatures}, not as {wanted}")
+        return wrong
 
     def _names(self, kind: Kind, repetition: int) -> str:
         """Other names for each cold run; the warm ones write to those of the last."""

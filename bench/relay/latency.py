@@ -8,7 +8,9 @@ last message is kept, and dkimpy verifies every signature on it against the rela
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import socket
+import statistics
 import threading
 import time
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ from appliance.lab.world import verify
 from relay.base import RECIPIENT, SENDER, BenchError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import BinaryIO
 
     from relay.base import Relay
@@ -41,6 +43,18 @@ class Latency:
     delivered_p50_ms: float
     delivered_p99_ms: float
     signatures: tuple[str, ...]  # "pass rsa-sha256 d=src.example"
+
+
+def median(blocks: Sequence[Latency]) -> Latency:
+    """The medians of several blocks of one relay; signatures are those that every block showed."""
+    first, names = (
+        blocks[0],
+        ("accepted_p50_ms", "accepted_p99_ms", "delivered_p50_ms", "delivered_p99_ms"),
+    )
+    middle = {name: statistics.median(getattr(one, name) for one in blocks) for name in names}
+    shown = first.signatures if all(one.signatures == first.signatures for one in blocks) else ()
+    count = sum(one.count for one in blocks)
+    return dataclasses.replace(first, **middle, count=count, signatures=shown)
 
 
 class _Sink:

@@ -11,7 +11,14 @@ if TYPE_CHECKING:
     from relay.report import Cell
 
 _COLOURS: Final = {"pillarbox": "#b3362b", "postfix+opendkim": "#3b5b7a", "postfix": "#a9b8c6"}
-_MODES: Final = {"cold": "cold DNS", "warm": "warm DNS", "tls": "TLS, AUTH", "resumed": "resumed"}
+_MODES: Final = {
+    "one": "each",
+    "many": "kept",
+    "cold": "cold DNS",
+    "warm": "warm DNS",
+    "tls": "TLS, AUTH",
+    "resumed": "resumed",
+}
 _BAR: Final = 22
 _GAP: Final = 34
 _LEFT: Final = 64

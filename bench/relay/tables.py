@@ -18,6 +18,7 @@ Row = tuple[str, ...]
 OURS: Final = "pillarbox"
 _HEAD: Final = ("size", "sessions", "mode", "relay", "accepted/s", "delivered/s", "ratio")
 _HEAD_COST: Final = ("CPU ms", "PSS MB", "procs", "ctxsw", "busy %", "others %", "CPU ms by part")
+_MODES: Final = {"one": "a connection each", "many": "connection kept"}
 _WORDS: Final = {
     Kind.COLD: "{n:,} domains, cold DNS cache",
     Kind.WARM: "{n:,} domains, warm DNS cache",
@@ -124,8 +125,7 @@ def compared_rows(cells: Sequence[Cell]) -> list[Row]:
 
 def in_words(load: Load) -> str:
     """A load as the documentation names it."""
-    mode = "connection kept" if load.kept else "a connection each"
-    words = _WORDS.get(load.kind, mode).format(n=load.messages)
+    words = _WORDS.get(load.kind, _MODES["many" if load.kept else "one"]).format(n=load.messages)
     return f"{load.size // 1024} KB, {load.sessions} sessions, {words}"
 
 

@@ -7,6 +7,7 @@ had begun, and with --hold nothing at all before somebody says so.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.core.database import sqlite_connect
 from appliance.core.home import Home
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
@@ -29,6 +31,7 @@ ZONE = {
     "slow.test": {"MX": ["10 mx.slow.test."]},
     "mx.slow.test": {"A": ["127.0.0.1"]},
 }
+ADDRESS = re.compile(r"u(\d+)@")
 NUMBER = re.compile(rb"\r\nX-Number: (\d+)\r\n")
 BOX = {
     "spool": {"processes": 2},
@@ -47,8 +50,25 @@ class World:
         self.seen[int(NUMBER.search(received.data).group(1))] += 1
 
 
-async def back_up_under_load(old: RunningBox, ledger: Ledger, folder: Path) -> tuple[set[int], str]:
-    """Clients send on while the backup is made, and for a while after; what was acknowledged before."""
+def delivered_by_the_log(home: Home) -> set[int]:
+    """Letters whose delivery is on disk: the log is told of it after that."""
+    found = set()
+    for file in home.log_dir.glob("????-??-??.db"):
+        with contextlib.closing(sqlite_connect(file, readonly=True)) as connection:
+            rows = connection.execute(
+                "SELECT address FROM log_recipient WHERE status = 'delivered'"
+            )
+            found |= {int(ADDRESS.match(address)[1]) for (address,) in rows}
+    return found
+
+
+async def back_up_under_load(
+    old: RunningBox, ledger: Ledger, folder: Path
+) -> tuple[set[int], set[int], str]:
+    """Clients send on while the backup is made, and for a while after.
+
+    What was acknowledged before, what of it was delivered by then, and where the backup is.
+    """
     await old.cli("backup", "new-key", str(folder / "key"))
     stop = asyncio.Event()
     domains = ("good.test", "good.test", "slow.test", "slow.test")
@@ -56,6 +76,8 @@ async def back_up_under_load(old: RunningBox, ledger: Ledger, folder: Path) -> t
     try:
         await until(lambda: len(ledger.acknowledged) > 400, seconds=60)
         before = set(ledger.acknowledged)
+        await until(lambda: len(delivered_by_the_log(old.home)) > 100, seconds=60)
+        done = delivered_by_the_log(old.home)
         key = str(folder / "key")
         made = await old.cli("backup", str(folder / "backups"), "--key-file", key)
         assert made["verified"] is True, made
@@ -64,7 +86,7 @@ async def back_up_under_load(old: RunningBox, ledger: Ledger, folder: Path) -> t
     finally:
         stop.set()
         await asyncio.gather(*clients)
-    return before, made["path"]
+    return before, done, made["path"]
 
 
 async def kill(box: RunningBox) -> None:
@@ -90,7 +112,7 @@ async def test_nothing_is_lost_and_only_the_window_is_doubled(tmp_path, hold):
     async with LabDns(ZONE) as dns, Receiver(Script(keep=False), on_message=world.take) as mx:
         async with running_box(tmp_path, dns, mx.port, **BOX) as old:
             await old.cli("queue", "pause", "--domain", "slow.test", "--reason", "test")
-            before, backup = await back_up_under_load(old, ledger, tmp_path)
+            before, done, backup = await back_up_under_load(old, ledger, tmp_path)
             await kill(old)
         early = set(world.seen)
         old.home = Home(tmp_path / "new")
@@ -113,4 +135,5 @@ async def test_nothing_is_lost_and_only_the_window_is_doubled(tmp_path, hold):
     assert checked["sound"], checked
     assert max(world.seen.values()) <= 2
     assert doubled <= early, "sent twice by one box"
+    assert not doubled & done, "sent again, and had been delivered before the backup began"
     assert len(doubled) <= restored["waiting"], "more than waited when the backup was made"

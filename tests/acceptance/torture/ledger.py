@@ -104,6 +104,7 @@ class Ledger:
         self.takes: dict[tuple[int, str], list[Take]] = defaultdict(list)
         self.deaths: list[Death] = []
         self.answers: Counter[str] = Counter()  # what clients were told, by code
+        self.refused: set[tuple[int, str]] = set()  # recipients whom a receiver refused for good
         self.hung_up = 0  # sessions that ended without an answer
 
     # -- what happens --------------------------------------------------------
@@ -219,11 +220,12 @@ class Ledger:
             verdict.unfinished.append(f"{where}: is {end.status}, its events {end.events}")
         if letter.acknowledged and end.message_id != letter.acknowledged:
             verdict.untrue.append(f"{where}: the log has it as {end.message_id}")
-        self._judge_state(where, address, takes, end, verdict)
+        self._judge_state(letter, address, takes, end, verdict)
 
     def _judge_state(
-        self, where: str, address: str, takes: list[Take], end: End, verdict: Verdict
+        self, letter: Letter, address: str, takes: list[Take], end: End, verdict: Verdict
     ) -> None:
+        where = f"{letter.acknowledged or 'letter'} {letter.number} to {address}"
         if end.status == "delivered":
             if not takes:
                 verdict.lost.append(f"{where}: said to be delivered, and nobody has it")
@@ -231,16 +233,19 @@ class Ledger:
                 verdict.untrue.append(f"{where}: said to be delivered; no receiver said yes")
         elif end.status in FINAL:
             answered = [take for take in takes if take.answered]
-            if end.status not in self._may_end(address):
+            if end.status not in self._may_end(letter.number, address):
                 verdict.lost.append(
-                    f"{where}: ended {end.status}, which its domain never asked for"
+                    f"{where}: ended {end.status}, which no receiver ever asked for"
                 )
             elif answered and not self._deaths_between(answered[0].at, 1e18, end.shard):
                 verdict.untrue.append(f"{where}: a receiver took it, and it ended {end.status}")
 
-    def _may_end(self, address: str) -> set[str]:
+    def _may_end(self, number: int, address: str) -> set[str]:
         domain = address.partition("@")[2]
-        return self._ends_of.get(domain) or self._ends_of.get(domain.partition(".")[2]) or set()
+        of_domain = (
+            self._ends_of.get(domain) or self._ends_of.get(domain.partition(".")[2]) or set()
+        )
+        return of_domain | ({"bounced"} if (number, address) in self.refused else set())
 
     def _count(self, verdict: Verdict) -> None:
         counts, letters = verdict.counts, self.letters.values()

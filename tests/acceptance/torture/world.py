@@ -1,6 +1,7 @@
 """The world outside: receivers that behave well, badly and at random, and the DNS that leads to them.
 
-What each domain may lead to is in ENDS; where nothing stands its mail must be delivered.
+What each domain may lead to is in ENDS; where nothing stands its mail must be delivered, but for those whom
+fickle.test has refused for good, each noted in the ledger.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from tests.acceptance.torture.ledger import Ledger
 
 ENDS: Final[dict[str, set[str]]] = {
-    "fickle.test": {"bounced"},
     "refuse.test": {"bounced"},
     "dead.test": {"expired", "cancelled"},
     "never.test": {"cancelled"},
@@ -142,15 +142,25 @@ class World:
                 script.always = {Point.RCPT: "451 4.3.2 come back in a year"}
         return script
 
-    def _fickle(self, point: Point, _source: str, _content: bytes) -> Say | None:
+    def _fickle(self, point: Point, _source: str, content: bytes) -> Say | None:
         if point not in _POINTS or self._dice.random() >= self.trouble:
             return None
-        say = self._dice.choice(
-            ["421 4.2.0 not now", "451 4.2.0 busy", "452 4.2.2 full", Action.DROP, "550 5.7.1 no"]
-        )  # not 4.3.*: ten of it after DATA, and the domain is left alone for longer than QUIET
+        # Not 4.3.*: ten of it after DATA, and the domain is left alone for longer than QUIET.
+        says: list[Say] = ["421 4.2.0 not now", "451 4.2.0 busy", "452 4.2.2 full", Action.DROP]
+        if point is Point.DOT:  # only here is it known who is refused; refuse.test does it at RCPT
+            says += ["550 5.7.1 no"] * 2
+        say = self._dice.choice(says)
+        if isinstance(say, str) and say.startswith("550"):
+            self._refuse(_number(content), "@fickle.test")
         what = str(say) if isinstance(say, Action) else say[:3]
         self.misdeeds[f"{what} at {point}"] += 1
         return say
+
+    def _refuse(self, number: int, domain: str) -> None:
+        letter = self._ledger.letters.get(number)
+        for address in letter.recipients if letter else ():
+            if address.endswith(domain):
+                self._ledger.refused.add((number, address))
 
     def _vanishing(self, point: Point, _source: str, content: bytes) -> Say | None:
         if point is not Point.DOT or self._dice.random() >= self.vanishing:
