@@ -5,8 +5,8 @@
 
 Runs the mta of a box, made and configured as in production, in this process, and one message at a time from a
 client and to a receiver in another process: no two share a commit. What the box does by itself, once a
-second, is counted first and taken off, so that the counts are about the same on any machine. See bench/guard/counters.py for what
-is counted, and bench/guard/bounds.toml for the bounds.
+second, rests meanwhile (bench/guard/stillness.py), so that the counts are about the same on any machine. See
+bench/guard/counters.py for what is counted, and bench/guard/bounds.toml for the bounds.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import logging
 import subprocess
 import sys
 import tempfile
-import time
 import tomllib
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from guard.counters import Counters
 from guard.mta import running_mta
+from guard.stillness import Stillness
 from relay.base import SENDER
 from relay.ours import make_home
 
@@ -35,8 +35,7 @@ from appliance.core.settings import Settings
 from appliance.lab.dns_server import LabDns
 
 if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator
 
     from appliance.run.mta import Mta
 
@@ -44,7 +43,6 @@ HERE: Final = Path(__file__).parent / "guard"
 MESSAGES: Final = 100
 WARM_UP: Final = 20
 SIZE: Final = 4096
-IDLE_SECONDS: Final = 3.0
 SCENARIOS: Final = {"kept session": True, "session each": False}
 
 
@@ -81,10 +79,11 @@ async def _measure(home: Home, counters: Counters) -> dict[str, dict[str, float]
     )
     assert process.stdout is not None
     peers = _Peers(process, int(await process.stdout.readline()))
+    stillness = Stillness()
     try:
         async with _running(home, peers.receives_at) as (mta, port):
             return {
-                name: await _scenario(mta, peers, counters, {"port": port, "kept": kept})
+                name: await _scenario(mta, peers, counters, {"port": port, "kept": kept}, stillness)
                 for name, kept in SCENARIOS.items()
             }
     finally:
@@ -92,34 +91,17 @@ async def _measure(home: Home, counters: Counters) -> dict[str, dict[str, float]
 
 
 async def _scenario(
-    mta: Mta, peers: _Peers, counters: Counters, asked: dict[str, Any]
+    mta: Mta, peers: _Peers, counters: Counters, asked: dict[str, Any], stillness: Stillness
 ) -> dict[str, float]:
     asked |= {"size": SIZE, "sender": SENDER}
     await peers.send(asked | {"count": WARM_UP})
     await _at_rest(mta)
-    idle, idle_seconds = await _counted(counters, asyncio.sleep(IDLE_SECONDS))
-    busy, seconds = await _counted(counters, _sent(mta, peers, asked | {"count": MESSAGES}))
-    share = seconds / idle_seconds
-    return {
-        name: round(max(0.0, count - idle[name] * share) / MESSAGES, 2)
-        for name, count in sorted(busy.items())
-    }
-
-
-async def _counted(
-    counters: Counters, work: Coroutine[Any, Any, None]
-) -> tuple[Counter[str], float]:
-    """What was counted meanwhile, and how long it took."""
-    counters.counts.clear()
-    began = time.monotonic()
-    with counters.counting():
-        await work
-    return counters.counts.copy(), time.monotonic() - began
-
-
-async def _sent(mta: Mta, peers: _Peers, asked: dict[str, Any]) -> None:
-    await peers.send(asked)
-    await _at_rest(mta)
+    async with stillness.kept():
+        counters.counts.clear()
+        with counters.counting():
+            await peers.send(asked | {"count": MESSAGES})
+            await _at_rest(mta)
+    return {name: round(count / MESSAGES, 2) for name, count in sorted(counters.counts.items())}
 
 
 async def _at_rest(mta: Mta) -> None:
