@@ -3,8 +3,8 @@
     .venv/bin/python bench/control_path.py --json control.json --markdown control.md     about 10 minutes
     .venv/bin/python bench/control_path.py --only effect,rebuild --domains 1000
 
-    rate        messages a second and CPU a message of a box with a crowd of tenants, beside a box with one, in
-                turns (relay/generator.py and Postfix's smtp-sink; without it this part is left out)
+    rate        messages a second and CPU a message of a box with a crowd of tenants, without changes and with one
+                each second, beside a box with one tenant, in turns (relay/generator.py and Postfix's smtp-sink; without it this part is left out)
     statements  of SQL on control.db that a message costs
     effect      of a change: from its commit to the first client or receiver that sees it
     rebuild     of the directory after a change: how long, and how late the event loop comes meanwhile

@@ -1,4 +1,5 @@
-"""Rate: the same load into a box with a crowd and into one with a single tenant, in turns.
+"""Rate: the same load into a box with a crowd, as it is and with a change each second, and into one with a single
+tenant, in turns.
 
 Every connection logs in as the next credential and sends from its domain, so that all logins, limits,
 domains and keys of the crowd are used: STARTTLS, AUTH, some messages, 4 KB each.
@@ -16,6 +17,7 @@ from relay.clients import Kind, Load
 from relay.load import measure as run_once
 
 from control.box import Box
+from control.changes import Changes
 from control.people import Crowd
 
 if TYPE_CHECKING:
@@ -48,25 +50,34 @@ def measure(work: Path, crowd: Crowd, messages: int, repetitions: int) -> dict[s
             box.warm_up(load)
         runs = _turns(boxes, load, repetitions)
         complaints = [words for box in boxes for words in box.complaints()]
-    one, many = (_medians(made) for made in runs.values())
-    ratios = {name: round(many[name] / one[name], 3) for name in _MEDIANS[:3] if one[name]}
+    found = {name: _medians(made) for name, made in runs.items()}
     return {
         "load": dataclasses.asdict(load),
-        "one": {"crowd": str(ONE), **one},
-        "many": {"crowd": str(crowd), **many},
-        "ratios": ratios,
+        "one": {"crowd": str(ONE), **found["one"]},
+        "many": {"crowd": str(crowd), **found["many"]},
+        "changing": {"crowd": f"{crowd}, a change each second", **found["changing"]},
+        "ratios": {name: _ratios(found[name], found["one"]) for name in ("many", "changing")},
         "complaints": complaints,
     }
 
 
+def _ratios(this: dict[str, Any], one: dict[str, Any]) -> dict[str, float]:
+    return {name: round(this[name] / one[name], 3) for name in _MEDIANS[:3] if one[name]}
+
+
 def _turns(boxes: list[Box], load: Load, repetitions: int) -> dict[str, list[Run]]:
-    runs: dict[str, list[Run]] = {box.name: [] for box in boxes}
+    one, many = boxes
+    changes = Changes(many.home.control_db)
+    kinds = [("one", one), ("many", many), ("changing", many)]
+    runs: dict[str, list[Run]] = {name: [] for name, _ in kinds}
     for repetition in range(repetitions):
-        for box in boxes if repetition % 2 == 0 else reversed(boxes):
-            run = run_once(box, load, limit=_LIMIT, idle=box.idle)
+        first = repetition % len(kinds)
+        for name, box in (*kinds[first:], *kinds[:first]):
+            with changes.going_on() if name == "changing" else contextlib.nullcontext():
+                run = run_once(box, load, limit=_LIMIT, idle=box.idle)
             if run.error:
                 raise BenchError(f"{box.name}: {run.error}")
-            runs[box.name].append(run)
+            runs[name].append(run)
     return runs
 
 

@@ -26,7 +26,7 @@ def text(result: dict[str, Any]) -> str:
 
 
 def rate_rows(found: dict[str, Any]) -> list[Row]:
-    """One beside many."""
+    """One beside many, and many while changes are made."""
     head = (
         "tenants / credentials / domains",
         "accepted/s",
@@ -44,11 +44,14 @@ def rate_rows(found: dict[str, Any]) -> list[Row]:
             f"{one['pss_mb']:.0f}",
             ", ".join(f"{name} {ms:.2f}" for name, ms in one["parts_ms"].items()),
         )
-        for one in (found["one"], found["many"])
+        for one in (found["one"], found["many"], found["changing"])
     ]
-    ratio = found["ratios"]
     names = ("accepted_per_s", "delivered_per_s", "cpu_ms")
-    return [head, *rows, ("ratio", *(f"{ratio.get(name, 0):.2f}" for name in names), "", "")]
+    ratios = [
+        (f"{of} / one", *(f"{ratio.get(name, 0):.2f}" for name in names), "", "")
+        for of, ratio in found["ratios"].items()
+    ]
+    return [head, *rows, *ratios]
 
 
 def statement_rows(found: dict[str, Any]) -> list[Row]:
