@@ -12,6 +12,9 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import httpx
+
+from appliance.credentials import Policy
 from tests.support.box import PILLARBOX, ROOT, RunningBox, make_home
 from tests.support.way import until
 
@@ -41,6 +44,9 @@ SETTINGS: Final[dict[str, dict[str, Any]]] = {
         "dot_timeout": 45.0,
     },
 }
+LIMITED: Final = Policy(recipients_per_hour=10_000_000, recipients_per_day=100_000_000)
+"""Never reached, and yet every process leases its portion of it, also while the clock steps."""
+
 _ENDED: Final = re.compile(
     r"(mta-\d+|inbound|worker|web) (was killed by signal \d+|ended with code \d+)"
 )
@@ -61,7 +67,7 @@ class TorturedBox:
 
     async def make(self, world: World) -> None:
         self.home, self.login, self._tenant = await make_home(
-            self._folder / "home", world.dns, world.port, **SETTINGS
+            self._folder / "home", world.dns, world.port, policy=LIMITED, **SETTINGS
         )
         self._dns = world.dns
 
@@ -117,8 +123,24 @@ class TorturedBox:
     async def healthy(self, seconds: float = 60) -> None:
         """Wait until /health says so, twice: a process may be about to end."""
         for _ in range(2):
-            await until(self.running.healthy, seconds=seconds)
+            try:
+                await until(self.running.healthy, seconds=seconds)
+            except TimeoutError:
+                raise AssertionError(
+                    f"the box does not get well: {await self._ailments()}"
+                ) from None
             await asyncio.sleep(0.3)
+
+    async def _ailments(self) -> str:
+        """What /health says, and the last complaints of the log."""
+        try:
+            async with httpx.AsyncClient() as client:
+                said = (await client.get(f"{self.running.web}/health", timeout=30)).text
+        except httpx.HTTPError as error:
+            said = f"/health does not answer: {error!r}"
+        lines = self.log.read_text(errors="replace").splitlines()
+        bad = [line for line in lines if '"level":"error"' in line or '"level":"critical"' in line]
+        return "\n".join([said, *bad[-20:]])
 
     async def gone(self, pids: set[int], seconds: float = 60) -> None:
         await until(lambda: not any(map(is_alive, pids)), seconds=seconds)
