@@ -166,11 +166,14 @@ async def test_a_flood_from_one_address_leaves_others_served_and_memory_flat(tmp
 
 
 @ALONE
-@pytest.mark.parametrize("phase", ["command", "data"])
-async def test_a_line_of_64_mb_is_refused_in_bounded_memory(tmp_path, phase):
+@pytest.mark.parametrize(
+    ("door", "phase"),
+    [("submission", "command"), ("submission", "data"), ("inbound", "command")],
+)
+async def test_a_line_of_64_mb_is_refused_in_bounded_memory(tmp_path, door, phase):
     async with box_of(tmp_path, max_message_bytes=8 * MIB) as box:
-        pid = box.pids()["mta-0"]
-        one = await guest(box.submission, "127.0.0.3")
+        pid = box.pids()["inbound" if door == "inbound" else "mta-0"]
+        one = await guest(box.places[door], "127.0.0.3")
         if phase == "data":
             await one.ask("MAIL FROM:<orders@shop.test>")
             await one.ask("RCPT TO:<u@good.test>")

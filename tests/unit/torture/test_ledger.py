@@ -51,6 +51,15 @@ def test_a_domain_that_refuses_may_end_so():
     assert set(judged(ledger, "expired", BAD).faults) == {"lost"}
 
 
+def test_who_was_refused_for_good_may_end_so_and_nobody_beside():
+    ledger = ledger_of()
+    ledger.refused.add((1, TO))
+    assert judged(ledger, "bounced").faults == {}
+    assert set(judged(ledger, "expired").faults) == {"lost"}
+    ledger.refused = {(2, TO), (1, "u1-1@good.test")}
+    assert set(judged(ledger, "bounced").faults) == {"lost"}
+
+
 def test_a_letter_without_an_answer_may_be_stored_or_not():
     assert ledger_of(answer="").judge({}).faults == {}
     assert judged(taken(ledger_of(answer=""), 6.0)).faults == {}
