@@ -42,6 +42,7 @@ class Cell:
     values: dict[str, float]
     parts_ms: dict[str, float]
     runs: tuple[float, ...]  # delivered/s of each
+    accepted_runs: tuple[float, ...]
     errors: tuple[str, ...]
     ratio: float | None = None  # delivered/s, of the peer's
     accepted_ratio: float | None = None
@@ -67,6 +68,7 @@ def cell(relay: str, load: Load, runs: Sequence[Run]) -> Cell:
         values={name: _median(good, name) for name in _MEDIANS} if good else {},
         parts_ms={name: statistics.median(run.parts_ms[name] for run in good) for name in parts},
         runs=tuple(round(run.delivered_per_s, 1) for run in runs),
+        accepted_runs=tuple(round(run.accepted_per_s, 1) for run in runs),
         errors=tuple(run.error for run in runs if run.error),
     )
 
@@ -103,6 +105,7 @@ def plain(one: Cell) -> dict[str, Any]:
         **{name: round(value, 3) for name, value in one.values.items()},
         "parts_ms": {name: round(value, 3) for name, value in one.parts_ms.items()},
         "runs": one.runs,
+        "accepted_runs": one.accepted_runs,
         "ratio": one.ratio and round(one.ratio, 3),
         "accepted_ratio": one.accepted_ratio and round(one.accepted_ratio, 3),
         "errors": one.errors,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Row = tuple[str, ...]
 OURS: Final = "pillarbox"
+UNSIGNED: Final = "postfix"
 _HEAD: Final = ("size", "sessions", "mode", "relay", "accepted/s", "delivered/s", "ratio")
 _HEAD_COST: Final = ("CPU ms", "PSS MB", "procs", "ctxsw", "busy %", "others %", "CPU ms by part")
 _MODES: Final = {"one": "a connection each", "many": "connection kept"}
@@ -92,32 +93,31 @@ def cpu_rows(found: dict[str, dict[str, float]]) -> list[Row]:
 
 
 def compared_rows(cells: Sequence[Cell]) -> list[Row]:
-    """Ours and the peer side by side, a row a load, the head first."""
+    """Ours, the peer and the peer without signatures side by side, a row a load, the head first."""
     head = (
         "load",
-        "accepted/s, ours / peer",
+        "accepted/s",
         "ratio",
-        "end to end/s, ours / peer",
+        "end to end/s",
         "ratio",
+        "each turn, end to end",
         "CPU ms a message",
         "memory MB (PSS)",
-        "ours, CPU ms by process",
     )
     found = [head]
     for ours in (one for one in cells if one.relay == OURS and one.values):
-        peer = next(
-            (o for o in cells if o.relay == PEER and o.load == ours.load and o.values), None
-        )
+        found_of = {one.relay: one for one in cells if one.load == ours.load and one.values}
+        trio = [found_of[name] for name in (OURS, PEER, UNSIGNED) if name in found_of]
         found.append(
             (
                 in_words(ours.load),
-                _both(ours, peer, "accepted_per_s", ",.0f"),
+                _all(trio, "accepted_per_s", ",.0f"),
                 _number(ours.accepted_ratio, "-"),
-                _both(ours, peer, "delivered_per_s", ",.0f"),
+                _all(trio, "delivered_per_s", ",.0f"),
                 _number(ours.ratio, "-"),
-                _both(ours, peer, "cpu_ms", ".2f"),
-                _both(ours, peer, "pss_mb", ".0f"),
-                _parts(ours.parts_ms),
+                " / ".join(f"{min(one.runs):,.0f} to {max(one.runs):,.0f}" for one in trio[:2]),
+                _all(trio, "cpu_ms", ".2f"),
+                _all(trio, "pss_mb", ".0f"),
             )
         )
     return found
@@ -147,9 +147,8 @@ def table(lines: Sequence[Row]) -> str:
     )
 
 
-def _both(ours: Cell, peer: Cell | None, name: str, form: str) -> str:
-    values = [format(one.values[name], form) for one in (ours, peer) if one is not None]
-    return " / ".join(values)
+def _all(trio: Sequence[Cell], name: str, form: str) -> str:
+    return " / ".join(format(one.values[name], form) for one in trio)
 
 
 def _parts(split: dict[str, float]) -> str:
