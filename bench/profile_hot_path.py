@@ -45,6 +45,28 @@ _BELOW: Final = ("BaseEventLoop._run_once", "Thread.run")
 """What stands below these frames is the same in every stack."""
 
 
+_PARTS: Final = {
+    "(mta/submission/": "SMTP in",
+    "(mta/intake": "admission: headers, sender, limits",
+    "(mta/policy/": "admission: headers, sender, limits",
+    "(appliance/suppressions/": "admission: headers, sender, limits",
+    "(mta/spool/": "store",
+    "(mta/signing/": "signatures",
+    "(mta/transport/": "SMTP out",
+    "(mta/scheduling/": "scheduling, shaping, outcome",
+    "(mta/shaping/": "scheduling, shaping, outcome",
+    "(mta/outcome/": "scheduling, shaping, outcome",
+    "(mta/bounce/": "scheduling, shaping, outcome",
+    "(appliance/run/observers": "counting and telling",
+    "(appliance/core/metrics": "counting and telling",
+    "(prometheus_client/": "counting and telling",
+}
+"""Of a message's way, by the innermost function of a stack that belongs to one."""
+
+_LOOP: Final = "event loop (asyncio) itself"
+_REST: Final = "all else"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thread:
     """One thread of the process, µs a message."""
@@ -63,6 +85,7 @@ class Profile:
     threads: dict[int, Thread]
     own: dict[str, float]
     total: dict[str, float]  # with everything that it called
+    parts: dict[str, float]  # of a message's way; they add up to all of it
 
 
 def main() -> int:
@@ -181,9 +204,11 @@ def counted(lines: Iterable[str], used: dict[int, list[float]], per_second: floa
         samples[number] += int(count)
         stacks.append((number, _above(frames), int(count)))
     own, total = defaultdict[str, float](float), defaultdict[str, float](float)
+    parts = defaultdict[str, float](float)
     for number, frames, count in stacks:
         weight = count / samples[number] * sum(used[number])
         own[frames[-1]] += weight
+        parts[part_of(frames)] += weight
         for name in set(frames):
             total[name] += weight
     return Profile(
@@ -192,7 +217,17 @@ def counted(lines: Iterable[str], used: dict[int, list[float]], per_second: floa
         threads=threads,
         own=own,
         total=total,
+        parts=parts,
     )
+
+
+def part_of(frames: list[str]) -> str:
+    """To which part of a message's way a stack belongs."""
+    for frame in reversed(frames):
+        for place, part in _PARTS.items():
+            if place in frame:
+                return part
+    return _LOOP if any("(asyncio/" in frame for frame in frames) else _REST
 
 
 def _above(frames: list[str]) -> list[str]:
@@ -211,7 +246,8 @@ def show(found: Profile, top: int) -> None:
     for thread in found.threads.values():
         both = thread.user + thread.system
         print(f"{thread.user:6.0f}  {thread.system:6.0f}  {both:6.0f}  {thread.name}")
-    for title, counts in (("self", found.own), ("with what it calls", found.total)):
+    titles = {"part": found.parts, "self": found.own, "with what it calls": found.total}
+    for title, counts in titles.items():
         print(f"\n share  µs/msg  {title}")
         for name, took in sorted(counts.items(), key=lambda item: -item[1])[:top]:
             print(f"{took / cpu:6.1%}  {took:6.0f}  {name}")
