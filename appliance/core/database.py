@@ -115,13 +115,15 @@ def file_of(engine: AsyncEngine) -> Path | None:
     return Path(str(engine.url.database)) if engine.dialect.name == "sqlite" else None
 
 
-def open_sync_engine(location: Location) -> Engine:
-    """The same for code that runs without an event loop (migrations, the command line)."""
+def open_sync_engine(location: Location, *, readonly: bool = False) -> Engine:
+    """The same for code that runs without an event loop (migrations, the command line).
+
+    `readonly`: a file of SQLite is left exactly as it is. Else its last connection brings the log into the file.
+    """
     if not isinstance(location, Path):
         return create_engine(_postgres(location), pool_size=1)
-    engine = create_engine(
-        "sqlite:///file", creator=lambda: sqlite_connect(location), module=dbapi2, pool_size=1
-    )
+    connect = partial(sqlite_connect, location, readonly=readonly)
+    engine = create_engine("sqlite:///file", creator=connect, module=dbapi2, pool_size=1)
     _begin_in_words(engine)
     return engine
 

@@ -46,8 +46,14 @@ def shards_of(home: Home, processes: int) -> list[tuple[int, ...]]:
 
 def shards_with_a_file(home: Home) -> list[int]:
     """Shards that have something, or had once."""
-    names = (_FILE.fullmatch(path.name) for path in home.spool_dir.glob("spool-*.db"))
-    return sorted(int(match.group(1)) for match in names if match)
+    found = map(shard_of_file, home.spool_dir.glob("spool-*.db"))
+    return sorted(shard for shard in found if shard is not None)
+
+
+def shard_of_file(path: Path) -> int | None:
+    """Whose store a file is; None for any other."""
+    found = _FILE.fullmatch(path.name)
+    return int(found.group(1)) if found else None
 
 
 def lock_file(home: Home, shard: int) -> Path:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from appliance.core import clock, memory
+from appliance.core.errors import StoreError
 from appliance.run import descriptors
 from appliance.run import sockets as listening
 from appliance.run.process import Context, fork, run_child
@@ -163,6 +164,8 @@ class Supervisor:
             return
         lived = clock.monotonic() - child.started_at
         child.pause = FIRST_PAUSE if lived >= SETTLED_AFTER else min(child.pause * 2, LONGEST_PAUSE)
+        if code == StoreError.exit_code:  # it takes a person, or a database that comes back
+            child.pause = LONGEST_PAUSE
         child.restart_at = clock.monotonic() + child.pause
         how = f"was killed by signal {-code}" if code < 0 else f"ended with code {code}"
         log.error("%s %s: it starts again in %.1f s", child.plan.name, how, child.pause)

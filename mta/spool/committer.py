@@ -15,6 +15,7 @@ state nobody knows (the kernel may have dropped the dirty pages): the process en
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from functools import partial
@@ -154,11 +155,9 @@ class Committer:
     def _answer_the_rest(self, error: StoreError) -> None:
         with self._closing:
             self._ended = True
-        left = dict.fromkeys([*self._taken, *self._kept])  # a job may be in both
-        while not self._jobs.empty():
-            job = self._jobs.get_nowait()
-            if job is not None:
-                left[job] = None
+            left = dict.fromkeys(
+                [*self._taken, *self._kept, *self._queued()]
+            )  # a job may be in both
         self._report([(job, error) for job in left])
 
     def _take(self) -> list[Job] | None:
@@ -225,7 +224,8 @@ class Committer:
         """
         log.error("a commit of %d jobs failed: %s", len(jobs), error)
         if isinstance(error, StoreBusyError):
-            return [(job, error) for job in jobs if not self._keeps(job, error)]
+            self._taken += self._queued()  # nor does who came meanwhile wait for as long again
+            return [(job, error) for job in self._taken if not self._keeps(job, error)]
         outcome: list[tuple[Job, PillarboxError | None]] = []
         parts = [[job] for job in jobs]
         if isinstance(error, StoreFullError):
@@ -236,6 +236,18 @@ class Committer:
             failure = error if len(part) == len(jobs) else self._failure(part)
             outcome += [(job, failure) for job in part if not self._keeps(job, failure)]
         return outcome
+
+    def _queued(self) -> list[Job]:
+        """All that is in the queue now."""
+        found = []
+        with contextlib.suppress(Empty):
+            while True:
+                job = self._jobs.get_nowait()
+                if job is None:
+                    self._stopping = True
+                else:
+                    found.append(job)
+        return found
 
     def _keeps(self, job: Job, failure: PillarboxError | None) -> bool:
         """Whether a job that could not be written waits for the next batch."""

@@ -197,9 +197,10 @@ def frames_of(log: bytes) -> list[list[int]]:
     return found[:-1]
 
 
-def hurt_frame(path: Path, start: int, size: int = 100) -> None:
-    """Destroy octets in the middle of a frame's page."""
+def hurt_frame(path: Path, start: int, size: int = 100, *, part: str = "data") -> None:
+    """Destroy octets in the middle of a frame's page, or its header."""
     data = bytearray(path.read_bytes())
-    place = start + wal.FRAME_HEADER_SIZE + 5000
+    place = start if part == "header" else start + wal.FRAME_HEADER_SIZE + 5000
+    size = wal.FRAME_HEADER_SIZE if part == "header" else size
     data[place : place + size] = bytes(255 - one for one in data[place : place + size])
     path.write_bytes(data)

@@ -7,6 +7,7 @@ box runs with something to do, because running processes know the old form only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -48,7 +49,7 @@ def command(session: Session) -> None:
     if behind:
         with stopped(session.box.home):
             for store in behind:
-                _bring_up_to_date(store)
+                _bring_up_to_date(session.box, store)
     rows = [
         {"store": store.name, "before": store.before or None, "after": store.after}
         for store in found
@@ -62,10 +63,17 @@ def command(session: Session) -> None:
     session.out.show(rows, [table, told])
 
 
-def _bring_up_to_date(store: Store) -> None:
+def _bring_up_to_date(box: Box, store: Store) -> None:
     from appliance.core.database import open_sync_engine
     from appliance.core.migrate import upgrade
+    from appliance.run.spool_care import held
+    from appliance.run.spools import prepare, shard_of_file
 
+    shard = shard_of_file(store.location) if isinstance(store.location, Path) else None
+    if shard is not None:
+        with held(box.home, shard):
+            prepare(box.home, box.settings, shard)
+        return
     engine = open_sync_engine(store.location)
     try:
         upgrade(store.kind, engine)
@@ -89,10 +97,12 @@ def _store(name: str, kind: str, location: Location) -> Store:
     from appliance.core.database import open_sync_engine, translated
     from appliance.core.migrate import head, version
 
-    engine = open_sync_engine(location)
-    try:
-        with translated(), engine.connect() as connection:
-            before = version(kind, connection)
-    finally:
-        engine.dispose()
+    before = ""
+    if not isinstance(location, Path) or location.exists():
+        engine = open_sync_engine(location, readonly=True)
+        try:
+            with translated(), engine.connect() as connection:
+                before = version(kind, connection)
+        finally:
+            engine.dispose()
     return Store(name=name, kind=kind, location=location, before=before, after=head(kind))

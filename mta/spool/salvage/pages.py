@@ -53,7 +53,7 @@ class Pages:
 
     def is_old(self, number: int) -> bool:
         """Whether the newest state of a page is destroyed, and `read` gives one from before."""
-        return number in self.log.old
+        return self.log.is_old(number)
 
     def read(self, number: int) -> bytes:
         """One page; what is missing of it, or destroyed, is zero."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 HEADER_SIZE: Final = 32
 FRAME_HEADER_SIZE: Final = 24
+_SECTOR: Final = 512  # octets that a disk writes whole or not at all
 _MAGIC: Final = {0x377F0682: "<", 0x377F0683: ">"}
 _HEADER: Final = struct.Struct(">8I")
 _FRAME: Final = struct.Struct(">6I")
@@ -42,15 +43,34 @@ class Wal:
     pages: dict[int, bytes]  # by number, at the newest state that can be believed
     old: frozenset[int]  # pages whose newest state is destroyed; not all of them are in `pages`
     destroyed: int  # frames that cannot be believed, with whole commits behind them
+    new: frozenset[int] | None = (
+        None  # where it is not known which page was destroyed: those written since
+    )
+
+    def is_old(self, number: int) -> bool:
+        """Whether a page may have been written once more, in a frame that is destroyed."""
+        return number in self.old or (self.new is not None and number not in self.new)
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    number: int  # of the page; 0 when the header is destroyed
+    commits: bool
+    is_valid: bool
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    number: int
-    commits: bool
-    sum: Sum
+    mark: _Mark
     data: bytes
-    is_valid: bool
+
+    @property
+    def number(self) -> int:
+        return self.mark.number
+
+    @property
+    def is_valid(self) -> bool:
+        return self.mark.is_valid
 
 
 def page_size_of(log: Log) -> int:
@@ -70,17 +90,22 @@ def read(log: Log) -> Wal:
     if not size:
         return Wal(0, {}, frozenset(), 0)
     frames = list(_frames(log, size))
-    frames = frames[: _acknowledged([(one.commits, one.is_valid) for one in frames])]
+    frames = frames[: _acknowledged([one.mark for one in frames])]
     pages: dict[int, bytes] = {}
     old: set[int] = set()
+    new: set[int] | None = None
     for frame in frames:
         if frame.is_valid:
             pages[frame.number] = frame.data
             old.discard(frame.number)
-        else:
+            if new is not None:
+                new.add(frame.number)
+        elif frame.number:
             old.add(frame.number)
+        else:
+            new = set()
     destroyed = sum(1 for one in frames if not one.is_valid)
-    return Wal(size, pages, frozenset(old - {0}), destroyed)
+    return Wal(size, pages, frozenset(old), destroyed, None if new is None else frozenset(new))
 
 
 def destroyed_frames(database: Path) -> int:
@@ -100,16 +125,25 @@ def destroyed_in(log: Log) -> int:
     size = page_size_of(log)
     if not size:
         return 0
-    marks = [(one.commits, one.is_valid) for one in _frames(log, size)]
-    return sum(1 for _, is_valid in marks[: _acknowledged(marks)] if not is_valid)
+    marks = [one.mark for one in _frames(log, size)]
+    return sum(1 for mark in marks[: _acknowledged(marks)] if not mark.is_valid)
 
 
-def _acknowledged(marks: list[tuple[bool, bool]]) -> int:
-    """How many frames belong to acknowledged transactions; of each: does it commit, can it be believed."""
-    last = max((at for at, mark in enumerate(marks) if all(mark)), default=-1)
-    before = max((at for at in range(last) if marks[at][0]), default=-1)
-    first_bad = next((at for at in range(last) if not marks[at][1]), last)
-    return before + 1 if before < first_bad < last else last + 1
+def _acknowledged(marks: list[_Mark]) -> int:
+    """How many frames belong to acknowledged transactions."""
+    ends = (at for at, mark in enumerate(marks) if mark.is_valid and mark.commits)
+    last = max(ends, default=-1)
+    before = max((at for at in range(last) if marks[at].commits), default=-1)
+    first_bad = next((at for at in range(last) if not marks[at].is_valid), last)
+    if before < first_bad < last and _is_one_transaction(marks[before + 1 : last]):
+        return before + 1
+    return last + 1
+
+
+def _is_one_transaction(marks: list[_Mark]) -> bool:
+    """Within one, all but its last frame are of different pages: a page that is written again takes its frame."""
+    numbers = [mark.number for mark in marks if mark.is_valid]
+    return len(numbers) == len(set(numbers))
 
 
 def _frames(log: Log, size: int) -> Iterator[_Frame]:
@@ -121,11 +155,13 @@ def _frames(log: Log, size: int) -> Iterator[_Frame]:
         number, after_commit, _, _, *sums = _FRAME.unpack_from(log, at)
         data = log[at + FRAME_HEADER_SIZE : at + step]
         told = (sums[0], sums[1])
-        if log[at + 8 : at + 16] != salt:
-            yield _Frame(0, commits=False, sum=told, data=data, is_valid=False)
-        else:
-            counted = checksum(data, checksum(log[at : at + 8], before, order), order)
-            yield _Frame(number, after_commit > 0, told, data, counted == told)
+        mark = _Mark(0, commits=False, is_valid=False)
+        if log[at + 8 : at + 16] == salt:
+            is_valid = checksum(data, checksum(log[at : at + 8], before, order), order) == told
+            # A torn write may have left the salts, in a sector of their own, and an old start of the header.
+            is_whole = is_valid or at % _SECTOR <= _SECTOR - FRAME_HEADER_SIZE
+            mark = _Mark(number if is_whole else 0, after_commit > 0 and is_whole, is_valid)
+        yield _Frame(mark, data)
         before = told
 
 

@@ -45,14 +45,14 @@ class Walk:
 
     def found(self) -> Iterator[Found]:
         """Reachable pages first, so that what is newer comes first; old ones, and those of nobody."""
-        old = []
+        doubtful = []
         for root, wanted in self._roots():
-            for number, page in self._tree(root, wanted):
-                if self._pages.is_old(number):
-                    old.append(Found(number, page, is_sure=False))
+            for one in self._tree(root, wanted):
+                if one.is_sure:
+                    yield one
                 else:
-                    yield Found(number, page, is_sure=True)
-        yield from old
+                    doubtful.append(one)
+        yield from doubtful
         for number in range(1, self._pages.count + 1):
             if number not in self._seen and number not in self.free:
                 orphan = self._orphan(number)
@@ -67,8 +67,8 @@ class Walk:
             self._seen.add(_SCHEMA)
             return []
         roots = []
-        for _, page in self._tree(_SCHEMA, is_table=True):
-            for cell in page.cells:
+        for found in self._tree(_SCHEMA, is_table=True):
+            for cell in found.page.cells:
                 row = self._row(cell)
                 if len(row) == _SCHEMA_COLUMNS and isinstance(row[_ROOT_COLUMN], int):
                     roots.append(row[_ROOT_COLUMN])
@@ -83,13 +83,13 @@ class Walk:
     def _is_table(self, root: int) -> bool:
         return cells.kind_of(self._pages.read(root)) in _TABLE
 
-    def _tree(self, root: int, is_table: bool) -> Iterator[tuple[int, Page]]:  # noqa: FBT001 - two kinds of tree
-        left = [root]
+    def _tree(self, root: int, is_table: bool) -> Iterator[Found]:  # noqa: FBT001 - two kinds of tree
+        left = [(root, True)]
         while left:
-            number = left.pop()
+            number, is_led_to = left.pop()
             if number in self._seen or not 0 < number <= self._pages.count:
                 continue
-            if number in self.free and self.knows_free:
+            if self.knows_free and number in self.free:
                 continue  # an old page above leads to what was freed since
             page = self._read(number)
             if page is None or (page.kind in _TABLE) != is_table:
@@ -97,8 +97,11 @@ class Walk:
                 self._seen.add(number)
                 continue
             self._seen.add(number)
-            left += page.children[::-1]
-            yield number, page
+            is_new = is_led_to and not self._pages.is_old(number)
+            left += [(child, is_new) for child in page.children[::-1]]
+            # What an old page leads to is told from what was freed since by the list of free pages.
+            is_sure = is_new or (self.knows_free and not self._pages.is_old(number))
+            yield Found(number, page, is_sure=is_sure)
 
     def _read(self, number: int) -> Page | None:
         try:

@@ -6,12 +6,16 @@ import os
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pysqlite3 import dbapi2
 
+from appliance.core.database import sqlite_connect
 from appliance.core.errors import ConflictError, StoreError
 from appliance.core.home import Home
 from appliance.run.spools import backend_of, lock_file, prepare
+from mta.spool.backend import SqliteBackend
 from mta.spool.shard import Shard, take_lock
 from mta.spool.store import SpoolStore
 from tests.support.damage import Crashed, frames_of, hurt_frame
@@ -64,6 +68,46 @@ def test_a_log_with_damage_before_whole_commits_is_not_opened(home: Home, crashe
     with pytest.raises(StoreError, match=r"1 of its frames .* run `pillarbox spool repair`"):
         prepare(home, settings_of(), 0)
     assert (crashed.path.read_bytes(), crashed.log.read_bytes()) == before
+
+
+def test_the_log_is_emptied_although_somebody_has_the_file_open(
+    home: Home, crashed: Crashed
+) -> None:
+    """What a torn write left behind its end must not lie there when the next one is torn."""
+    reader = sqlite_connect(crashed.path, readonly=True)
+    assert reader.execute("SELECT count(*) FROM message").fetchone() == (12,)
+    backend_of(home, settings_of(), 0).make()
+    assert crashed.log.stat().st_size == 0
+    reader.close()
+
+
+def test_a_log_that_cannot_be_emptied_keeps_nobody_from_starting(
+    home: Home, crashed: Crashed, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader = sqlite_connect(crashed.path, readonly=True)
+    reader.execute("BEGIN")
+    reader.execute("SELECT count(*) FROM message").fetchone()
+    backend_of(home, settings_of(), 0).make()
+    assert "somebody reads it" in caplog.text
+    reader.close()
+
+
+def test_nor_does_a_disk_without_room(
+    home: Home, crashed: Crashed, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full:
+        def execute(self, words: str) -> Any:
+            if "checkpoint" in words:
+                raise dbapi2.OperationalError("database or disk is full")
+            return self
+
+        def fetchall(self) -> None: ...
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(SqliteBackend, "connect", lambda _: Full())
+    backend_of(home, settings_of(), 0).make()
+    assert "no space left" in caplog.text
 
 
 async def test_who_has_not_the_lock_does_not_even_open_the_file(

@@ -292,12 +292,38 @@ async def test_while_another_program_holds_the_lock_everybody_is_told_after_one_
         assert "is tried again by itself" in str(found[0])
         assert loop.time() - began < 5, "ten jobs waited one after the other"
         assert not done.is_set()
+        many = [Settled() for _ in range(BATCH_JOBS + 40)]  # more than a batch is kept
+        for one in many:
+            shard.settle([settlement(recipient(1))], [], one)
+        began = loop.time()
+        found = await results(*(shard.accept(admitted(number)) for number in range(2, 22)))
+        assert {type(answer) for answer in found} == {StoreBusyError}
+        assert loop.time() - began < 8, "one for each that was kept"
         other.execute("ROLLBACK")
         other.close()
         await done.seen()
         assert done.error is None
+        for one in many:
+            await one.seen()
         assert await statuses(shard, 1) == ["delivered"]
         await shard.accept(admitted(2))
+
+
+async def test_a_shard_whose_lock_another_program_holds_can_be_closed(tmp_path, monkeypatch):
+    monkeypatch.setattr("mta.spool.backend.BUSY_SECONDS", 0.3)
+    shard = await open_shard(tmp_path)
+    other = SqliteBackend(tmp_path / "spool-0.db").connect()
+    other.execute("BEGIN IMMEDIATE")
+    done = Settled()
+    shard.settle([settlement(recipient(1))], [], done)
+    waiting = asyncio.ensure_future(shard.accept(admitted(2)))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(SECONDS):
+        await shard.close()
+    await done.seen()
+    assert type(done.error) is StoreBusyError
+    assert [type(answer) for answer in await results(waiting)] == [StoreBusyError]
+    other.close()
 
 
 async def test_people_can_look_at_the_queue_while_the_disk_is_full(tmp_path):

@@ -30,7 +30,7 @@ from tests.support.damage import (
     no_header,
     places,
 )
-from tests.support.recipients import NOW, admitted, recipient
+from tests.support.recipients import NOW, admitted, recipient, settlement
 from tests.support.spools import Spool
 from tests.support.way import backend_at
 
@@ -236,9 +236,45 @@ def test_whichever_frame_of_the_last_commit_is_torn_all_that_was_acknowledged_st
         assert standing(crashed.path) == set(crashed.numbers[:-1]), "as SQLite sees it"
 
 
+@pytest.mark.parametrize("part", ["data", "header"])
+def test_who_had_been_delivered_is_not_queued_again_whichever_frame_is_destroyed(tmp_path, part):
+    """An older page says that he waits; where nobody can tell, a person decides."""
+
+    def filled(name):
+        folder = made(tmp_path, name)
+        (folder / "live").mkdir()
+        spool, maker = Spool(backend_at(folder / "live" / "spool-0.db")), IdMaker(0)
+        spool.store._connection.execute("PRAGMA wal_autocheckpoint=0").fetchall()
+        first = maker.make(NOW)
+        people = recipient(first, 0), recipient(first, 1)
+        spool.write(admitted(first, *people))
+        spool.store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        spool.write(settle=(settlement(people[0]),))
+        spool.write(then=lambda store, _: store.acknowledge(1 << 40))  # the log has it all
+        for later in range(1, 4):  # commits that touch none of its pages
+            spool.write(then=lambda store, batch, by=later: store.beat(batch.now + by))
+        for suffix in ("", "-wal"):
+            shutil.copy(folder / "live" / f"spool-0.db{suffix}", folder)
+        spool.store.close()
+        return folder, first
+
+    folder, _ = filled("count")
+    of_the_outcome = frames_of((folder / "spool-0.db-wal").read_bytes())[0]
+    for number, start in enumerate(of_the_outcome):
+        folder, first = filled(f"hurt-{number}")
+        hurt_frame(folder / "spool-0.db-wal", start, part=part)
+        report = repair(folder, Log({}, is_readable=False))
+        assert report.damage.log_frames_destroyed
+        spool = Spool(SqliteBackend(folder / "spool-0.db"))
+        found = dict(spool.rows(f"SELECT n, status FROM recipient WHERE message_id = {first}"))
+        spool.store.close()
+        assert found.get(0) in (None, "delivered", "held", "corrupt"), f"frame {number}"
+
+
+@pytest.mark.parametrize("part", ["data", "header"])
 @pytest.mark.parametrize("is_readable", [True, False], ids=["log", "no log"])
 def test_whichever_frame_of_earlier_commits_is_destroyed_nothing_is_lost_without_a_word(
-    tmp_path, is_readable
+    tmp_path, is_readable, part
 ):
     """SQLite would forget everything from there on."""
     earlier = frames_of(Crashed(made(tmp_path, "count")).log.read_bytes())[:-1]
@@ -247,9 +283,9 @@ def test_whichever_frame_of_earlier_commits_is_destroyed_nothing_is_lost_without
     for number, start in enumerate(start for starts in earlier for start in starts):
         folder = made(tmp_path, f"destroyed-{number}")
         crashed = Crashed(folder)
-        hurt_frame(crashed.log, start)
+        hurt_frame(crashed.log, start, part=part)
         report = repair(folder, Log(crashed.truth, is_readable=is_readable))
-        assert report.damage.log_frames_destroyed == 1
+        assert report.damage.log_frames_destroyed == (1 if part == "data" else 2)
         there = standing(crashed.path)
         if is_readable:
             assert there | set(named(report)) == set(crashed.numbers)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 
 import pytest
 
@@ -11,7 +12,7 @@ from appliance.core.ids import IdMaker
 from appliance.run.one_box import stopped
 from appliance.run.spools import lock_file
 from mta.spool.shard import take_lock
-from tests.support.damage import PAGE
+from tests.support.damage import PAGE, Crashed, frames_of, hurt_frame
 from tests.support.recipients import NOW, admitted, recipient
 from tests.support.spools import Spool
 from tests.support.way import backend_at
@@ -87,6 +88,22 @@ def test_nothing_is_repaired_while_a_box_runs_even_if_the_shard_has_no_owner_jus
     with stopped(shell.home):
         assert "stop it first" in shell.error("spool", "repair", expect=65)
     assert "nothing was changed" in shell("spool", "repair").out
+
+
+def test_migrate_leaves_a_damaged_log_as_it_is(shell, tmp_path):
+    """Whoever opens it for writing brings it into the file as far as the damage, and forgets the rest."""
+    crashed = Crashed(tmp_path / "crashed")
+    hurt_frame(crashed.log, frames_of(crashed.log.read_bytes())[2][0])
+    kept = {}
+    for one in (crashed.path, crashed.log):
+        kept[shell.home.spool_dir / one.name] = one.read_bytes()
+        shutil.copy(one, shell.home.spool_dir)
+    told = shell.json("migrate")
+    assert all(one["before"] == one["after"] for one in told)
+    assert {path: path.read_bytes() for path in kept} == kept
+    assert not shell.json("spool", "check", expect=1)["sound"]
+    repaired = shell.json("spool", "repair")["shards"][0]
+    assert (repaired["messages"], repaired["log_frames_destroyed"]) == (12, 1)
 
 
 def test_a_shard_that_there_is_not(shell, numbers):

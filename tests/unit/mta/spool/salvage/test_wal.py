@@ -112,6 +112,29 @@ def test_what_a_torn_write_of_an_earlier_life_left_behind_the_end_does_not_count
     assert found.destroyed == 0
 
 
+def test_two_transactions_are_not_taken_for_one_that_is_torn():
+    """The mark of the first one's commit is destroyed; but both hold a page, and one transaction has it once."""
+    made = bytearray(
+        log((2, "a", True), (4, "x", False), (3, "b", True),
+            (5, "p", False), (4, "y", False), (3, "c", True))
+    )  # fmt: skip
+    made[frame(2).start : frame(2).start + FRAME_HEADER_SIZE] = bytes(FRAME_HEADER_SIZE)
+    assert destroyed_in(bytes(made)) == 2
+    found = read(bytes(made))
+    assert found.pages == {2: page("a"), 3: page("c"), 4: page("y")}
+    assert found.is_old(5)
+
+
+def test_a_header_of_which_only_the_second_sector_was_written_says_nothing_of_a_commit():
+    """What lay there before is no commit of this log, and a torn last write is no damage."""
+    whole = [(number + 2, "a", True) for number in range(41)]
+    made = bytearray(log(*whole, (90, "b", False), (91, "c", False), (92, "d", True)))
+    assert frame(41).start % 512 == 504
+    made[frame(41).start : frame(41).start + 8] = struct.pack(">2I", 77, 99)
+    assert destroyed_in(bytes(made)) == 0
+    assert read(bytes(made)).pages.keys() == {number for number, *_ in whole}
+
+
 @pytest.mark.parametrize("number", range(4))
 def test_damage_with_whole_commits_behind_it_is_told(number):
     made = bytearray(log(*LAST, (5, "f", True)))
@@ -125,6 +148,7 @@ def test_a_destroyed_frame_costs_its_successor_at_most():
     made[frame(2)] = random.Random(1).randbytes(STEP)
     found = read(bytes(made))
     assert found.pages.keys() == {2, 3, 6, 7}
+    assert [number for number in range(2, 10) if found.is_old(number)] == [2, 3, 4, 5, 8, 9]
 
 
 def test_frames_of_an_earlier_life_of_the_log_do_not_count():
