@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 _BEGIN_READING: Final = ("BEGIN", "PRAGMA query_only=ON")
-_END_READING: Final = ("ROLLBACK", "PRAGMA query_only=OFF")
 
 # aiosqlite and SQLAlchemy take exception classes and version from the standard library's sqlite3;
 # this is the same set of names with pysqlite3 behind them, so that its errors are recognised.
@@ -88,7 +87,7 @@ class FileConnection(aiosqlite.Connection):
     def end_reading(self) -> None:
         """Its end, also where nothing was asked."""
         if self._connection is not None and not self._first:
-            self._tx.put_nowait((None, partial(_carry_out, self._connection, _END_READING)))
+            self._tx.put_nowait((None, partial(_end_reading, self._connection)))
         self._first = ()
 
     async def _execute(self, fn: Callable[..., Any], *args: Any, **named: Any) -> Any:
@@ -106,6 +105,18 @@ def _after(connection: Any, first: Sequence[str], fn: Callable[..., Any], *args:
 def _carry_out(connection: Any, statements: Sequence[str]) -> None:
     for statement in statements:
         connection.execute(statement)
+
+
+def _end_reading(connection: Any) -> None:
+    """SQLite may have ended it: a read that meets an I/O error (no descriptor, no room) rolls back by itself.
+
+    A connection that went on refusing to write would fail everybody whom the pool gives it to, for ever.
+    """
+    try:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+    finally:
+        connection.execute("PRAGMA query_only=OFF")
 
 
 def _rows(cursor: Any, statement: str, parameters: Sequence[Any]) -> Sequence[Any]:

@@ -300,6 +300,23 @@ async def test_a_reading_transaction_cannot_write_and_leaves_the_connection_as_i
     await engine.dispose()
 
 
+async def test_a_reading_transaction_that_sqlite_has_ended_leaves_no_connection_that_cannot_write(
+    tmp_path,
+):
+    """A read that fails with an I/O error (no descriptors, no room for the index of the log) rolls back by itself."""
+    engine = open_engine(tmp_path / "a.db")
+    async with transaction(engine) as connection:
+        await connection.exec_driver_sql("CREATE TABLE t (x)")
+    for _ in range(8):  # whichever connection of the pool comes
+        async with reading(engine) as connection:
+            await connection.exec_driver_sql("SELECT * FROM t")
+            await connection.exec_driver_sql("ROLLBACK")
+    for _ in range(8):
+        async with transaction(engine) as connection:
+            await connection.exec_driver_sql("INSERT INTO t VALUES (1)")
+    await engine.dispose()
+
+
 async def test_a_reading_transaction_sees_one_state_of_the_file(tmp_path):
     engine = open_engine(tmp_path / "a.db")
     async with transaction(engine) as connection:
