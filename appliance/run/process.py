@@ -46,9 +46,7 @@ class Context:
     processes: tuple[str, ...]  # names of all processes of the box
     inbound_place: tuple[str, int]  # where the box's own inbound listener is reached
     stop: asyncio.Event
-    tls: ssl.SSLContext | None = (
-        None  # of all processes, so that a client's TLS session is known to each
-    )
+    tls: ssl.SSLContext | None = None  # one of all processes: each knows the others' TLS sessions
 
     @property
     def mta_processes(self) -> int:

@@ -122,11 +122,9 @@ def submission_listeners(
 
 def context_for(context: Context, mode: TlsMode) -> ssl.SSLContext | None:
     """The TLS context of a listener that needs one."""
-    return (
-        None
-        if mode is TlsMode.NONE
-        else server_context(context.home, context.settings, context.tls)
-    )
+    if mode is TlsMode.NONE:
+        return None
+    return server_context(context.home, context.settings, context.tls)
 
 
 def _login(

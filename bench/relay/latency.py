@@ -47,10 +47,8 @@ class Latency:
 
 def median(blocks: Sequence[Latency]) -> Latency:
     """The medians of several blocks of one relay; signatures are those that every block showed."""
-    first, names = (
-        blocks[0],
-        ("accepted_p50_ms", "accepted_p99_ms", "delivered_p50_ms", "delivered_p99_ms"),
-    )
+    first = blocks[0]
+    names = ("accepted_p50_ms", "accepted_p99_ms", "delivered_p50_ms", "delivered_p99_ms")
     middle = {name: statistics.median(getattr(one, name) for one in blocks) for name in names}
     shown = first.signatures if all(one.signatures == first.signatures for one in blocks) else ()
     count = sum(one.count for one in blocks)

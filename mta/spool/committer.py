@@ -155,9 +155,8 @@ class Committer:
     def _answer_the_rest(self, error: StoreError) -> None:
         with self._closing:
             self._ended = True
-            left = dict.fromkeys(
-                [*self._taken, *self._kept, *self._queued()]
-            )  # a job may be in both
+            # A job may be in both of the first two.
+            left = dict.fromkeys([*self._taken, *self._kept, *self._queued()])
         self._report([(job, error) for job in left])
 
     def _take(self) -> list[Job] | None:

@@ -43,9 +43,7 @@ class Wal:
     pages: dict[int, bytes]  # by number, at the newest state that can be believed
     old: frozenset[int]  # pages whose newest state is destroyed; not all of them are in `pages`
     destroyed: int  # frames that cannot be believed, with whole commits behind them
-    new: frozenset[int] | None = (
-        None  # where it is not known which page was destroyed: those written since
-    )
+    new: frozenset[int] | None = None  # those written since a frame of a page that nobody knows
 
     def is_old(self, number: int) -> bool:
         """Whether a page may have been written once more, in a frame that is destroyed."""
