@@ -47,6 +47,7 @@ class KeyState:
     in_memory: int = 0
     queued: bool = False  # stands in the fair queue of keys that are due
     parked: _Place | None = None  # what keeps it back
+    was: Blocked | None = None  # what kept it back until now: it is being looked at again
     reading: bool = False  # a page of it is being read
     noted: int = 0  # earliest due time noted while a page was being read
     again: bool = False  # asked to read from the start while a page was being read
@@ -154,6 +155,7 @@ class Backlog:
         while (state := self._ready.pop()) is not None:
             state.queued = False
             if state.parked is not None or state.in_memory >= KEY_LIMIT or state.reading:
+                state.was = None
                 continue
             state.reading = True
             return state
@@ -211,7 +213,7 @@ class Backlog:
         if state.parked is place:
             return
         self._leave(state)
-        state.parked = place
+        state.parked, state.was = place, None
         place.size += 1
         weight = self._weight_of(key.tenant_id)
         place.keys.push(state, key.tenant_id, TrafficClass(key.traffic_class), weight)
@@ -233,9 +235,11 @@ class Backlog:
         return [(place.blocked, place.size) for place in self._places.values() if place.size]
 
     def blocked(self, key: QueueKey) -> Blocked | None:
-        """What keeps a key back."""
+        """What keeps a key back; while it is looked at again, what kept it back before."""
         state = self._keys.get(key)
-        return state.parked.blocked if state is not None and state.parked is not None else None
+        if state is None:
+            return None
+        return state.was if state.parked is None else state.parked.blocked
 
     def state_of(self, key: QueueKey) -> KeyState | None:
         """What is known of a key."""
@@ -256,6 +260,7 @@ class Backlog:
                 break
             self._leave(state)
             if state.due_at:
+                state.was = place.blocked
                 self._expect(state)
             self._forget_if_empty(state)
         if place.size:
@@ -283,7 +288,7 @@ class Backlog:
     def _read(self, state: KeyState) -> tuple[int, bool]:
         """The page has come back; what was noted meanwhile."""
         noted, again = state.noted, state.again
-        state.reading, state.noted, state.again = False, 0, False
+        state.reading, state.noted, state.again, state.was = False, 0, False, None
         return noted, again
 
     def _queue(self, state: KeyState) -> None:

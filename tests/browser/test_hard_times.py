@@ -12,9 +12,9 @@ import pytest_asyncio
 
 from appliance.core.scope import Scope
 from tests.support.api import open_api
-from tests.support.chromium import profile
+from tests.support.chromium import PHONE, profile
 from tests.support.console import PASSWORD, visitor
-from tests.support.looking import enter
+from tests.support.looking import enter, shift_of
 from tests.support.served import served
 from tests.support.way import until
 
@@ -51,6 +51,40 @@ async def test_without_scripts_everything_is_done_that_is_not_live(chromium, api
         await page.get_by_role("button", name="Sign out").click()
         await _sign_in(page, NEW)
     assert await api.rooms.sessions.seen(nell.opened.token) is None, "other sessions have ended"
+
+
+async def test_a_page_that_comes_in_pieces_is_painted_whole(chromium, api):
+    """Half of a card in the middle of the screen stands elsewhere than the whole one."""
+    async with (
+        served(_InPieces(api.app)) as url,
+        profile(chromium, base_url=url, viewport=PHONE) as watched,
+    ):
+        page = await watched.page()
+        await page.goto("/sign-in")
+        await page.get_by_role("button", name="Sign in").wait_for()
+        assert not await shift_of(page)
+
+
+class _InPieces:
+    """The application behind a slow line: of a page the second half comes later than the first."""
+
+    def __init__(self, app):
+        self._app, self.state = app, app.state
+
+    async def __call__(self, scope, receive, send):
+        async def later(message):
+            body = message.get("body", b"")
+            if body.startswith(b"<!doctype html>"):
+                half = body.index(b"<form")
+                await send({**message, "body": body[:half], "more_body": True})
+                await asyncio.sleep(0.5)
+                message = {**message, "body": body[half:]}
+            await send(message)
+
+        if scope["type"] == "http":  # uncompressed, so that it can be cut
+            kept = [one for one in scope["headers"] if one[0] != b"accept-encoding"]
+            scope = {**scope, "headers": kept}
+        await self._app(scope, receive, later)
 
 
 async def told(page, words):

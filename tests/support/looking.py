@@ -73,6 +73,12 @@ async def look(
     assert not found, "\n".join(found)
 
 
+async def shift_of(page: Page) -> float:
+    """How far the page has moved by itself: the sum of its layout shifts (https://web.dev/articles/cls)."""
+    moved: float = await page.evaluate(_SHIFT)
+    return moved
+
+
 def opened(dialog: str, menu: str = "") -> Callable[[Page], Awaitable[None]]:
     """Press what opens a dialog; in a menu, open that first."""
 

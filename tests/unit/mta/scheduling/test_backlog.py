@@ -224,6 +224,26 @@ def test_a_place_that_is_closed_for_longer_keeps_all_who_wait_there():
     assert sorted(key.domain for key in ready(found, 900)[0]) == [OTHER.domain, KEY.domain][::-1]
 
 
+@pytest.mark.parametrize(
+    ("end", "left"),
+    [
+        (lambda found, state: found.park(KEY, waiting_for("google", 900)), "google"),
+        (lambda found, state: found.page_read(state, None, 50), None),
+        (lambda found, state: found.not_read(state), None),
+    ],
+    ids=["found closed again", "it went", "not read"],
+)
+def test_why_a_key_waits_is_known_while_it_is_looked_at_again_and_until_the_look_ends(end, left):
+    found = backlog()
+    found.note(KEY, 50)
+    found.park(KEY, waiting_for("google", 300))
+    found.open(lambda _: True, 100)
+    _, [state] = ready(found, 100)
+    assert found.blocked(KEY) == waiting_for("google", 300)
+    end(found, state)
+    assert found.blocked(KEY) == (left and waiting_for(left, 900))
+
+
 def test_a_place_lets_some_go_at_a_time_and_the_others_a_turn_later():
     found = backlog()
     keys = [QueueKey(7, "bulk", f"d{n}.example") for n in range(KEYS_A_TURN + 3)]
@@ -470,7 +490,8 @@ class ADispatcher(RuleBasedStateMachine):
     @invariant()
     def only_keys_that_are_parked_are_counted(self):
         if hasattr(self, "backlog"):
-            parked = [key for key in KEYS if self.backlog.blocked(key) is not None]
+            states = filter(None, map(self.backlog.state_of, KEYS))
+            parked = [state for state in states if state.parked is not None]
             assert sum(count for _, count in self.backlog.places()) == len(parked)
 
     def teardown(self):
