@@ -15,7 +15,7 @@ from appliance.core.free_memory import available
 from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from appliance.lab.script import Script
-from tests.support.box import running_box
+from tests.support.box import HOSTNAME, running_box
 from tests.support.crowd import Served, crowd, flood, guest, many_files, open_files, pss
 from tests.support.way import until
 
@@ -33,7 +33,10 @@ ALONE = pytest.mark.alone
 
 @contextlib.asynccontextmanager
 async def box_of(
-    path: Path, spool: dict[str, Any] | None = None, **submission: Any
+    path: Path,
+    spool: dict[str, Any] | None = None,
+    inbound: dict[str, Any] | None = None,
+    **submission: Any,
 ) -> AsyncIterator[RunningBox]:
     trust = [{"network": "127.0.0.0/8", "tenant": "acme"}]
     async with LabDns(ZONE) as dns, Receiver(Script(keep=False)) as mx:
@@ -44,6 +47,7 @@ async def box_of(
             spool={"processes": 1, **(spool or {})},
             wrap=("env",),  # what is measured shares nothing with the tests
             submission={"trusted_networks": trust, **submission},
+            inbound=inbound or {},
         ) as box:
             yield box
 
@@ -144,14 +148,22 @@ async def test_a_slow_loris_in_every_phase_is_cut_and_others_are_served(tmp_path
 
 
 @ALONE
-async def test_a_flood_from_one_address_leaves_others_served_and_memory_flat(tmp_path):
+@pytest.mark.parametrize(
+    ("door", "process", "to"),
+    [("submission", "mta-0", "u@good.test"), ("inbound", "inbound", f"postmaster@{HOSTNAME}")],
+)
+async def test_a_flood_from_one_address_leaves_others_served_and_memory_flat(
+    tmp_path, door, process, to
+):
     """100,000 connections a minute are 1,667 a second; bench/idle_connections.py does a whole minute."""
-    async with box_of(tmp_path, max_barren_connections_per_minute=1000) as box:
-        pid = box.pids()["mta-0"]
-        await flood(box.submission, "127.0.0.3", 500)
+    many = {"max_barren_connections_per_minute": 1000}
+    notices = {**many, "max_messages_per_minute_per_address": 60_000}
+    async with box_of(tmp_path, inbound=notices, **many) as box:
+        pid, place = box.pids()[process], box.places[door]
+        await flood(place, "127.0.0.3", 500)
         before, files = pss(pid), open_files(pid)
-        async with Served(box.submission, "127.0.0.2") as served:
-            met = await flood(box.submission, "127.0.0.3", 12_000)
+        async with Served(place, "127.0.0.2", to) as served:
+            met = await flood(place, "127.0.0.3", 12_000)
         grown, more = pss(pid) - before, open_files(pid) - files
         log = box.log.read_text()
     print(

@@ -135,6 +135,7 @@ class Served:
 
     place: Place
     source: str
+    to: str = "u@good.test"
     count: int = 0
     refused: list[str] = field(default_factory=list)
     slowest: float = 0.0
@@ -154,7 +155,7 @@ class Served:
         while not self._stop.is_set():
             started = time.monotonic()
             one = await guest(self.place, self.source)
-            answer = await one.message(f"u{self.count}@good.test")
+            answer = await one.message(self.to)
             one.leave()
             self.slowest = max(self.slowest, time.monotonic() - started)
             if answer.startswith("250"):

@@ -51,7 +51,8 @@ EACH: Final[dict[str, Maker]] = {
     "torn write": lambda _: TornWrite(),
     "power cut": lambda _: PowerCut(),
     "second box": lambda _: SecondBox(),
-    "stranger": lambda _: Stranger(),
+    "stranger": lambda _: Stranger(is_owner_still=False),
+    "stranger unseen": lambda _: Stranger(is_owner_still=True),
 }
 """Makers of every fault, by the names that --torture-only takes."""
 

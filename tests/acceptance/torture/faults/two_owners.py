@@ -69,20 +69,46 @@ class SecondBox(Fault):
 
 
 class Stranger(Fault):
-    name = "a stranger takes a shard"
+    """While the owner works; or while it stands still, in the middle of whatever it did, and then goes on."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_owner_still: bool) -> None:
+        self.name = "a stranger takes a shard"
+        if is_owner_still:
+            self.name = "a stranger behind its back"
+        self._is_owner_still = is_owner_still
         self._name, self._pid = "", 0
 
     async def begin(self, stage: Stage) -> None:
         self._name, self._pid = await stage.mta_pid()
+        if self._is_owner_still:
+            await self._claim_behind_its_back(stage)
+        else:
+            assert await self._claim(stage)
+        await stage.box.gone({self._pid}, seconds=20)
+
+    async def _claim_behind_its_back(self, stage: Stage) -> None:
+        """One that was stopped within a transaction holds the lock: it is stopped elsewhere then."""
+        for _ in range(10):
+            os.kill(self._pid, signal.SIGSTOP)
+            try:
+                if await self._claim(stage):
+                    return
+            finally:
+                os.kill(self._pid, signal.SIGCONT)
+            await asyncio.sleep(stage.dice.uniform(0, 0.2))
+        raise AssertionError(f"{self._name} was never stopped outside of a transaction")
+
+    async def _claim(self, stage: Stage) -> bool:
         number = self._name.removeprefix("mta-")
         path = str(stage.box.home.spool_db(int(number)))
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", _STRANGER, path, number, cwd=ROOT
+            *(sys.executable, "-c", _STRANGER, path, number),
+            cwd=ROOT,
+            stderr=subprocess.PIPE,
         )
-        assert await asyncio.wait_for(process.wait(), 40) == 0
-        await stage.box.gone({self._pid}, seconds=20)
+        _, words = await asyncio.wait_for(process.communicate(), 40)
+        assert process.returncode == 0 or b"StoreBusyError" in words, words.decode()
+        return process.returncode == 0
 
     async def happened(self, stage: Stage) -> str:
         assert stage.box.pids()[self._name] != self._pid
