@@ -234,6 +234,11 @@ class Metrics:
         )
 
     def _declare_vitals(self) -> None:
+        self.generation = self._levels(
+            "generation",
+            "Version of what is set in control.db that a process goes by; equal when none lags.",
+            "of",
+        )
         self.notices = self._levels(
             "notices", "What is wrong now, as the console lists it.", "kind", "severity"
         )

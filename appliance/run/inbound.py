@@ -127,6 +127,7 @@ class Inbound:
         drafts = self._dropbox.drop_drafts()
         if drafts:
             log.info("%d notices were not whole when the last process died: dropped", drafts)
+        self._loops.metrics.generation.follow(lambda: self._current().generation, "directory")
         self._loops.metrics.open_in.follow(lambda: self.sessions.open, "inbound")
         await self._loops.listen()
         self._loops.start("directory", self._current.step, pause=POLL_SECONDS, limit=15)

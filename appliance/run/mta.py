@@ -306,6 +306,7 @@ class Mta:
     def _watch(self) -> None:
         """Gauges that are read when somebody asks, and checks of health."""
         watch_process(self.metrics.registry)
+        self.metrics.generation.follow(lambda: self.current().generation, "directory")
         deliveries = self.deliveries
         depth = self.metrics.queue_depth
         depth.follow(lambda: sum(d.dispatcher.in_memory for d in deliveries), "ready")

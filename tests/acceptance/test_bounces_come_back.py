@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -16,6 +15,7 @@ from appliance.lab.dns_server import LabDns
 from appliance.lab.receiver import Receiver
 from tests.support.box import DOMAIN, HOSTNAME, running_box
 from tests.support.inbound import arf, dsn
+from tests.support.records import took_effect
 from tests.support.way import until
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ async def test_a_bounce_that_comes_back_later_suppresses_its_recipient_and_nobod
             return await suppressed(box) == {"jane@good.test"}
 
         await until(is_suppressed, seconds=15)
-        await asyncio.sleep(0.5)  # the directory is polled every 200 ms
+        await took_effect(box)
         again = await submit(box, "jane@good.test")
 
         async def settled() -> bool:

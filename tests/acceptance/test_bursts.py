@@ -14,7 +14,7 @@ from appliance.lab.script import Point, Script
 from tests.support.box import ROOT, running_box
 from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
-from tests.support.records import pass_quiet_time, throttles_of, waiting
+from tests.support.records import pass_quiet_time, throttles_of, took_effect, waiting
 from tests.support.way import until
 
 ADDRESS = "127.0.0.11"
@@ -54,7 +54,7 @@ async def test_the_rate_falls_comes_back_and_explain_tells_the_story(tmp_path):
     async with LabDns(ZONE) as dns, PeerReceiver(Script(reaction=mood)) as mx:
         async with running_box(tmp_path, dns, mx.port, shaping=SHAPING, **open_door()) as box:
             await box.cli("egress", "create", "out11", "--address", ADDRESS)
-            await asyncio.sleep(1)  # a change takes effect within a second
+            await took_effect(box)
             await _post(box, 80)
             await until(lambda: mood.refused >= 2)
             await _fallen(box, mx, mood)

@@ -12,7 +12,7 @@ from appliance.lab.dns_server import LabDns
 from tests.support.box import ROOT, running_box
 from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
-from tests.support.records import waiting
+from tests.support.records import took_effect, waiting
 from tests.support.way import until
 
 OUT1, OUT2 = "127.0.0.11", "127.0.0.12"
@@ -30,13 +30,14 @@ async def test_what_waits_for_a_disabled_address_leaves_from_another(tmp_path):
         async with running_box(tmp_path, dns, mx.port, shaping=PACED, **open_door()) as box:
             await box.cli("egress", "create", "out1", "--address", OUT1)
             await box.cli("egress", "create", "out2", "--address", OUT2)
-            await asyncio.sleep(1)  # a change takes effect within a second
+            await took_effect(box)
             await box.cli("kill-switch", "on", "--reason", "until all has come in")
             await post(box.submission, _letters(LETTERS))
             await box.cli("kill-switch", "off")
             await until(lambda: min(mx.taken()[OUT1], mx.taken()[OUT2]) > 10)
             await box.cli("egress", "disable", "out1", "--reason", "the provider took it away")
-            await asyncio.sleep(1)
+            await took_effect(box)
+            await asyncio.sleep(1)  # what is under way comes to its end
             last = mx.transactions()[OUT1]
             assert 0 < last < LETTERS // 2 - 20, "mail still waited for it"
             await until(lambda: mx.count == LETTERS, seconds=30)
@@ -44,7 +45,7 @@ async def test_what_waits_for_a_disabled_address_leaves_from_another(tmp_path):
             assert await waiting(box) == []
 
             await box.cli("egress", "disable", "out2", "--reason", "so is this one")
-            await asyncio.sleep(1)
+            await took_effect(box)
             await post(box.submission, _letters(20))
             await until(lambda: _reasons_are(box, [REASON] * 20), seconds=10)
             assert mx.count == LETTERS

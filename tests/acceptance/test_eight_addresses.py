@@ -14,7 +14,7 @@ from appliance.lab.dns_server import LabDns
 from tests.support.box import running_box
 from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
-from tests.support.records import add_egresses, waiting
+from tests.support.records import add_egresses, took_effect, waiting
 from tests.support.way import until
 
 WEIGHTS = {11: 1, 12: 1, 13: 2, 14: 2, 15: 3, 16: 3, 17: 4, 18: 4}
@@ -34,7 +34,7 @@ async def test_eight_addresses_share_the_mail_one_is_drained_one_is_added(tmp_pa
             await add_egresses(box, [_request(n) for n in WEIGHTS])
             members = [f"--member=out{n}={weight}" for n, weight in WEIGHTS.items()]
             await box.cli("pool", "set", "main", "--default", *members)
-            await asyncio.sleep(1)  # a change takes effect within a second
+            await took_effect(box)
 
             async with _mail_keeps_coming(box) as posted:
                 await until(lambda: mx.count > 600, seconds=30)
@@ -42,7 +42,8 @@ async def test_eight_addresses_share_the_mail_one_is_drained_one_is_added(tmp_pa
                 assert mx.helos() == {_address(n): {_helo(n)} for n in WEIGHTS}
 
                 await box.cli("egress", "drain", f"out{DRAINED}", "--reason", "moves house")
-                await asyncio.sleep(3)
+                await took_effect(box)
+                await asyncio.sleep(2)  # what is under way comes to its end
                 sessions, before = _sessions_of(mx, DRAINED), mx.taken()
                 await until(lambda: mx.count > before.total() + 600, seconds=30)
                 assert _sessions_of(mx, DRAINED) == sessions
@@ -53,7 +54,7 @@ async def test_eight_addresses_share_the_mail_one_is_drained_one_is_added(tmp_pa
                 await add_egresses(box, [_request(ADDED)])
                 await box.cli("pool", "add", "main", f"out{ADDED}=4")
                 await until(lambda: mx.taken()[_address(ADDED)] > 0, seconds=10)
-                await asyncio.sleep(1)
+                await took_effect(box)
                 before = mx.taken()
                 await until(lambda: mx.count > before.total() + 600, seconds=30)
                 _shares_are({**remaining, ADDED: 4}, _since(mx, before))

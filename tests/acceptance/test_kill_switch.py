@@ -10,7 +10,7 @@ from appliance.lab.dns_server import LabDns
 from tests.support.box import running_box, serving
 from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
-from tests.support.records import waiting
+from tests.support.records import took_effect, waiting
 from tests.support.way import until
 
 pytestmark = pytest.mark.alone
@@ -26,7 +26,8 @@ async def test_no_transaction_begins_until_it_is_off_again(tmp_path):
             load = asyncio.create_task(_submit(box.submission, stop))
             await until(lambda: mx.count > 50, seconds=20)
             status = await box.command("kill-switch", "on", "--reason", "leaked password")
-            await asyncio.sleep(1)
+            await took_effect(box)
+            await asyncio.sleep(1)  # what is under way comes to its end
             begun = mx.transactions().total()
             await asyncio.sleep(2)
             stop.set()

@@ -14,7 +14,7 @@ from tests.support.blocklists import blocklist, enlist, zone_of
 from tests.support.box import running_box, serving
 from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
-from tests.support.records import add_egresses, waiting
+from tests.support.records import add_egresses, took_effect, waiting
 from tests.support.way import until
 
 OURS, LISTED = "127.0.0.11", "192.88.99.7"
@@ -52,7 +52,7 @@ async def test_listed_drained_delisted_and_back(tmp_path):
                 True,
                 "it sends spam",
             )
-            await asyncio.sleep(1)  # a change takes effect within a second
+            await took_effect(box)
             await post(box.submission, [Letter(to=f"u{n}@good.test") for n in range(40)])
             await until(lambda: mx.count == 40)
             assert mx.taken() == {OURS: 40}

@@ -11,6 +11,7 @@ from appliance.lab.receiver import Receiver
 from appliance.lab.world import late_bounce
 from tests.support.bounce_corpus import samples
 from tests.support.box import running_box
+from tests.support.records import took_effect
 from tests.support.way import until
 
 ZONE = {"good.test": {"MX": ["10 mx.good.test."]}, "mx.good.test": {"A": ["127.0.0.1"]}}
@@ -46,7 +47,7 @@ async def test_a_late_bounce_marks_the_recipient_suppresses_it_and_later_mail_is
             assert answer[0] == 250
             await until(lambda: _suppressed(box, "gone@good.test"), seconds=20)
             await until(lambda: _told(box, "gone@good.test", "bounced_late"), seconds=20)
-            await asyncio.sleep(0.5)
+            await took_effect(box)
             await asyncio.to_thread(_send, box, "gone@good.test")
             await asyncio.sleep(1)
             assert mx.count == 1

@@ -14,7 +14,7 @@ from appliance.lab.script import Point, Script, Starttls
 from tests.support.box import running_box
 from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
-from tests.support.records import throttles_of, waiting
+from tests.support.records import throttles_of, took_effect, waiting
 from tests.support.way import until
 
 ACME, RIVAL = "shop.test", "rival.test"
@@ -79,7 +79,7 @@ async def _prepare(box):
     await box.cli("egress", "create", "out11", "--address", "127.0.0.11")
     await box.cli("tenant", "create", "rival")
     await box.cli("domain", "create", RIVAL, "--tenant", "rival", "--assume-verified")
-    await asyncio.sleep(1)  # a change takes effect within a second
+    await took_effect(box)
 
 
 async def _post(box, sender, domain, count):

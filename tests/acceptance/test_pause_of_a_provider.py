@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from appliance.lab.dns_server import LabDns
 from appliance.operations import Target
 from tests.support.box import ROOT, running_box
 from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
-from tests.support.records import pause, waiting
+from tests.support.records import pause, took_effect, waiting
 from tests.support.way import until
 
 ZONE = {
@@ -30,7 +28,7 @@ async def test_a_paused_provider_waits_until_the_pause_ends(tmp_path):
         async with running_box(tmp_path, dns, mx.port, shaping=SHAPING, **open_door()) as box:
             target = Target(provider="google")
             await pause(box, target, reason="they have trouble", seconds=SECONDS)
-            await asyncio.sleep(1)  # a change takes effect within a second
+            await took_effect(box)
             domains = ("gmail.test", "workspace.test", "good.test")
             await post(
                 box.submission, [Letter(to=f"u{n}@{name}") for name in domains for n in range(10)]

@@ -20,7 +20,7 @@ from appliance.lab.dns_server import LabDns
 from tests.support.box import ROOT, running_box, serving
 from tests.support.letters import Letter, open_door, post
 from tests.support.peers import PeerReceiver
-from tests.support.records import waiting
+from tests.support.records import took_effect, waiting
 from tests.support.way import until
 
 KILLS = int(os.environ.get("KILLS", "6"))
@@ -62,7 +62,7 @@ async def test_processes_that_are_killed_waste_at_most_what_they_had_in_hand(tmp
         async with running_box(tmp_path, dns, mx.port, **_settings()) as box:
             await _warm_up(box)
             await box.cli("warmup", "pause", "out11", "--reason", "until all has come in")
-            await asyncio.sleep(1)  # a change takes effect within a second
+            await took_effect(box)
             await _post(box)
             assert mx.recipients() == {}
             await box.cli("warmup", "resume", "out11", "--yes")
@@ -99,7 +99,7 @@ async def _warm_up(box):
         "warmup", "start", "out11", "--schedule", "aggressive", "--provider", "google"
     )
     assert [one["limit"] for one in started] == [BUDGET]
-    await asyncio.sleep(1)  # a change takes effect within a second
+    await took_effect(box)
 
 
 async def _post(box):

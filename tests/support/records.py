@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import httpx
+
 from appliance.core import clock
+from appliance.core.control import generations
 from appliance.core.database import open_engine
 from appliance.core.secrets import MasterKeys
 from appliance.core.settings_file import load
@@ -19,12 +23,17 @@ from appliance.tenancy import Tenants
 from mta.egress import Member
 from mta.shaping.moves import STEP_UP
 from tests.support.box import HOSTNAME, SCOPE, RunningBox
+from tests.support.way import until
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from appliance.operations import Target
     from mta.shaping.throttle import Throttle
+
+_GENERATION = re.compile(
+    r'^pillarbox_generation\{process="([^"]+)",of="directory"\} (\S+)$', re.MULTILINE
+)
 
 
 @contextlib.asynccontextmanager
@@ -35,6 +44,21 @@ async def control_of(box: RunningBox) -> AsyncIterator[AsyncEngine]:
         yield engine
     finally:
         await engine.dispose()
+
+
+async def took_effect(box: RunningBox) -> None:
+    """Wait until every process goes by what is set now; a second at most where the machine is calm."""
+    async with control_of(box) as engine, engine.connect() as connection:
+        newest = sum((await generations(connection)).values())
+
+    async def all_know() -> bool:
+        async with httpx.AsyncClient(verify=False, trust_env=False) as client:
+            text = (await client.get(f"{box.web}/metrics")).text
+        known = {process: float(at) for process, at in _GENERATION.findall(text)}
+        wanted = {name for name in box.pids() if name == "inbound" or name.startswith("mta-")}
+        return known.keys() >= wanted and min(known.values()) >= newest
+
+    await until(all_know, seconds=15)
 
 
 async def add_egresses(box: RunningBox, wanted: Iterable[EgressRequest]) -> None:
