@@ -31,7 +31,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from appliance.core.errors import StoreError, StoreFullError
+from appliance.core.errors import StoreDamagedError, StoreError, StoreFullError
 from appliance.core.sqlite_aio import FileConnection, FileDriver, begin_reading
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ _WRITES: Final = {"pillarbox_writes": True}
 _FULL_CODES: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SQLITE_FULL: Final = 13
 _SQLITE_BUSY: Final = frozenset({5, 6})
+_SQLITE_DAMAGED: Final = frozenset({11, 26})  # SQLITE_CORRUPT, SQLITE_NOTADB
 _POSTGRES_FULL: Final = "53100"
 _turns: WeakKeyDictionary[Engine, _Line] = WeakKeyDictionary()
 
@@ -233,7 +234,7 @@ def translated() -> Iterator[None]:
     except (DBAPIError, dbapi2.Error) as error:
         raise _in_words(error) from error
     except UnicodeDecodeError as error:  # SQLite quotes octets of a damaged file that are no text
-        raise StoreError(f"the database is damaged: {error}") from error
+        raise StoreDamagedError(f"the database is damaged: {error}") from error
 
 
 def _in_words(error: Exception) -> StoreError:
@@ -244,6 +245,8 @@ def _in_words(error: Exception) -> StoreError:
         )
     if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _SQLITE_BUSY:
         return StoreError("the database is locked by another process for too long: try again")
+    if getattr(cause, "sqlite_errorcode", 0) & 0xFF in _SQLITE_DAMAGED:
+        return StoreDamagedError(f"the database is damaged: {cause}")
     return StoreError(f"the database cannot do its work: {cause}")
 
 

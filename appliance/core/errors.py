@@ -104,6 +104,10 @@ class StoreBusyError(StoreError):
     """Another program holds the database's write lock."""
 
 
+class StoreDamagedError(StoreError):
+    """The database's file is not what was written: a broken disk, a file that was cut or overwritten."""
+
+
 class FencedError(StoreError):
     """Another owner has taken the shard; this one must not write any more."""
 

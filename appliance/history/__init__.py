@@ -7,6 +7,7 @@ what happened to a message derives from these events.
 
 from __future__ import annotations
 
+from appliance.history.files import damaged_in
 from appliance.history.fresh import Fresh, FreshEvents
 from appliance.history.model import (
     EventFilters,
@@ -54,6 +55,7 @@ __all__ = [
     "ToldPage",
     "Written",
     "cursor_at",
+    "damaged_in",
     "follow",
     "write_partitions",
 ]

@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections import OrderedDict
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +20,7 @@ from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite.base import SQLiteCompiler
 
 from appliance.core.database import open_sync_engine, sqlite_connect, translated
-from appliance.core.errors import StoreError
+from appliance.core.errors import StoreDamagedError, StoreError
 from appliance.core.migrate import head, upgrade
 from appliance.history.days import name, parse
 from appliance.history.tables import metadata
@@ -40,6 +40,10 @@ _PRAGMAS: Final = ("cache_size=-8192", "wal_autocheckpoint=8000")
 _PAGE_SIZE: Final = 8192
 """Of a new day: nine events instead of four fill a page. It saves some hundredths of the CPU, 16 KB no more."""
 
+DAMAGED: Final = ".damaged"
+"""How the names of days end that were set aside."""
+
+_TABLES: Final = "SELECT count(*) FROM sqlite_master WHERE name = 'log_version'"
 _REVISION: Final = "SELECT version_num FROM log_version"
 _log = logging.getLogger(__name__)
 
@@ -71,6 +75,15 @@ def days_in(folder: Path) -> list[int]:
         return []
     found = (parse(file.removesuffix(".db")) for file in names if file.endswith(".db"))
     return sorted(day for day in found if day is not None)
+
+
+def damaged_in(folder: Path) -> list[str]:
+    """The names of days that were damaged and set aside."""
+    try:
+        names = [path.name for path in folder.iterdir()]
+    except FileNotFoundError:
+        return []
+    return sorted(file for file in names if file.endswith(DAMAGED))
 
 
 class _Connections:
@@ -112,14 +125,24 @@ class DayFiles:
 
     def open(self) -> list[int]:
         """Upgrade the files that an older program wrote, first those that people look at most."""
-        with translated():
-            for day in reversed(self.days()):
-                self._upgrade(day)
+        for day in reversed(self.days()):
+            try:
+                with translated():
+                    self._upgrade(day)
+            except StoreDamagedError as error:
+                about = f"the event log of {name(day)} is damaged and was set aside"
+                _log.error("%s: %s", about, error)
+                self.set_aside(day)
         return self.days()
 
     def _upgrade(self, day: int) -> None:
-        found = self._connections.get(day).execute(_REVISION).fetchone()
-        if found[0] == _newest_revision():
+        connection = self._connections.get(day)
+        if not connection.execute(_TABLES).fetchone()[
+            0
+        ]:  # a file that was cut is an empty database
+            raise StoreDamagedError(f"{self._path(day)} holds no log")
+        found = connection.execute(_REVISION).fetchone()
+        if found is not None and found[0] == _newest_revision():
             return
         self._connections.drop(day)
         _log.info("the log of %s is brought to revision %s", name(day), _newest_revision())
@@ -160,10 +183,26 @@ class DayFiles:
         """From the names of the files."""
         return days_in(self._folder)
 
+    def set_aside(self, day: int) -> bool:
+        """Rename it to 2026-11-23.db.1.damaged, which SQLite's tools can open; its end is as for all days."""
+        with suppress(StoreError), translated():
+            self._connections.drop(day)
+        path = self._path(day)
+        number = 1 + len(list(self._folder.glob(f"{path.name}.*{DAMAGED}")))
+        aside = path.with_name(f"{path.name}.{number}{DAMAGED}")
+        for old, new in zip(_files_of(path), _files_of(aside), strict=True):
+            with suppress(FileNotFoundError):
+                old.rename(new)
+        _flush_folder(self._folder)
+        return True
+
     def drop(self, day: int) -> None:
         """Delete the file. A reader that has it open keeps what it sees until it closes."""
         self._connections.drop(day)
-        for file in _files_of(self._path(day)):
+        for file in (
+            *_files_of(self._path(day)),
+            *self._folder.glob(f"{name(day)}.db.*{DAMAGED}*"),
+        ):
             file.unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -210,12 +249,14 @@ class DayFilesReader:
         self._folder = folder
         self._turn = threading.Lock()
         self._connections = _Connections(_READERS, self._connect)
+        self._damaged: list[str] = []  # a day that was set aside may stand again, as another file
 
     def days(self) -> list[int]:
-        """From the names of the files, newest first; connections to dropped ones are closed."""
-        found = days_in(self._folder)
+        """From the names of the files, newest first; connections to files that are gone are closed."""
+        found, damaged = days_in(self._folder), damaged_in(self._folder)
         with self._turn, translated():
-            self._connections.keep(found)
+            self._connections.keep(found if damaged == self._damaged else ())
+            self._damaged = damaged
         return found[::-1]
 
     def rows(self, day: int, sql: str, values: Sequence[Any]) -> list[tuple[Any, ...]]:

@@ -35,6 +35,9 @@ class WritePartitions(Protocol):
     def days(self) -> list[int]:
         """The days that stand, oldest first."""
 
+    def set_aside(self, day: int) -> bool:
+        """A damaged day: keep what is left of it elsewhere, and begin it anew; False where that is not ours."""
+
     def drop(self, day: int) -> None:
         """Forget the day."""
 

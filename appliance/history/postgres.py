@@ -115,6 +115,10 @@ class DayTables:
         self._standing = set(found)
         return found
 
+    def set_aside(self, _day: int) -> bool:
+        """PostgreSQL looks after its own pages."""
+        return False
+
     def drop(self, day: int) -> None:
         """Drop the day's partitions and what names the day."""
         self._standing.discard(day)

@@ -19,6 +19,10 @@ from mta.status import EventKind, Status
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+AHEAD: Final = 3660
+"""Days that a message may be ahead of today. Ids never go back: a clock that was wrong for a moment, once, leaves its
+shard's messages ahead for as long, and what happens to them must be known all the same."""
+
 _ACCEPTED: Final = EventKind.ACCEPTED  # looked up in the enum it costs 0.2 us
 _KINDS: Final = {str(kind): kind for kind in EventKind}
 _STATUSES: Final = frozenset(map(str, Status))
@@ -35,7 +39,7 @@ def read(
     """Events and rejections, each in the order of the rows."""
     events: list[LoggedEvent] = []
     rejected: list[Rejected] = []
-    _, upto = bounds(today + 1)
+    _, upto = bounds(today + AHEAD)
     for row in rows:
         try:
             events.append(_read(shard, row, upto))

@@ -113,9 +113,16 @@ class Shipper:
         self._silent: Counter[int] = Counter()
 
     async def step(self) -> bool:
-        """Ship a batch of each shard; True when one of them has more."""
-        more = [await self._try(source) for source in self._sources]
-        return any(more)
+        """Ship a batch of each shard; True when one of them has more. One that fails holds up no other."""
+        more, failed = False, None
+        for source in self._sources:
+            try:
+                more = await self._try(source) or more
+            except StoreError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+        return more
 
     async def _try(self, source: OutboxSource) -> bool:
         try:

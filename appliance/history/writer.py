@@ -3,16 +3,18 @@
 Promises: an event is written once, however often its batch comes; a batch is on disk when `write`
 returns; places in the journal rise in the order of commits, over restarts and clock steps too.
 News of a message whose day is no longer kept are passed over; what cannot be understood is set
-aside in `log_rejected`. Fails with StoreError, having written some of the batch's days or none:
+aside in `log_rejected`; a day that is damaged is set aside too and begun anew. Fails with StoreError, having written some of the batch's days or none:
 the same batch may then come again.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from appliance.core import clock
+from appliance.core.errors import StoreDamagedError
 from appliance.core.log import fields
 from appliance.history.days import bounds, day_of, name
 from appliance.history.files import DayFiles
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 POSITION_BITS: Final = 20
 """A place in the journal is the time in ms and a counter: a cursor can be made of a time."""
 
+T = TypeVar("T")
 _MAX_NUMBER: Final = (1 << 63) - 1
 _log = logging.getLogger(__name__)
 
@@ -62,9 +65,24 @@ class LogWriter:
     def open(self) -> None:
         """Bring every day up to date and find the journal's last place."""
         for day in self._partitions.open():
-            with self._partitions.transaction(day) as cursor:
-                last = cursor.execute(self._sql["last_position"], bounds(day)).fetchone()[0]
-            self._position = max(self._position, last or 0)
+            last = self._despite_damage(day, partial(self._last_position, day))
+            self._position = max(self._position, last)
+
+    def _last_position(self, day: int) -> int:
+        with self._partitions.transaction(day) as cursor:
+            last = cursor.execute(self._sql["last_position"], bounds(day)).fetchone()[0]
+        return last or 0
+
+    def _despite_damage(self, day: int, work: Callable[[], T]) -> T:
+        """One damaged day must not stop the others: what is left of it is set aside, and it begins anew."""
+        try:
+            return work()
+        except StoreDamagedError as error:
+            if not self._partitions.set_aside(day):
+                raise
+            about = f"the event log of {name(day)} is damaged and was set aside"
+            _log.error("%s, it begins anew: %s", about, error)
+            return work()
 
     def write(
         self, shard: int, events: Sequence[LoggedEvent], rejected: Sequence[Rejected] = ()
@@ -79,7 +97,7 @@ class LogWriter:
             if day < oldest:
                 too_old += len(group)
             else:
-                kept += self._write_day(day, shard, group)
+                kept += self._despite_damage(day, partial(self._write_day, day, shard, group))
         self._set_aside(rejected)
         repeated = len(events) - kept - too_old
         return Written(kept=kept, repeated=repeated, too_old=too_old, rejected=len(rejected))
@@ -133,12 +151,14 @@ class LogWriter:
     def _set_aside(self, rejected: Sequence[Rejected]) -> None:
         if not rejected:
             return
-        today = self.today
-        with self._partitions.transaction(today) as cursor:
-            self._many(cursor, "insert_rejected", [_rejected_row(today, one) for one in rejected])
+        self._despite_damage(self.today, partial(self._write_rejected, self.today, rejected))
         for one in rejected:
             about = fields(shard=one.shard, seq=one.row.seq, message_id=one.row.message_id)
             _log.error("event set aside: %s", one.problem, extra=about)
+
+    def _write_rejected(self, day: int, rejected: Sequence[Rejected]) -> None:
+        with self._partitions.transaction(day) as cursor:
+            self._many(cursor, "insert_rejected", [_rejected_row(day, one) for one in rejected])
 
     def tidy(self) -> list[str]:
         """Drop the days that are no longer kept and make tomorrow's ahead; returns what went."""

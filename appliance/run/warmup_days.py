@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from appliance.core import clock, tasks
-from appliance.core.errors import NotFoundError
+from appliance.core.errors import NotFoundError, StoreDamagedError
 from appliance.core.scope import Scope
 from appliance.warmup import DayCounts, due_days, idle_days
 from mta.outcome.category import Category
@@ -91,7 +91,7 @@ class Deliveries:
     def _find(self, message_id: int, n: int) -> Sent | None:
         try:
             events = self._reader.show(_SYSTEM, message_id).events
-        except NotFoundError:
+        except (NotFoundError, StoreDamagedError):  # one damaged day must not hold up all events
             return None
         for event in events:
             if event.n == n and event.kind is EventKind.DELIVERED:

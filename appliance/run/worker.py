@@ -39,6 +39,7 @@ from appliance.run.backup.schedule import BackupSchedule
 from appliance.run.blocklist_checks import box_checks
 from appliance.run.blocklist_recheck import KIND as BLOCKLIST_CHECK
 from appliance.run.blocklist_recheck import BlocklistRecheck
+from appliance.run.damaged_days import tell_of_damaged_days
 from appliance.run.directory import box_names, queue_life_ms, sending_names
 from appliance.run.domain_checks import DomainChecker
 from appliance.run.domain_recheck import KIND as DOMAIN_RECHECK
@@ -214,6 +215,7 @@ class Worker:
         await LoginFailures(self._engine).forget()
         await Operations(self._engine).forget_expired()
         await ThrottleStore(self._engine).forget(now - THROTTLES_KEPT)
+        await tell_of_damaged_days(self._context.home.log_dir, Notices(self._engine))
         await Notices(self._engine).forget(_SYSTEM, now - NOTICES_KEPT)
         await Jobs(self._engine).forget(_SYSTEM, now - JOBS_KEPT)
         await Blocklists(self._engine).forget(_SYSTEM, now - NOTICES_KEPT)
