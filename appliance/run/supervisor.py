@@ -143,7 +143,17 @@ class Supervisor:
         now = clock.monotonic()
         for child in self._children:
             if not child.pid and child.restart_at <= now:
-                self._start(child)
+                self._start_again(child)
+
+    def _start_again(self, child: _Child) -> None:
+        """A machine that is short of memory or pids fails the fork: the others must not end for that."""
+        try:
+            self._start(child)
+        except OSError as error:
+            child.pause = min(child.pause * 2, LONGEST_PAUSE)
+            child.restart_at = clock.monotonic() + child.pause
+            why = f"{child.plan.name} could not be started: {error.strerror}"
+            log.warning("%s: it is tried again in %.1f s", why, child.pause)
 
     def _reap(self) -> None:
         while True:
