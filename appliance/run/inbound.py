@@ -104,7 +104,10 @@ class Inbound:
         self._loops = Loops(context)
         self._metrics = InboundMetrics(self._loops.metrics)
         self._keys = return_path_keys(keys)
-        self._dropbox = Dropbox(home.inbound_dir, min_free=settings.spool.min_free_bytes)
+        at_once = max(_MESSAGES_AT_ONCE * settings.inbound.max_message_bytes, 64 << 20)
+        # Strangers fill this folder: never so far that the box's own senders hear 452 for it.
+        min_free = settings.spool.min_free_bytes + at_once
+        self._dropbox = Dropbox(home.inbound_dir, min_free=min_free)
         self._owners = ShardOwners(home, context.processes)
         self._handover = Handover(home.socket("mta-0"))
         self._reader = LogReader(settings.database.url or home.log_dir)
@@ -114,7 +117,7 @@ class Inbound:
             per_address=limits.max_sessions_per_address,
             barren=limits.max_barren_connections_per_minute,
         )
-        self._room = Room(max(_MESSAGES_AT_ONCE * limits.max_message_bytes, 64 << 20))
+        self._room = Room(at_once)
         self._floors = Floors.of(context, self._room)
         self._listeners = [
             Listener(self._service(), [sock])

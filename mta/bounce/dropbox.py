@@ -78,7 +78,7 @@ class Dropbox:
         min_free: int = 0,
         token: Callable[[], str] = lambda: secrets.token_hex(4),
     ) -> None:
-        """`min_free`: octets of the disk that notices leave to the queue."""
+        """`min_free`: octets of the disk that notices leave to the queue, whatever is sent to us."""
         self._root, self._min_free, self._token = root, min_free, token
 
     def folder(self, which: Folder) -> Path:
@@ -90,7 +90,7 @@ class Dropbox:
         notice_id = f"{arrived.at:0{_TIME_DIGITS}d}-{self._token()}"
         draft = self.folder(Folder.NEW) / f"{notice_id}{_DRAFT}"
         try:
-            self._check_space()
+            self._check_space(len(raw))
             _write(draft, _encode(arrived) + b"\n", raw)
             draft.rename(self._path(Folder.NEW, notice_id))
             _sync(self.folder(Folder.NEW))
@@ -149,10 +149,10 @@ class Dropbox:
     def _path(self, which: Folder, notice_id: str) -> Path:
         return self.folder(which) / f"{notice_id}{SUFFIX}"
 
-    def _check_space(self) -> None:
+    def _check_space(self, octets: int) -> None:
         if self._min_free:
             disk = os.statvfs(self._root)
-            if disk.f_bavail * disk.f_frsize < self._min_free:
+            if disk.f_bavail * disk.f_frsize - octets < self._min_free:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

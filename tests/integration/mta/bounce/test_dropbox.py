@@ -30,6 +30,18 @@ def test_what_was_put_is_read_again_octet_for_octet(tmp_path: Path) -> None:
     assert stat.S_IMODE(mode) == 0o600
 
 
+def test_a_notice_is_refused_that_would_take_what_is_left_to_the_queue(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free = os.statvfs(tmp_path)
+    monkeypatch.setattr(os, "statvfs", lambda _path: free)
+    box = dropbox(tmp_path, min_free=free.f_bavail * free.f_frsize - 1000)
+    box.put(arrived(), b"x" * 1000)
+    with pytest.raises(StoreFullError):
+        box.put(arrived(), b"x" * 1001)
+    assert len(box.waiting()) == 1
+
+
 def test_ids_sort_by_arrival(tmp_path: Path) -> None:
     box = dropbox(tmp_path)
     ids = [box.put(arrived(at), b"") for at in (30, 1_800_000_000_000, 200)]
