@@ -264,6 +264,12 @@ class DayFilesReader:
         try:
             with self._turn, translated():
                 return list(self._connections.get(day).execute(sql, values).fetchall())
+        except StoreDamagedError as error:
+            path = self._path(day)
+            raise StoreDamagedError(
+                f"{path} is damaged ({error}): stop the box, rename the file to {path.name}.1{DAMAGED}, and"
+                " start the box again; the other days can be read then"
+            ) from error
         except StoreError:
             if self._path(day).exists():
                 raise

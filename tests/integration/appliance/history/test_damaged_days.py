@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.core.clock import DAY
-from appliance.core.errors import StoreError
+from appliance.core.errors import NotFoundError, StoreError
 from appliance.core.scope import Scope
 from appliance.history import (
     EventFilters,
@@ -113,6 +113,19 @@ async def test_a_day_that_is_damaged_meanwhile_stops_neither_its_shard_nor_the_o
     assert first.rows == second.rows == []
     assert sorted(kinds(reader)) == ["accepted", "deferred"]  # of the files that stand now
     assert damaged_in(folder) == [f"{name(writer.today - 1)}.db.1.damaged"]
+    reader.close()
+
+
+async def test_who_reads_a_damaged_day_is_told_what_to_do(log, now, folder):
+    message, path = await yesterdays(log, now, Outbox(now))
+    overwritten(path)
+    reader = LogReader(folder)
+    words = f"{path.name} is damaged .* rename the file to {path.name}.1.damaged"
+    with pytest.raises(StoreError, match=words):
+        reader.show(BOX, message)
+    path.rename(path.with_name(f"{path.name}.1.damaged"))
+    with pytest.raises(NotFoundError):
+        reader.show(BOX, message)
     reader.close()
 
 
