@@ -66,7 +66,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: int
     files: tuple[Entry, ...]
     waiting: int  # recipients
-    left_out: tuple[str, ...]  # what the box uses and the backup does not have
+    left_out: tuple[str, ...]  # what the box uses, or used, and the backup does not have
 
 
 def name_at(ms: int) -> str:
@@ -103,6 +103,10 @@ class Writer:
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = self._seal(path, chunks, target)
         self.entries.append(Entry(path=path, size=found.size, sha256=found.sha256))
+
+    def paths(self) -> set[str]:
+        """What is in it so far."""
+        return {one.path for one in self.entries}
 
     def finish(self, manifest: Manifest) -> Path:
         """All is in: it gets its name."""
@@ -167,7 +171,9 @@ def _header(folder: Path) -> Header:
     try:
         with in_words(path):
             header = msgspec.json.decode(path.read_bytes(), type=Header)
-    except msgspec.DecodeError as error:
+    except (
+        ValueError
+    ) as error:  # msgspec's errors are; octets that are no text are told by Python itself
         raise StoreError(f"{path} is damaged: {error}") from error
     if header.format != FORMAT:
         raise StoreError(

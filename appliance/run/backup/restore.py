@@ -1,7 +1,7 @@
 """Restore: a box from a backup, in a data directory that is empty.
 
-    files, then stores brought up to date, then each spool made to agree with the log of the backup,
-    then the configuration and the keys: a home without them is no box, so half a restore never starts
+    files, then stores brought up to date, then each spool made to agree with its late events and with the
+    log of the backup, then the configuration and the keys: a home without them is no box, so half a restore never starts
 
 What the log knows as ended is not sent again. Recipients that the log knows and the spool of the backup
 does not have (accepted while it was made) are named, and end as `corrupt`. Numbers of events go on a
@@ -23,7 +23,9 @@ from appliance.core.database import open_sync_engine
 from appliance.core.errors import ConflictError, StoreError
 from appliance.core.files import flush_folder, in_words
 from appliance.core.migrate import upgrade
-from appliance.run.backup.make import CONFIG
+from appliance.history import write_partitions
+from appliance.run.backup import late
+from appliance.run.backup.files import CONFIG
 from appliance.run.witness import LogWitness
 from mta.spool.salvage.judge import Judge, NoRemains
 from mta.spool.salvage.scratch import Scratch
@@ -107,7 +109,6 @@ def _migrate(home: Home) -> None:
     for kind, paths in (
         ("control", [home.control_db]),
         ("spool", sorted(home.spool_dir.glob("*.db"))),
-        ("log", sorted(home.log_dir.glob("*.db"))),
     ):
         for path in paths:
             engine = open_sync_engine(path)
@@ -115,6 +116,11 @@ def _migrate(home: Home) -> None:
                 upgrade(kind, engine)
             finally:
                 engine.dispose()
+    log = write_partitions(home.log_dir)
+    try:
+        log.open()  # a day that is damaged is set aside, and begins anew
+    finally:
+        log.close()
 
 
 def _reconcile(
@@ -126,6 +132,7 @@ def _reconcile(
             name = _SPOOL.fullmatch(path.name)
             assert name is not None
             scratch = Scratch.of(path, int(name.group(1)))
+            late.move_events(scratch, home.spool_dir)
             judge = Judge(scratch, witness, home.corrupt_dir, NoRemains(), gone=NOT_IN_IT)
             judged = judge.run(progress)
             restored.messages += judged.messages

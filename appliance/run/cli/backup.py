@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from appliance.core import clock
-from appliance.core.errors import UsageError
+from appliance.core.errors import PillarboxError, UsageError
 from appliance.run.cli.output import Table, counted, when
 from appliance.run.cli.session import Command, Group, Session, pass_session
 from appliance.run.cli.spool import told
@@ -123,17 +123,18 @@ def list_(session: Session, *, directory: Path) -> None:
     """Show the backups in DIR, newest first. Needs no key."""
     from appliance.run.backup.archive import Reader, backups_in
 
-    found = [(path, Reader(path).header) for path in backups_in(directory)[::-1]]
-    shown = [
-        {
-            "path": str(path),
-            "at": header.created_at,
-            "hostname": header.hostname,
-            "sealed_with": header.kdf.kind,
-        }
-        for path, header in found
-    ]
-    rows = [(str(p), when(h.created_at), h.hostname, h.kdf.kind) for p, h in found]
+    shown: list[dict[str, Any]] = []
+    rows: list[tuple[str, ...]] = []
+    for path in backups_in(directory)[::-1]:
+        try:
+            header = Reader(path).header
+        except PillarboxError as error:  # the others are worth knowing all the more
+            shown.append({"path": str(path), "error": str(error)})
+            rows.append((str(path), "cannot be read", str(error), ""))
+            continue
+        at, host, kind = header.created_at, header.hostname, header.kdf.kind
+        shown.append({"path": str(path), "at": at, "hostname": host, "sealed_with": kind})
+        rows.append((str(path), when(at), host, kind))
     session.out.show(
         shown, [Table(("BACKUP", "MADE", "BOX", "SEALED WITH"), rows, empty="no backup is there")]
     )
@@ -220,7 +221,7 @@ def _made_words(path: Path, manifest: Manifest, found: Verified | None) -> Itera
         f" {counted(manifest.waiting, 'recipient')} waiting, {seconds:.1f} s"
     )
     for name in manifest.left_out:
-        yield f"  not in it, because it lies elsewhere: {name}"
+        yield f"  not in it: {name}"
     if found is not None:
         yield from _verified_words(found)
 

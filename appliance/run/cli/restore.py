@@ -70,7 +70,7 @@ def _words(session: Session, manifest: Manifest, done: Restored) -> Iterator[Par
         yield f"{counted(len(done.losses), 'message')} of the log not in the backup:"
         yield losses_table(done.losses)
     for name in manifest.left_out:
-        yield f"the backup does not have {name}: put it back by hand"
+        yield f"the backup does not have {name}: put it back by hand, unless it was damaged"
     if done.held:
         yield "all of it is held: look at it with `pillarbox queue list --status held`, then release or cancel"
     else:

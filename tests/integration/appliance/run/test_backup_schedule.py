@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 
 import pytest
 
@@ -96,3 +97,80 @@ async def test_one_that_runs_is_given_up_when_the_process_is_to_end(box):
     assert box.backups == []
     assert list((box.home.path.parent / "backups").iterdir()) == []
     assert await box.told() == []
+
+
+def newest_in(box, content: bytes, name: str = "") -> None:
+    """A folder that looks like a backup, with this header."""
+    folder = box.home.path.parent / "backups" / (name or archive.name_at(box.now - clock.MINUTE))
+    folder.mkdir(parents=True)
+    (folder / "backup.json").write_bytes(content)
+
+
+NEWER = b'{"format":99,"created_at":1,"hostname":"x","kdf":{"kind":"key-file","salt":"eA=="}}'
+
+
+@pytest.mark.parametrize("header", [b"\0" * 200, NEWER], ids=["damaged", "of a newer program"])
+async def test_one_is_made_when_the_newest_cannot_be_read(box, header):
+    newest_in(box, header)
+    await box.schedule().step()
+    assert len(box.backups) == 2
+    assert await box.told() == []
+
+
+async def test_one_without_a_header_does_not_count_either(box):
+    newest_in(box, b"")
+    (box.home.path.parent / "backups" / box.backups[0] / "backup.json").unlink()
+    await box.schedule().step()
+    assert len(box.backups) == 2
+
+
+async def test_a_damaged_one_from_a_day_to_come_does_not_ask_for_one_every_hour(box, monkeypatch):
+    newest_in(box, b"", "pillarbox-20991231T000000Z")
+    box.settings = settings_of(
+        backup={
+            "directory": str(box.home.path.parent / "backups"),
+            "key_file": "backup.key",
+            "every": 86_400,
+        }
+    )
+    schedule, real = box.schedule(), clock.now_ms()
+    monkeypatch.setattr(clock, "now_ms", lambda: box.now)
+    for hours in range(4):
+        box.now = real + hours * clock.HOUR
+        await schedule.step()
+    assert len(box.backups) == 2
+
+
+async def test_a_target_that_cannot_be_looked_at_is_told_and_tried_again(box):
+    folder = box.home.path.parent / "backups"
+    folder.write_text("a file where the folder should be")
+    schedule = box.schedule()
+    await schedule.step()
+    (told,) = await box.notices.list(SYSTEM, kind=KIND)
+    assert str(folder) in told.text
+    assert "can be written" in told.next_step
+    await schedule.step()
+    assert [one.count for one in await box.notices.list(SYSTEM, kind=KIND)] == [1], "not at once"
+    folder.unlink()
+    box.now += RETRY_MS
+    await schedule.step()
+    assert len(box.backups) == 1
+    assert await box.told() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(errno.ESTALE, "Stale file handle", "/mnt/backups"), "/mnt/backups: Stale file"),
+        (OSError("strange"), "strange"),
+    ],
+)
+async def test_errors_of_the_system_are_told_too(box, monkeypatch, error, words):
+    def fails(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("appliance.run.backup.schedule.make", fails)
+    await box.schedule().step()
+    (told,) = await box.notices.list(SYSTEM, kind=KIND)
+    assert words in told.text
+    assert "can be written" in told.next_step

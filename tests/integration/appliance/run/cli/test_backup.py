@@ -11,8 +11,9 @@ import pytest
 from appliance.core import clock, ids
 from appliance.core.home import Home
 from appliance.core.ids import IdMaker
-from appliance.history import LogWriter, OutboxRow, write_partitions
+from appliance.history import LogWriter, OutboxRow, damaged_in, write_partitions
 from appliance.history.read_outbox import read
+from appliance.run.backup import databases
 from appliance.statistics import Store
 from mta.spool.backend import SqliteBackend
 from mta.status import Status
@@ -242,6 +243,125 @@ def test_files_elsewhere_are_named(shell, numbers, backups, key, tmp_path):
     assert made["left_out"] == [str(certificate), str(certificate)]
 
 
+def configured(shell, **options):
+    """Settings that `init` leaves open."""
+    config = shell.home.config_file.read_text()
+    for name, value in options.items():
+        assert f'#{name} = ""' in config
+        config = config.replace(f'#{name} = ""', f'{name} = "{value}"', 1)
+    shell.home.config_file.write_text(config)
+
+
+def with_shaping(shell, file):
+    config = shell.home.config_file
+    config.write_text(config.read_text().replace("[shaping]", f'[shaping]\nfile = "{file}"'))
+
+
+def test_files_that_the_settings_name_come_back_wherever_in_the_home_they_lie(
+    shell, backups, key, tmp_path
+):
+    home = shell.home.path
+    for name in ("certs/deep/own.pem", "secrets/tls/own.key", "mine/shaping.toml"):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / name).write_text(f"content of {name}")
+    configured(shell, certificate="certs/deep/own.pem", private_key=home / "secrets/tls/own.key")
+    with_shaping(shell, "mine/shaping.toml")
+    made = shell.json("backup", str(backups), "--key-file", key)
+    assert made["left_out"] == []
+    new = new_shell(tmp_path)
+    new("restore", made["path"], "--key-file", key)
+    for name in ("certs/deep/own.pem", "secrets/tls/own.key", "mine/shaping.toml"):
+        assert (new.home.path / name).read_text() == f"content of {name}"
+
+
+def test_a_named_file_that_is_not_copied_is_told_wherever_it_lies(shell, backups, key):
+    home = shell.home.path
+    (home / "own.pem").write_text("a certificate")
+    configured(shell, certificate="certs/../own.pem", private_key="gone.key", key_file="backup.key")
+    (home / "backup.key").write_text("what opens it")
+    made = shell.json("backup", str(backups), "--key-file", key)
+    assert made["left_out"] == [
+        str(home / "certs/../own.pem"),
+        str(home / "gone.key"),
+        str(home / "backup.key"),
+    ]
+
+
+def logged(home, numbers):
+    """The day's log has their acceptance; returns its file."""
+    spool = Spool(SqliteBackend(home.spool_db(0)))
+    told = [
+        OutboxRow(e.seq, e.message_id, e.n, e.kind, e.at, e.data)
+        for e in spool.store.events(0, 100)
+    ]
+    spool.store.close()
+    log = LogWriter(write_partitions(home.log_dir), keep_days=90)
+    log.open()
+    log.write(0, read(0, told, log.today)[0])
+    log.close()
+    return home.log_dir / f"{clock.aware(ids.time_of(numbers[0])):%Y-%m-%d}.db"
+
+
+def overwritten(path):
+    content = path.read_bytes()
+    path.write_bytes(content[:8192] + b"\xa5" * (len(content) - 8192))
+
+
+def cut(path):
+    path.write_bytes(b"")
+
+
+def no_database(path):
+    path.write_bytes(b"not a database at all" * 1000)
+
+
+@pytest.mark.parametrize("damaged", [overwritten, cut, no_database])
+def test_a_damaged_day_of_the_log_is_left_out_and_told_and_the_rest_is_backed_up(
+    shell, numbers, backups, key, tmp_path, damaged
+):
+    day = logged(shell.home, numbers)
+    old, aside = day.with_name("2026-01-01.db"), day.with_name("2026-01-02.db.1.damaged")
+    for path in (old, aside):
+        shutil.copy(day, path)
+    damaged(old)
+    made = shell.json("backup", str(backups), "--key-file", key)
+    assert (made["verified"], made["left_out"]) == (True, [f"{old} (damaged)", str(aside)])
+    new = new_shell(tmp_path)
+    assert new.json("restore", made["path"], "--key-file", key)["waiting"] == 10
+    standing = {one.name for one in new.home.log_dir.iterdir()}
+    assert standing - {f"{day.name}-wal", f"{day.name}-shm"} == {day.name}
+
+
+def test_damaged_statistics_are_left_out_because_they_can_be_counted_again(shell, backups, key):
+    counts = shell.home.path / "statistics.db"
+    no_database(counts)
+    made = shell.json("backup", str(backups), "--key-file", key)
+    assert (made["verified"], made["left_out"]) == (True, [f"{counts} (damaged)"])
+
+
+def test_a_damaged_control_db_is_no_backup(shell, backups, key):
+    cut(shell.home.control_db)
+    assert "is empty" in shell.error("backup", str(backups), "--key-file", key, expect=74)
+    assert list(backups.iterdir()) == []
+
+
+def test_a_day_that_is_damaged_in_the_backup_does_not_keep_the_box_from_coming_back(
+    shell, numbers, backups, key, tmp_path, monkeypatch
+):
+    logged(shell.home, numbers)
+    day = shell.home.log_dir / "2026-01-01.db"
+    no_database(day)
+    Store(shell.home.path / "statistics.db").open()
+    monkeypatch.setattr(
+        databases, "_vacuum_into", shutil.copy
+    )  # as an older program may have made it
+    made = shell.json("backup", str(backups), "--key-file", key, "--no-verify")
+    assert made["left_out"] == []
+    new = new_shell(tmp_path)
+    assert new.json("restore", made["path"], "--key-file", key)["waiting"] == 10
+    assert damaged_in(new.home.log_dir) == ["2026-01-01.db.1.damaged"]
+
+
 def test_with_postgres_it_says_how(shell, backups, key):
     config = shell.home.config_file.read_text()
     shell.home.config_file.write_text(
@@ -252,3 +372,15 @@ def test_with_postgres_it_says_how(shell, backups, key):
     assert "secrets/" in said
     assert "secret@" not in said
     assert not backups.exists()
+
+
+def test_a_damaged_backup_hides_no_other_from_the_list(shell, numbers, backups, key):
+    made = shell.json("backup", str(backups), "--key-file", key)
+    damaged = backups / "pillarbox-20200102T030405Z"
+    shutil.copytree(made["path"], damaged)
+    (damaged / "backup.json").write_bytes(b"\xff{")
+    sound, unsound = shell.json("backup", "list", str(backups))
+    assert (sound["path"], sound["sealed_with"]) == (made["path"], "key-file")
+    assert unsound["path"] == str(damaged)
+    assert "damaged" in unsound["error"]
+    assert "cannot be read" in shell("backup", "list", str(backups)).out
