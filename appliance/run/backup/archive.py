@@ -171,9 +171,7 @@ def _header(folder: Path) -> Header:
     try:
         with in_words(path):
             header = msgspec.json.decode(path.read_bytes(), type=Header)
-    except (
-        ValueError
-    ) as error:  # msgspec's errors are; octets that are no text are told by Python itself
+    except ValueError as error:  # msgspec's are; octets that are no text are told by Python itself
         raise StoreError(f"{path} is damaged: {error}") from error
     if header.format != FORMAT:
         raise StoreError(
