@@ -7,14 +7,15 @@ lets it be read again: every event carries the notice's id, so that the history 
 suppression list takes the same event id a second time without effect.
 
 What cannot be understood goes to `unreadable` and stays there, also a file whose reading crashes; when a
-shard's owner does not answer, the notice waits and the others go on.
+shard's owner does not answer, the notice waits, all others of that shard wait without asking, and the rest
+go on. One that a process did not finish comes first in the next life: reading and judging take time in
+proportion to what is looked at (mime.py, dsn.py, news.py), so that none can hold up the others for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -25,6 +26,8 @@ from mta.bounce.addresses import NotOurs, Purpose, bounce_token, taken_address
 from mta.bounce.dropbox import Folder, arrived_at
 from mta.bounce.news import Finding, News, Original, Result
 from mta.bounce.notice_reader import read_notice
+from mta.bounce.silence import Silence, StillSilent
+from mta.bounce.turns import Turns
 from mta.policy.refusal import Refused
 
 if TYPE_CHECKING:
@@ -39,7 +42,6 @@ RETRY: Final = 10 * clock.SECOND
 PATIENCE: Final = clock.HOUR
 """So long a message may be unknown, on its way from the spool to the history, before we believe it."""
 
-_AHEAD: Final = 1000
 _KEPT: Final = frozenset({Result.UNREADABLE, Result.UNMATCHED})
 _log = logging.getLogger(__name__)
 
@@ -97,31 +99,23 @@ class Applier:
 
     def __init__(self, collaborators: Collaborators) -> None:
         self._with = collaborators
-        self._ahead: deque[str] = deque()
-        self._later: dict[str, int] = {}
+        self._silence = Silence()
+        self._turns = Turns(
+            collaborators.dropbox.waiting, collaborators.now, begin_round=self._silence.forget
+        )
 
     async def step(self) -> bool:
         """Read one notice; False when none waits."""
-        notice_id = await self._next()
+        notice_id = await self._turns.next()
         if notice_id is None:
             return False
         with log.bind(notice=notice_id):
             is_done = await tasks.guard(self._handle(notice_id), name=f"notice {notice_id}")
             if is_done is None:  # it crashed, and would again
-                self._count([Finding(result=Result.UNREADABLE)])
-                await self._move(notice_id, Folder.UNREADABLE)
-            elif not is_done:
-                self._later[notice_id] = self._with.now() + RETRY
+                is_done = await self._set_aside(notice_id)
+            if not is_done:
+                self._turns.put_off(RETRY)
         return True
-
-    async def _next(self) -> str | None:
-        if not self._ahead:
-            now = self._with.now()
-            self._later = {one: due for one, due in self._later.items() if due > now}
-            waiting = await asyncio.to_thread(self._with.dropbox.waiting)
-            ready = [notice_id for notice_id in waiting if notice_id not in self._later]
-            self._ahead.extend(ready[:_AHEAD])
-        return self._ahead.popleft() if self._ahead else None
 
     async def _handle(self, notice_id: str) -> bool:
         """True when the notice has been dealt with, False when it must be tried again later."""
@@ -130,25 +124,43 @@ class Applier:
             addresses = self._addresses(item)
         except (ValueError, NotOurs) as error:
             _log.warning("this notice cannot be read and is kept: %s", error)
-            self._count([Finding(result=Result.UNREADABLE)])
-            await self._move(notice_id, Folder.UNREADABLE)
-            return True
+            return await self._set_aside(notice_id)
         except StoreError as error:
             _log.warning("%s", error)
+            return False
+        if self._waits_in_vain(addresses):
             return False
         try:
             await self._apply(item, addresses)
         except (NotRunningError, StoreError) as error:
             _log.info("this notice waits: %s", error)
+            self._turns.look_again()
             return False
-        except _Unknown:
+        except (_Unknown, StillSilent):
             return False
         return True
 
+    async def _set_aside(self, notice_id: str) -> bool:
+        """As unreadable; False when it cannot even be moved."""
+        try:
+            await self._move(notice_id, Folder.UNREADABLE)
+        except StoreError as error:
+            _log.warning("this notice cannot be set aside: %s", error)
+            return False
+        self._count([Finding(result=Result.UNREADABLE)])
+        return True
+
     def _addresses(self, item: Item) -> list[OwnAddress]:
-        """What its recipients are for; judged by the time at which it came."""
+        """What its recipients are for, each once; judged by the time at which it came."""
         keys, at = self._with.keys, item.arrived.at
-        return [taken_address(address, keys, at) for address in item.arrived.recipients]
+        taken = (taken_address(address, keys, at) for address in item.arrived.recipients)
+        return list(dict.fromkeys(taken))
+
+    def _waits_in_vain(self, addresses: Sequence[OwnAddress]) -> bool:
+        """It was read before, and one whom it is for has not answered in this round."""
+        tokens = [address.token for address in addresses if address.token is not None]
+        shards = [ids.shard_of(token.message_id) for token in tokens]
+        return self._turns.is_again and any(map(self._silence.is_around, shards))
 
     async def _apply(self, item: Item, addresses: Sequence[OwnAddress]) -> None:
         findings: list[Finding] = []
@@ -159,7 +171,7 @@ class Applier:
                 findings += await self._findings(item, notice, address)
         for finding in findings:
             if finding.news is not None:
-                await self._with.tell(finding.news)
+                await self._tell(finding.news)
         folder = _folder(findings)
         if len(ours) < len(addresses):
             findings.append(Finding(result=Result.POSTMASTER))
@@ -169,9 +181,14 @@ class Applier:
         self._count(findings)
         await self._move(item.id, folder)
 
+    async def _tell(self, told: News) -> None:
+        with self._silence.asking("tell", ids.shard_of(told.original.message_id)):
+            await self._with.tell(told)
+
     async def _forward(self, item: Item) -> bool:
         try:
-            return await self._with.forward(item)
+            with self._silence.asking("forward"):
+                return await self._with.forward(item)
         except Refused as refusal:
             _log.warning("mail to postmaster cannot be sent on and is kept: %s", refusal.log)
             return False
@@ -200,30 +217,35 @@ class Applier:
     async def _by_token(
         self, item: Item, notice: Notice, token: ReturnPath, purpose: Purpose
     ) -> list[Finding]:
-        originals = self._with.originals
         if token.n is None:
-            everybody = await originals.recipients_of(token.message_id)
+            everybody = await self._recipients_of(token.message_id)
             if not everybody:
                 raise _Unknown
             if purpose is Purpose.UNSUBSCRIBE:
                 return [Finding(result=Result.UNMATCHED)]
-            return news.of_message(notice, everybody, item.id)
-        original = await originals.recipient(token.message_id, token.n)
+            return await asyncio.to_thread(news.of_message, notice, everybody, item.id)
+        with self._silence.asking("look up", ids.shard_of(token.message_id)):
+            original = await self._with.originals.recipient(token.message_id, token.n)
         if original is None:
             raise _Unknown
         if purpose is Purpose.UNSUBSCRIBE:
             return [news.unsubscribed(original, item.id)]
         # A message may have 100,000 recipients: they are looked at only where they may matter.
-        is_named = news.names(notice, original)
-        everybody = () if is_named else await originals.recipients_of(token.message_id)
-        return news.of_recipient(notice, original, everybody, item.id)
+        is_named = await asyncio.to_thread(news.names, notice, original)
+        everybody = () if is_named else await self._recipients_of(token.message_id)
+        return await asyncio.to_thread(news.of_recipient, notice, original, everybody, item.id)
+
+    async def _recipients_of(self, message_id: int) -> Sequence[Original]:
+        with self._silence.asking("look up", ids.shard_of(message_id)):
+            return await self._with.originals.recipients_of(message_id)
 
     async def _complaint_without_token(self, item: Item, notice: Notice) -> list[Finding]:
         feedback, header = notice.feedback, notice.original_message_id
         assert feedback is not None
         found: dict[tuple[int, int], Original] = {}
         for address in feedback.recipients or ("",) if header else ():
-            original = await self._with.originals.find(header, address)
+            with self._silence.asking("find"):
+                original = await self._with.originals.find(header, address)
             if original is not None:
                 found[original.message_id, original.n] = original
         return news.of_complaint(feedback, found.values(), item.id)

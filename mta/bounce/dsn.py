@@ -6,6 +6,8 @@ part, encoded status parts. Status part first; a text that holds status fields i
 the caller knows that a mail system wrote it.
 
 Returns None when there is no report. Never raises, never guesses a recipient from prose.
+
+Bounds: 20,000 status fields, 1000 recipients, 100 fields of each. What lies beyond is not looked at.
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ from mta.bounce.model import Action, Notice, NoticeKind, NoticeRecipient
 from mta.bounce.typed_address import address_of, from_xtext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from mta.bounce.mime import Document, Part
 
 MAX_RECIPIENTS: Final = 1000
+MAX_FIELDS: Final = 100
+"""So many fields of one recipient are kept; the first of each name always."""
+MAX_FIELDS_IN_ALL: Final = 20 * MAX_RECIPIENTS
 
 _STATUS_TYPES: Final = frozenset({"message/delivery-status", "message/global-delivery-status"})
 _RETURNED_TYPES: Final = frozenset(
@@ -40,7 +45,8 @@ _RETURNED_TYPES: Final = frozenset(
 )
 _TEXT_TYPES: Final = ("text/plain", "multipart/")  # a multipart that stayed whole had no boundaries
 
-_STARTS: Final = frozenset({"final-recipient", "original-recipient", "action"})
+_ADDRESSES: Final = frozenset({"final-recipient", "original-recipient"})
+_STARTS: Final = _ADDRESSES | {"action"}
 _RECIPIENT_FIELDS: Final = _STARTS | {"status", "remote-mta", "diagnostic-code"}
 _GROUP_END: Final = re.compile(rb"\n(?:[ \t]*\r?\n)+")
 _STATUS_TEXT: Final = re.compile(rb"^(?:reporting-mta|final-recipient)[ \t]*:", re.I | re.M)
@@ -107,7 +113,7 @@ def message_id_of(fields: Fields) -> str:
 def _status_groups(document: Document, *, trust_text: bool) -> list[Fields]:
     parts = [part for part in document.parts if part.content_type in _STATUS_TYPES]
     if parts:
-        return [group for part in parts for group in _groups(part.content())]
+        return _bounded(group for part in parts for group in _groups(part.content()))
     if not trust_text:
         return []
     return next(filter(None, map(_groups_in_text, document.parts)), [])
@@ -118,43 +124,69 @@ def _groups_in_text(part: Part) -> list[Fields]:
         return []
     content = part.content()
     start = _STATUS_TEXT.search(content)
-    return _groups(content[start.start() :]) if start else []
+    return _bounded(_groups(content[start.start() :])) if start else []
 
 
-def _groups(content: bytes) -> list[Fields]:
+def _groups(content: bytes) -> Iterator[Fields]:
     blocks = _GROUP_END.split(content.lstrip(), MAX_RECIPIENTS + 1)[: MAX_RECIPIENTS + 1]
-    return [fields for block in blocks if (fields := parse_fields(block))]
+    return (fields for block in blocks if (fields := parse_fields(block)))
+
+
+def _bounded(groups: Iterable[Fields]) -> list[Fields]:
+    """The groups until there are too many fields; nothing behind them is read."""
+    kept: list[Fields] = []
+    room = MAX_FIELDS_IN_ALL
+    for group in groups:
+        kept.append(Fields(group.items[:room]))
+        room -= len(group.items)
+        if room <= 0:
+            break
+    return kept
+
+
+class _Described:
+    """The fields of the recipient that is being read, and which names were among them."""
+
+    __slots__ = ("items", "names")
+
+    def __init__(self) -> None:
+        self.items: list[tuple[str, str]] = []
+        self.names: set[str] = set()
+
+    @property
+    def has_address(self) -> bool:
+        return not _ADDRESSES.isdisjoint(self.names)
+
+    def add(self, name: str, value: str) -> None:
+        if name not in self.names or len(self.items) < MAX_FIELDS:
+            self.names.add(name)
+            self.items.append((name, value))
 
 
 def _recipient_groups(groups: list[Fields]) -> Iterator[Fields]:
-    """One group of fields a recipient, however blank lines were strewn.
+    """The fields of each recipient with an address, however blank lines were strewn.
 
     A new recipient starts where a group brings an address and we hold one already, and where a
     field repeats that may stand only once.
     """
-    current: list[tuple[str, str]] = []
+    current = _Described()
     for group in groups:
-        if _has_address(group.items) and _has_address(current):
-            yield Fields(tuple(current))
-            current = []
+        if current.has_address and any(name in _ADDRESSES for name, _ in group.items):
+            yield Fields(tuple(current.items))
+            current = _Described()
         for name, value in group.items:
-            if name in _STARTS and _has_address(current) and any(name == key for key, _ in current):
-                yield Fields(tuple(current))
-                current = []
+            if name in _STARTS and name in current.names and current.has_address:
+                yield Fields(tuple(current.items))
+                current = _Described()
             if name in _RECIPIENT_FIELDS:
-                current.append((name, value))
-    if current:
-        yield Fields(tuple(current))
-
-
-def _has_address(items: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> bool:
-    return any(name in ("final-recipient", "original-recipient") for name, _ in items)
+                current.add(name, value)
+    if current.has_address:
+        yield Fields(tuple(current.items))
 
 
 def _recipients(groups: list[Fields], returned: Fields) -> tuple[NoticeRecipient, ...]:
     """Every recipient; a report of one that names only a pipe or file means the addressee."""
-    described = [g for g in _recipient_groups(groups) if _has_address(g.items)]
-    found = [_recipient(group) for group in islice(described, MAX_RECIPIENTS)]
+    found = [_recipient(group) for group in islice(_recipient_groups(groups), MAX_RECIPIENTS)]
     if len(found) == 1 and "@" not in found[0].address:
         return (replace(found[0], original_recipient=sole_addressee(returned)),)
     return tuple(found)

@@ -14,6 +14,7 @@ is not looked at. Line ends may be CRLF, LF or both. Fails never: garbage gives 
 from __future__ import annotations
 
 import binascii
+import codecs
 import quopri
 import re
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ MAX_VALUE: Final = 16 << 10
 MAX_DEPTH: Final = 8
 MAX_PARTS: Final = 64
 
+# Codecs of names with 63 octets: the time they take grows with the square.
+_NO_CHARSETS: Final = frozenset({"punycode", "idna"})
 _BLANK_LINE: Final = re.compile(rb"(?:\A|\n)\r?\n")
 _FIELD: Final = re.compile(r"([!-9;-~]{1,100})[ \t]*:[ \t]*(.*)", re.DOTALL)
 _FOLD: Final = re.compile(rb"\r?\n[ \t]+")
@@ -85,7 +88,8 @@ class Part:
         content = self.content().replace(b"\r\n", b"\n")
         charset = self.parameters.get("charset", "utf-8")
         try:
-            return content.decode(charset, "replace")
+            is_charset = codecs.lookup(charset).name not in _NO_CHARSETS
+            return content.decode(charset if is_charset else "utf-8", "replace")
         except (LookupError, ValueError):  # no such charset, or one with a NUL in its name
             return content.decode("utf-8", "replace")
 

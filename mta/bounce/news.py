@@ -9,6 +9,9 @@ recipient's token:
   - names another recipient of the same message: it contradicts its token, and changes nothing.
 With one token for a whole message (MTA-22 "message") the report must name a recipient of it, unless
 there was only one. Whoever got such a message can report for the others on it: that is the price of that mode.
+
+A report may name a thousand and a message have 100,000 recipients: each address is read once, and no two
+lists are compared one by one. Still call it in a thread.
 """
 
 from __future__ import annotations
@@ -17,15 +20,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from mta.bounce.mailbox import mailbox_of
 from mta.bounce.model import Action, NoticeKind
 from mta.outcome.classify import classify
-from mta.policy.address import ascii_domain
-from mta.policy.refusal import Refused
 from mta.status import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence, Set
 
+    from mta.bounce.mailbox import Mailbox
     from mta.bounce.model import Feedback, Notice, NoticeRecipient
 
 
@@ -96,19 +99,22 @@ def of_recipient(
         return [_complaint_about(notice.feedback, original, everybody, notice_id)]
     if not notice.recipients:
         return [Finding(result=_NOTHING_TO_DO[notice.kind])]
-    named = [report for report in notice.recipients if _names(report, original)]
+    mailbox = mailbox_of(original.address)
+    reports = [(report, _mailboxes(report)) for report in notice.recipients]
+    named = [report for report, mailboxes in reports if mailbox in mailboxes]
     if named:
         return [_told(_gravest(named), original, notice, notice_id, is_named=True)]
-    if any(_names(report, other) for report in notice.recipients for other in everybody):
+    if _is_any_of(everybody, {one for _, mailboxes in reports for one in mailboxes}):
         return [Finding(result=Result.CONTRADICTS)]
     return [_told(_gravest(notice.recipients), original, notice, notice_id, is_named=False)]
 
 
 def names(notice: Notice, original: Original) -> bool:
     """Whether the notice names this recipient, or nobody."""
+    mailbox = mailbox_of(original.address)
     if notice.feedback is not None:
-        return not notice.feedback.recipients or _is_named(notice.feedback, original)
-    return not notice.recipients or any(_names(report, original) for report in notice.recipients)
+        return not notice.feedback.recipients or mailbox in _complainants(notice.feedback)
+    return not notice.recipients or any(mailbox in _mailboxes(one) for one in notice.recipients)
 
 
 def of_message(notice: Notice, everybody: Sequence[Original], notice_id: str) -> list[Finding]:
@@ -120,8 +126,7 @@ def of_message(notice: Notice, everybody: Sequence[Original], notice_id: str) ->
     if not notice.recipients:
         return [Finding(result=_NOTHING_TO_DO[notice.kind])]
     findings = []
-    for report in notice.recipients:
-        original = next((one for one in everybody if _names(report, one)), None)
+    for report, original in _matched(notice.recipients, everybody):
         if original is None:
             findings.append(Finding(result=Result.UNMATCHED))
         else:
@@ -144,7 +149,7 @@ def unsubscribed(original: Original, notice_id: str) -> Finding:
 
 def same_address(one: str, other: str) -> bool:
     """Whether two addresses mean the same mailbox, as far as a stranger can tell."""
-    return bool(one) and _normal(one) == _normal(other)
+    return bool(one) and mailbox_of(one) == mailbox_of(other)
 
 
 def _told(
@@ -171,7 +176,8 @@ def _told(
 
 
 def _complaints(feedback: Feedback, everybody: Sequence[Original], notice_id: str) -> list[Finding]:
-    named = [one for one in everybody if _is_named(feedback, one)]
+    complainants = _complainants(feedback)
+    named = [one for one in everybody if mailbox_of(one.address) in complainants]
     return of_complaint(feedback, named, notice_id)
 
 
@@ -179,7 +185,8 @@ def _complaint_about(
     feedback: Feedback, original: Original, everybody: Sequence[Original], notice_id: str
 ) -> Finding:
     """Feedback loops redact recipients or rewrite them: only another recipient contradicts."""
-    if not _is_named(feedback, original) and any(_is_named(feedback, one) for one in everybody):
+    named = _complainants(feedback)
+    if not _is_any_of([original], named) and _is_any_of(everybody, named):
         return Finding(result=Result.CONTRADICTS)
     return _complained(feedback, original, notice_id)
 
@@ -202,24 +209,35 @@ def _about(original: Original, notice_id: str) -> dict[str, object]:
     return {"tenant": original.tenant_id, "to": original.address, "notice": notice_id}
 
 
-def _is_named(feedback: Feedback, original: Original) -> bool:
-    return any(same_address(address, original.address) for address in feedback.recipients)
+def _is_any_of(originals: Iterable[Original], mailboxes: Set[Mailbox]) -> bool:
+    return any(mailbox_of(one.address) in mailboxes for one in originals)
 
 
-def _names(report: NoticeRecipient, original: Original) -> bool:
-    return same_address(report.original_recipient, original.address) or same_address(
-        report.final_recipient, original.address
-    )
+def _complainants(feedback: Feedback) -> set[Mailbox]:
+    return {mailbox_of(address) for address in feedback.recipients if address}
+
+
+def _mailboxes(report: NoticeRecipient) -> set[Mailbox]:
+    """Whom a report names: the one we wrote to, and the one it went to in the end."""
+    addresses = (report.original_recipient, report.final_recipient)
+    return {mailbox_of(address) for address in addresses if address}
+
+
+def _matched(
+    reports: Sequence[NoticeRecipient], everybody: Sequence[Original]
+) -> Iterator[tuple[NoticeRecipient, Original | None]]:
+    """Each report with the first recipient of the message that it names."""
+    named = [_mailboxes(report) for report in reports]
+    wanted = {one for mailboxes in named for one in mailboxes}
+    first: dict[Mailbox, int] = {}
+    for place, original in enumerate(everybody):
+        mailbox = mailbox_of(original.address)
+        if mailbox in wanted:
+            first.setdefault(mailbox, place)
+    for report, mailboxes in zip(reports, named, strict=True):
+        places = [first[one] for one in mailboxes if one in first]
+        yield report, everybody[min(places)] if places else None
 
 
 def _gravest(reports: Sequence[NoticeRecipient]) -> NoticeRecipient:
     return min(reports, key=lambda report: _GRAVITY.index(report.action))
-
-
-def _normal(address: str) -> tuple[str, str]:
-    """Letter case is not told apart, like in the suppression list; the domain as A-labels."""
-    local, _, domain = address.strip().rpartition("@")
-    try:
-        return local.lower(), ascii_domain(domain.rstrip("."))
-    except Refused:
-        return local.lower(), domain.lower()

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-from typing import TYPE_CHECKING
+import threading
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from appliance.core import clock
+from appliance.core import clock, ids
 from appliance.core.errors import NotRunningError, StoreError
+from mta.bounce import apply, turns
 from mta.bounce.apply import PATIENCE, RETRY
 from mta.bounce.dropbox import Arrived, Folder
+from mta.bounce.news import Original
 from mta.bounce.return_path import TokenKind
 from mta.policy.refusal import Refused
 from mta.status import EventKind
@@ -20,6 +23,8 @@ from tests.support.inbound import DOMAIN, KEYS, InboundBox, arf, dsn, new_id, to
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from mta.bounce.news import News
 
 HEADER = "<order-1@shop.example>"
 AUTOREPLY = b"From: ann@example.net\r\nAuto-Submitted: auto-replied\r\n\r\nI am away.\r\n"
@@ -249,6 +254,201 @@ async def test_a_token_is_judged_by_the_time_at_which_the_notice_came(tmp_path: 
         arrived = Arrived(at=at + clock.DAY, sender="", recipients=(token(old),), client="::1")
         box.dropbox.put(arrived, dsn("ann@example.net"))
         assert await box.read_all() == ["bounced"]
+
+
+async def test_a_notice_to_one_address_written_twice_is_applied_once(tmp_path: Path) -> None:
+    async with InboundBox(tmp_path) as box:
+        to = token(box.sent.message("ann@example.net"))
+        _put(box, to, to, to.upper(), "postmaster@box.example", "ABUSE@box.example")
+        assert await box.read_all() == ["bounced", "postmaster"]
+        assert len(box.sent.told) == 1
+
+
+@pytest.mark.parametrize("n", [0, None])
+async def test_a_notice_is_judged_beside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, n: int | None
+) -> None:
+    judging: list[threading.Thread] = []
+
+    def beside(name: str) -> None:
+        real = getattr(apply.news, name)
+
+        def judge(*args: Any) -> Any:
+            judging.append(threading.current_thread())
+            return real(*args)
+
+        monkeypatch.setattr(apply.news, name, judge)
+
+    for name in ("names", "of_recipient", "of_message"):
+        beside(name)
+    async with InboundBox(tmp_path) as box:
+        _put(box, token(box.sent.message("ann@example.net", "ben@example.net"), n))
+        assert await box.read_all() == ["bounced"]
+    assert judging
+    assert threading.main_thread() not in judging
+
+
+class Hanging:
+    """Two shards, the owner of the first of which does not answer; a clock that stands."""
+
+    def __init__(self, box: InboundBox) -> None:
+        self.box, self.at, self.is_hanging = box, clock.now_ms(), True
+        self.asked: list[int] = []
+        self.order: list[str] = []
+        self.applier = box.fresh_applier(now=lambda: self.at, tell=self._tell)
+
+    async def _tell(self, news: News) -> None:
+        self.order.append(str(news.data["notice"]))
+        self.asked.append(ids.shard_of(news.original.message_id))
+        if self.asked[-1] == 0 and self.is_hanging:
+            raise NotRunningError("did not answer late within 30 s")
+
+    def put(self, shard: int, after: int = 0) -> str:
+        """A bounce of a message of the shard."""
+        message_id = ids.IdMaker(shard).make(self.at + after)
+        original = Original(message_id=message_id, n=0, address="ann@example.net", tenant_id=7)
+        self.box.sent.everybody.append(original)
+        return _put(self.box, token(message_id), at=self.at + after)
+
+    async def read(self) -> list[int]:
+        """Until nothing has its turn now: who was asked."""
+        self.asked.clear()
+        while await self.applier.step():
+            pass
+        return list(self.asked)
+
+
+def _put(box: InboundBox, *recipients: str, at: int = 0, content: bytes = b"") -> str:
+    arrived = Arrived(at=at or clock.now_ms(), sender="", recipients=recipients, client="::1")
+    return box.dropbox.put(arrived, content or dsn("ann@example.net"))
+
+
+async def test_a_shard_that_hangs_is_asked_once_and_the_others_notices_go_on(
+    tmp_path: Path,
+) -> None:
+    async with InboundBox(tmp_path) as box:
+        hanging = Hanging(box)
+        for n in range(20):
+            hanging.put(n % 2, after=n)
+        assert sorted(await hanging.read()) == [0] + [1] * 10
+        assert len(box.kept(Folder.DONE)) == 10
+        for _ in range(3):
+            assert await hanging.read() == []  # not yet
+            hanging.at += RETRY + 1
+            assert await hanging.read() == [0]
+        hanging.is_hanging = False
+        hanging.at += RETRY + 1
+        assert await hanging.read() == [0] * 10
+        assert box.kept(Folder.NEW) == []
+
+
+async def test_what_just_came_is_read_before_what_waits_for_a_hanging_shard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_AT_ONCE", 10)
+    async with InboundBox(tmp_path) as box:
+        hanging = Hanging(box)
+        for n in range(40):
+            hanging.put(0, after=n)
+        assert await hanging.read() == [0]
+        hanging.at += RETRY + 1
+        assert await hanging.applier.step()  # asks, for half a minute
+        just_came = hanging.put(1, after=50)
+        assert await hanging.applier.step()
+        assert hanging.order[-1] == just_came
+        assert box.kept(Folder.DONE) == [just_came]
+
+
+async def test_what_waits_for_a_hanging_shard_is_not_read_anew_in_every_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[bytes] = []
+    real = apply.read_notice
+    monkeypatch.setattr(apply, "read_notice", lambda raw: read.append(raw) or real(raw))
+    async with InboundBox(tmp_path) as box:
+        hanging = Hanging(box)
+        for n in range(10):
+            hanging.put(0, after=n)
+        await hanging.read()
+        read.clear()
+        hanging.at += RETRY + 1
+        await hanging.read()
+        assert len(read) == 1
+
+
+async def test_one_that_silences_its_shard_by_itself_does_not_stop_the_others(
+    tmp_path: Path,
+) -> None:
+    async with InboundBox(tmp_path) as box:
+        hanging = Hanging(box)
+        poison = hanging.put(0)
+        for n in range(5):
+            hanging.put(0, after=1 + n)
+        real = hanging._tell
+
+        async def tell(news: News) -> None:
+            hanging.is_hanging = news.data["notice"] == poison
+            await real(news)
+
+        hanging.applier = box.fresh_applier(now=lambda: hanging.at, tell=tell)
+        for _ in range(60):
+            await hanging.read()
+            hanging.at += RETRY + 1
+        assert box.kept(Folder.NEW) == [poison]
+
+
+async def test_an_owner_that_does_not_say_whom_it_wrote_to_is_asked_once(tmp_path: Path) -> None:
+    async with InboundBox(tmp_path) as box:
+        asked: list[int] = []
+
+        class Silent:
+            async def recipient(self, message_id: int, n: int) -> Original | None:
+                asked.append(n)
+                raise NotRunningError("did not answer queue_show within 15 s")
+
+            async def recipients_of(self, message_id: int) -> list[Original]:
+                asked.append(-1)
+                raise NotRunningError("did not answer queue_show within 15 s")
+
+        at = clock.now_ms()
+        applier = box.fresh_applier(now=lambda: at, originals=Silent())
+        message_id = new_id()
+        for n in (0, 1, None, 2):
+            _put(box, token(message_id, n))
+        while await applier.step():
+            pass
+        assert len(asked) == 1
+        assert len(box.kept(Folder.NEW)) == 4
+
+
+async def test_a_queue_that_does_not_take_mail_to_the_admin_is_asked_once(tmp_path: Path) -> None:
+    async with InboundBox(tmp_path) as box:
+        tried: list[str] = []
+
+        async def forward(item: Any) -> bool:
+            tried.append(item.id)
+            raise StoreError("did not answer submit within 60 s")
+
+        at = clock.now_ms()
+        applier = box.fresh_applier(now=lambda: at, forward=forward)
+        for _ in range(5):
+            _put(box, "abuse@box.example")
+        _put(box, token(box.sent.message("ann@example.net")))
+        while await applier.step():
+            pass
+        assert len(tried) == 1
+        assert box.refusals.results == ["bounced"]
+
+
+async def test_a_notice_that_cannot_be_set_aside_does_not_stop_the_others(
+    tmp_path: Path,
+) -> None:
+    async with InboundBox(tmp_path) as box:
+        (tmp_path / "new" / "odd.eml").write_bytes(b"what is this")
+        (tmp_path / "unreadable").rmdir()
+        _put(box, token(box.sent.message("ann@example.net")))
+        assert await box.read_all() == ["bounced"]
+        assert box.kept(Folder.NEW) == ["odd"]
 
 
 CRASHING = """

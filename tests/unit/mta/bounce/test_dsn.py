@@ -2,9 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from mta.bounce import dsn
+from mta.bounce.diagnostic import reply_of
+from mta.bounce.mime import Fields, parse_fields
 from mta.bounce.model import Action, Notice, NoticeKind, NoticeRecipient
 from mta.bounce.notice_reader import read_notice
 from mta.reply import Reply
+from tests.unit.mta.bounce.work import calls
 
 RETURNED = "Message-ID: <orig@example.org>\r\nTo: a@example.com\r\nSubject: hello\r\n"
 
@@ -152,3 +156,60 @@ def test_a_report_that_names_nobody_leaves_the_recipient_open() -> None:
 def test_recipients_are_bounded() -> None:
     notice = read_notice(_report("\r\n".join([A] * 3000)))
     assert len(notice.recipients) <= 1000
+
+
+def _of_lines(line: str, count: int) -> bytes:
+    """Status fields in groups of 500, so that all of them are looked at."""
+    lines = [f"{line}\r\n"] * count
+    groups = ["".join(lines[n : n + 500]) for n in range(0, count, 500)]
+    return _report("\r\n".join(groups))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Action: failed",
+        "Status: 5.1.1",
+        "Final-Recipient: rfc822; a@example.com",
+        "Original-Recipient: rfc822; a@example.com\r\nDiagnostic-Code: smtp; 550 no",
+        "X-Other: 1",
+    ],
+)
+def test_a_report_of_very_many_fields_is_read_in_linear_time(line: str) -> None:
+    once, twice = _of_lines(line, 1000), _of_lines(line, 2000)
+    assert calls(lambda: read_notice(twice)) < 3 * calls(lambda: read_notice(once))
+
+
+def test_what_lies_beyond_the_last_field_that_is_looked_at_is_not_even_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    parsed: list[int] = []
+
+    def counted(block: bytes) -> Fields:
+        fields = parse_fields(block)
+        parsed.append(len(fields.items))
+        return fields
+
+    monkeypatch.setattr(dsn, "parse_fields", counted)
+    read_notice(_of_lines("Action: failed", 100_000))
+    assert sum(parsed) < dsn.MAX_FIELDS_IN_ALL + 1000
+
+
+def test_of_one_recipient_only_so_many_fields_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[int] = []
+
+    def counted(diagnostics: list[str], status: str, action: Action) -> Reply:
+        told.append(len(diagnostics))
+        return reply_of(diagnostics, status, action)
+
+    monkeypatch.setattr(dsn, "reply_of", counted)
+    many = "Diagnostic-Code: smtp; 550 5.1.1 no\r\n" * 900
+    (recipient,) = read_notice(_report(f"{many}\r\n{many}\r\n{A}")).recipients
+    assert recipient.address == "a@example.com"  # however late its first field comes
+    assert recipient.reply == Reply(550, "5.1.1", "no")
+    assert told == [dsn.MAX_FIELDS]
+
+
+def test_a_report_names_at_most_a_thousand() -> None:
+    groups = "\r\n".join(_group(f"u{n}@example.com", "failed", "5.1.1") for n in range(1500))
+    assert len(read_notice(_report(groups)).recipients) == dsn.MAX_RECIPIENTS

@@ -95,6 +95,13 @@ def test_every_charset_gives_text(charset: str) -> None:
     assert "caf" in parse(raw).parts[0].text()
 
 
+@pytest.mark.parametrize("charset", ["punycode", "-PunyCode", "idna"])
+def test_a_codec_of_names_is_no_charset(charset: str) -> None:
+    """Its time grows with the square of the length."""
+    raw = f'Content-Type: text/plain; charset="{charset}"\r\n\r\n'.encode() + b"bcher-kva"
+    assert parse(raw).parts[0].text() == "bcher-kva"
+
+
 def test_nested_multiparts_end_at_a_depth() -> None:
     raw = b""
     for n in range(500):

@@ -7,8 +7,10 @@ import pytest
 from mta.bounce import news
 from mta.bounce.model import Action, Feedback, Notice, NoticeKind, NoticeRecipient
 from mta.bounce.news import Original, Result
+from mta.policy import address as addresses
 from mta.reply import Reply
 from mta.status import EventKind
+from tests.unit.mta.bounce.work import calls
 
 UNKNOWN_USER = Reply(550, "5.1.1", "no such user")
 
@@ -168,3 +170,51 @@ def test_names_tells_whether_the_others_must_be_looked_at() -> None:
     assert news.names(complaint(), ANN)
     assert not news.names(complaint("ben@example.net"), ANN)
     assert news.names(Notice(kind=NoticeKind.UNKNOWN), ANN)
+
+
+def strangers(count: int) -> Notice:
+    return bounce(*(report(f"u{n}@foreign.example") for n in range(count)))
+
+
+def many(count: int) -> list[Original]:
+    return [original(n, f"user{n}@example{n}.org") for n in range(count)]
+
+
+@pytest.mark.parametrize("judge", ["recipient", "message", "complaint", "complaint to a message"])
+def test_a_report_of_many_about_a_message_to_many_is_judged_in_linear_time(judge: str) -> None:
+    def judged(count: int) -> int:
+        everybody = many(count)
+        complained = complaint(*(f"u{n}@foreign.example" for n in range(count)))
+        works = {
+            "recipient": lambda: news.of_recipient(strangers(count), ANN, everybody, "n-1"),
+            "message": lambda: news.of_message(strangers(count), everybody, "n-1"),
+            "complaint": lambda: news.of_recipient(complained, ANN, everybody, "n-1"),
+            "complaint to a message": lambda: news.of_message(complained, everybody, "n-1"),
+        }
+        return calls(works[judge])
+
+    judged(1)  # what is done only once is done
+    assert judged(100) < 3 * judged(50)
+
+
+def test_what_is_no_domain_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+    encode = addresses.idna.encode
+
+    def counted(domain: str, **options: Any) -> bytes:
+        encoded.append(domain)
+        return encode(domain, **options)
+
+    monkeypatch.setattr(addresses.idna, "encode", counted)
+    bad = "\u0300" + "\u00fc" * 60 + ".example"  # begins with a combining mark
+    reports = [report(f"u{n}@{bad}", original_recipient=f"v{n}@{bad}.") for n in range(50)]
+    for _ in range(3):
+        only(bounce(*reports))
+    assert len(encoded) == 1
+
+
+def test_a_report_is_about_the_first_recipient_that_either_of_its_addresses_names() -> None:
+    everybody = [ANN, BEN, original(2, "Ann@Example.net")]
+    both = report("ann@example.net", original_recipient="ben@example.net")
+    findings = news.of_message(bounce(both, report("BEN@example.net")), everybody, "n-1")
+    assert [finding.news.original for finding in findings if finding.news] == [ANN, BEN]
