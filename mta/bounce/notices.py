@@ -24,7 +24,7 @@ from mta.outcome.category import Category
 from mta.status import EventKind, Status, TrafficClass
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mta.directory import Directory
     from mta.outcome.decide import RetrySchedule
@@ -39,6 +39,7 @@ MAX_SENDERS = 10_000
 _ACTIONS = {
     EventKind.BOUNCED: Action.FAILED,
     EventKind.EXPIRED: Action.FAILED,
+    EventKind.CORRUPT: Action.FAILED,
     EventKind.DELIVERED: Action.RELAYED,
     EventKind.DEFERRED: Action.DELAYED,
 }
@@ -86,18 +87,28 @@ class Notices:
         )
         return [self._admitted(message_id, message.tenant_id, message.envelope_from, text, now)]
 
-    def summaries(self, now: int) -> list[Admitted]:
-        """A summary for each sender whose hour is over and who was not told of everything."""
+    def summaries(self, now: int) -> Iterator[Admitted]:
+        """A summary for each sender whose hour is over and who was not told of everything.
+
+        Whoever asks for the next one has stored the one before: only then is it done with, and one that
+        could not be stored is made anew at the next look.
+        """
         over = [(to, hour) for to, hour in self._hours.items() if hour.since + clock.HOUR <= now]
-        made = []
         for to, hour in over:
-            del self._hours[to]
-            if hour.kept_back:
-                message_id = self._shard.new_id(now)
-                reporter = self._reporter(message_id, now)
-                text = write_summary(to, hour.kept_back, since=hour.since, reporter=reporter)
-                made.append(self._admitted(message_id, hour.tenant_id, to, text, now))
-        return made
+            told = hour.kept_back
+            if told:
+                yield self._summary(to, hour, now)
+                hour.kept_back -= told
+            if hour.kept_back:  # more came while it was stored
+                hour.since, hour.sent = now, 0
+            elif self._hours[to] is hour:  # no new one has begun
+                del self._hours[to]
+
+    def _summary(self, to: str, hour: _Hour, now: int) -> Admitted:
+        message_id = self._shard.new_id(now)
+        reporter = self._reporter(message_id, now)
+        text = write_summary(to, hour.kept_back, since=hour.since, reporter=reporter)
+        return self._admitted(message_id, hour.tenant_id, to, text, now)
 
     def _may_tell(self, message: Message, now: int) -> bool:
         hour = self._hours.get(message.envelope_from)
@@ -169,7 +180,9 @@ def _subject_of(content: bytes) -> str:
 def _reported(outcome: Recorded) -> ReportedRecipient | None:
     decision, settlement = outcome.decision, outcome.settlement
     recipient = settlement.recipient
-    action = _ACTIONS[decision.event]
+    action = _ACTIONS.get(decision.event)
+    if action is None:  # suppressed: an event tells of it, and nothing else
+        return None
     if action is Action.DELAYED and recipient.attempts + 1 != DELAY_AFTER:
         return None
     if action is Action.RELAYED and outcome.dsn_passed:
@@ -182,8 +195,9 @@ def _reported(outcome: Recorded) -> ReportedRecipient | None:
         action=action,
         reply=outcome.reply,
         category=Category.OTHER if outcome.verdict is None else outcome.verdict.category,
+        reason=settlement.reason if outcome.verdict is None else "",
         expired=decision.event is EventKind.EXPIRED,
         remote_mta=settlement.host,
-        last_attempt_at=settlement.event.at,
+        last_attempt_at=settlement.event.at if settlement.tried else 0,
         will_retry_until=recipient.expires_at if action is Action.DELAYED else 0,
     )

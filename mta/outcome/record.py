@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 from mta.message import RecipientResult
 from mta.outcome.classify import classify
 from mta.outcome.decide import AS_SAID, Decision, RetrySchedule, Treatment, decide
+from mta.reply import Reply
 from mta.spool.batch import Event, Settlement
-from mta.status import Phase
+from mta.status import EventKind, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mta.message import Attempt, Message, Recipient
     from mta.outcome.classify import Verdict
-    from mta.reply import Reply
-    from mta.status import EventKind, Scope, Status
+    from mta.status import Scope, Status
 
 NO_TREATMENTS: Mapping[int, Treatment] = {}
 MAX_STEPS = 64
@@ -149,6 +149,18 @@ def plain(
             data={"tenant": recipient.tenant_id, "to": recipient.address, "reason": reason},
         ),
         tried=False,
+    )
+
+
+def untried(settlement: Settlement) -> Recorded:
+    """A final state reached without an attempt, as an outcome that its sender can be told of."""
+    kind = settlement.event.kind
+    code, enhanced = (451, "4.4.7") if kind is EventKind.EXPIRED else (554, "5.3.0")
+    return Recorded(
+        settlement=settlement,
+        reply=Reply(code, enhanced, settlement.reason),
+        verdict=None,
+        decision=Decision(status=settlement.status, event=kind, due_at=0),
     )
 
 

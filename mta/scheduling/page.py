@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mta.spool.errors import DamagedError
+
 if TYPE_CHECKING:
     from mta.message import Message, Recipient
     from mta.scheduling.backlog import KeyState
@@ -27,13 +29,22 @@ class Page:
 
 
 def read_page(store: SpoolStore, state: KeyState, cursor: Cursor, now: int, size: int) -> Page:
-    """The next page behind the cursor."""
+    """The next page behind the cursor. What of it is damaged is left out, as long as it is."""
     recipients = store.due(state.key, now, cursor, size)
     messages: dict[int, Message] = {}
     for recipient in recipients:
         if recipient.message_id not in messages:
-            message = store.message(recipient.message_id)
+            message = message_in(store, recipient.message_id)
             if message is not None:
                 messages[recipient.message_id] = message
     later = store.later(state.key, now) if len(recipients) < size else None
     return Page(state, recipients, messages, later)
+
+
+def message_in(store: SpoolStore, message_id: int) -> Message | None:
+    """The message; None when it is not there, or damaged, which is told of."""
+    try:
+        return store.message(message_id)
+    except DamagedError as error:
+        store.damage.message(message_id, error)
+        return None

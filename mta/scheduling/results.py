@@ -2,22 +2,29 @@
 
 Lets shaping hear the receiver's answers, has the outcome worded (mta.outcome), the sender told, and
 hands all of it to the shard in one job. Promises: at most OUTSTANDING outcomes are not durable yet,
-which bounds the doubles a crash can make; a recipient leaves memory only once its outcome is durable.
+which bounds the doubles a crash can make; a recipient leaves memory only once its outcome is durable, or
+cannot be written: then it is tried again later, unless it has been delivered.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
-from appliance.core import clock, tasks
+from appliance.core import clock, ids, tasks
 from mta.outcome.decide import Treatment
+from mta.outcome.record import untried
+from mta.scheduling.held import Held
 from mta.scheduling.parcel import key_of
+from mta.scheduling.sender import CRASH_PAUSE
 from mta.shaping.throttles import Treat
 from mta.spool.committer import BATCH_JOBS
+from mta.spool.errors import UnstorableError
 from mta.status import EventKind, Status
+from mta.transport.replies import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +40,8 @@ if TYPE_CHECKING:
     from mta.shaping.throttles import Heard
     from mta.spool.batch import Settlement
     from mta.spool.shard import Shard
+
+log = logging.getLogger(__name__)
 
 OUTSTANDING = BATCH_JOBS
 """Outcomes that may wait for the disk at once: the documented bound of doubles after a crash."""
@@ -74,6 +83,7 @@ class Results:
         self._shard, self._dispatcher, self._recorder = shard, dispatcher, recorder
         self._window, self._notices, self._observer = window, notices, observer
         self._regulator = regulator
+        self.held = Held(shard, notices, self._fresh)
         self._settled = asyncio.Event()
         self.outstanding = 0  # outcomes that are not durable yet
 
@@ -82,8 +92,18 @@ class Results:
         await self.record(parcel, attempt, parcel.content or b"", None)
 
     def settle(self, recipients: list[Recipient], settlements: list[Settlement]) -> None:
-        """Record what was decided without an attempt."""
-        self._write(recipients, settlements, [])
+        """Record what was decided of one message without an attempt, and tell the sender where it is due."""
+        self._write(recipients, settlements, self._notices_of(settlements))
+
+    def _notices_of(self, settlements: list[Settlement]) -> list[Admitted]:
+        one = settlements[0].recipient
+        parcel = self._window.parcel_with(one.message_id, one.n)
+        if parcel is None:
+            return []
+        outcomes = [untried(settlement) for settlement in settlements]
+        content = parcel.content or b""
+        word = partial(self._notices.for_outcomes, parcel.message, outcomes, content)
+        return tasks.guard_call(word, name="a notice") or []
 
     async def record(
         self, parcel: Parcel, attempt: Attempt, content: bytes, lane: Lane | None
@@ -147,15 +167,62 @@ class Results:
         def durable(error: PillarboxError | None) -> None:
             self.outstanding -= len(settlements)
             self._settled.set()
+            if error is not None:
+                self._not_written(recipients, settlements, notices, error)
+                return
             self._dispatcher.released(recipients)
             for settlement in settlements:
                 if settlement.status is Status.DEFERRED:
                     key = key_of(settlement.recipient)
                     self._dispatcher.rest(key, settlement.due_at)
-            for notice in notices if error is None else ():
-                self._dispatcher.fresh(notice.message, list(notice.recipients), notice.content)
+            for notice in notices:
+                self._fresh(notice)
 
         self._shard.settle(settlements, notices, durable)
+
+    def _not_written(
+        self,
+        recipients: list[Recipient],
+        settlements: list[Settlement],
+        notices: list[Admitted],
+        error: PillarboxError,
+    ) -> None:
+        """In fewer words, where that may help; else as if it had not been tried, but what was delivered."""
+        bare = [_bare(settlement) for settlement in settlements]
+        if isinstance(error, UnstorableError) and bare != settlements:
+            names = {ids.to_text(recipient.message_id) for recipient in recipients}
+            log.error("how %s went is kept in fewer words: %s", ", ".join(names), error)
+            self._write(recipients, bare, notices)
+            return
+        self._dispatcher.released(recipients)
+        due_at = clock.now_ms() + CRASH_PAUSE
+        lost = [s.recipient for s in settlements if s.status is not Status.DELIVERED]
+        for key in {key_of(recipient) for recipient in lost}:
+            self._dispatcher.rewind(key, due_at)
+
+    def _fresh(self, notice: Admitted) -> None:
+        self._dispatcher.fresh(notice.message, list(notice.recipients), notice.content)
+
+
+def _bare(settlement: Settlement) -> Settlement:
+    """The outcome without the conversation, in words that every database takes."""
+    event = settlement.event
+    data = {name: _plain(value) for name, value in event.data.items() if name != "steps"}
+    return replace(
+        settlement,
+        reason=_clean(settlement.reason),
+        host=_clean(settlement.host),
+        egress=_clean(settlement.egress),
+        event=replace(event, data=data),
+    )
+
+
+def _plain(value: object) -> object:
+    return _clean(value) if isinstance(value, str) else value
+
+
+def _clean(text: str) -> str:
+    return shown(text.encode("utf-8", "replace"))
 
 
 def treatment_of(

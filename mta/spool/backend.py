@@ -3,7 +3,7 @@
 The committing thread owns one raw DB-API connection. Statements are written once with SQLAlchemy
 Core (`statements.py`) and compiled here to text with positional parameters: on the hot path a
 compiled statement through the driver costs 2-4 us a row, through SQLAlchemy's execution 10-20.
-Driver errors leave here as StoreError or StoreFullError.
+Driver errors leave here as StoreError or one of its kinds, and so does what a damaged row makes Python raise.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import psycopg as postgres_dialect
 from sqlalchemy.dialects.sqlite import pysqlite as sqlite_dialect
 
 from appliance.core.errors import StoreBusyError, StoreError, StoreFullError, StoreLostError
+from mta.spool.errors import DamagedError, UnstorableError
 from mta.spool.tables import metadata
 
 if TYPE_CHECKING:
@@ -49,8 +50,11 @@ _SQLITE: Final[Dialect] = sqlite_dialect.dialect(paramstyle="qmark")
 _make_postgres: Any = postgres_dialect.dialect  # untyped in SQLAlchemy
 _POSTGRES: Final[Dialect] = _make_postgres(paramstyle="format")
 
-_UNSTORABLE = (UnicodeError, OverflowError)
+_UNSTORABLE = (UnicodeEncodeError, OverflowError)
 """What Python itself raises for half a surrogate pair or a number of more than 64 bits."""
+
+_NO_TEXT = "decode to UTF-8"
+"""SQLite's words for a text that is none; those of the text itself follow them."""
 
 
 class Backend(Protocol):
@@ -65,6 +69,9 @@ class Backend(Protocol):
     def errors(self) -> Iterator[None]:
         """Translate the driver's errors."""
         yield
+
+    def rows(self, connection: Any, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        """All rows of an answer; a text that cannot be decoded comes as its octets."""
 
     def begin(self) -> str:
         """The statement that opens a writing transaction."""
@@ -145,6 +152,8 @@ class SqliteBackend:
             yield
         except dbapi2.Error as error:
             text = str(error)
+            if _NO_TEXT in text:
+                raise DamagedError(f"{self._path}: {text}") from error
             if "full" in text:
                 raise StoreFullError(
                     f"no space left for {self._path}: free some, mail is taken again by itself"
@@ -157,7 +166,22 @@ class SqliteBackend:
                 ) from error
             raise StoreError(f"{self._path}: {text}") from error
         except _UNSTORABLE as error:
-            raise StoreError(f"{self._path}: a value cannot be stored: {error}") from error
+            raise UnstorableError(f"{self._path}: a value cannot be stored: {error}") from error
+        except ValueError as error:
+            raise DamagedError(f"{self._path}: a row is damaged: {error}") from error
+
+    def rows(self, connection: Any, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        """Once more for that, which is slower."""
+        try:
+            with self.errors():
+                return list(connection.execute(sql, values).fetchall())
+        except DamagedError:
+            connection.text_factory = _text_or_octets
+        try:
+            with self.errors():
+                return list(connection.execute(sql, values).fetchall())
+        finally:
+            connection.text_factory = str
 
 
 class PostgresBackend:
@@ -195,10 +219,24 @@ class PostgresBackend:
             raise StoreFullError(f"PostgreSQL has no space left: {error}") from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise StoreLostError(f"PostgreSQL: {error}: the process connects anew") from error
+        except (psycopg.DataError, *_UNSTORABLE) as error:  # of the former: a NUL in a text
+            raise UnstorableError(f"PostgreSQL: a value cannot be stored: {error}") from error
         except psycopg.Error as error:
             raise StoreError(f"PostgreSQL: {error}") from error
-        except _UNSTORABLE as error:
-            raise StoreError(f"PostgreSQL: a value cannot be stored: {error}") from error
+        except ValueError as error:
+            raise DamagedError(f"PostgreSQL: a row is damaged: {error}") from error
+
+    def rows(self, connection: Any, sql: str, values: tuple[Any, ...]) -> list[Any]:
+        """It holds no text that cannot be decoded."""
+        with self.errors():
+            return list(connection.execute(sql, values).fetchall())
+
+
+def _text_or_octets(octets: bytes) -> str | bytes:
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        return octets
 
 
 def schema() -> MetaData:

@@ -1,7 +1,7 @@
 """Check: whether what a spool holds agrees with itself; the same on both databases, beside its owner.
 
-Looks at every message: rows that have lost the others, states that nobody knows, counts that are wrong,
-bytes that are not the ones that were stored. Changes nothing.
+Looks at every message: rows that have lost the others or cannot be read, states that nobody knows, counts
+that are wrong, bytes that are not the ones that were stored. Changes nothing.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from appliance.core import ids
 from mta.spool import digest
 from mta.spool import tables as t
+from mta.spool.rows import message_of, recipient_of
 from mta.status import FINAL, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mta.spool.reading import Row, SpoolReader, Whole
 
@@ -58,14 +59,27 @@ def flaws_of(whole: Whole, shard: int) -> Iterator[str]:
     for row in whole.recipients:
         if row[7] not in _KNOWN:
             yield f"recipient {row[1]} has the state {row[7]!r}, which nobody knows"
+        elif why := _unreadable(recipient_of, row):
+            yield f"recipient {row[1]} cannot be read: {why}"
     if whole.message is None:
         if whole.recipients:
             yield f"{len(whole.recipients)} recipients without their message"
         if whole.content is not None:
             yield "content without its message"
         return
+    if why := _unreadable(message_of, whole.message):
+        yield f"the message cannot be read: {why}"
     yield from _of_recipients(whole.message, whole.recipients)
     yield from _of_content(whole, whole.message)
+
+
+def _unreadable(read: Callable[[Row], object], row: Row) -> str:
+    """Why; "" when it can be read."""
+    try:
+        read(row)
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def _of_recipients(message: Row, recipients: tuple[Row, ...]) -> Iterator[str]:
@@ -85,8 +99,10 @@ def _of_content(whole: Whole, message: Row) -> Iterator[str]:
         if waiting:
             yield f"{waiting} recipients wait for content that is gone"
         return
-    data = bytes(whole.content[1])
-    if len(data) != message[10]:
+    data = whole.content[1]
+    if not isinstance(data, bytes):
+        yield "its content is not stored as octets"
+    elif len(data) != message[10]:
         yield f"its content has {len(data)} octets, and had {message[10]}"
     elif whole.content[2] not in (None, digest.of_content(data)):
         yield "its content is not the one that was stored"

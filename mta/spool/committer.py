@@ -8,7 +8,8 @@ Promises: every job is answered; its `done` is called on the loop only after its
 durable. When a batch fails, jobs are tried one by one, so that one poisoned job does not take others
 with it. Outcomes of attempts are facts that happened: while the disk is full they are tried without
 the new mail beside them, kept, and written later; kept they are too while another program holds the lock,
-and everybody else is told at once. A flush
+and everybody else is told at once. An outcome with a value that no database takes is answered at once: it must
+be said in other words (mta/scheduling/results.py). A damaged row fails the job that met it, and no more. A flush
 that the disk answered with an error, of a commit or of a checkpoint, is never tried again on the same file, whose
 state nobody knows (the kernel may have dropped the dirty pages): the process ends, starts anew and recovers.
 """
@@ -31,6 +32,7 @@ from appliance.core.errors import (
     StoreFullError,
     StoreLostError,
 )
+from mta.spool.errors import UnstorableError
 
 if TYPE_CHECKING:
     import asyncio
@@ -251,6 +253,8 @@ class Committer:
     def _keeps(self, job: Job, failure: PillarboxError | None) -> bool:
         """Whether a job that could not be written waits for the next batch."""
         if failure is None or not job.patience or self._stopping:
+            return False
+        if isinstance(failure, UnstorableError):
             return False
         if not isinstance(failure, StoreFullError | StoreBusyError):
             job.patience -= 1

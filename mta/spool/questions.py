@@ -2,8 +2,8 @@
 
 A queue may hold a million recipients, and the thread that answers also commits the mail. So no
 question reads it at once: `find` and the tallies look at one slice of at most SLICE rows, in the
-order of an index, and say where to go on. Counting reads an index alone.
-Never: a sort or a join over the whole queue.
+order of an index, and say where to go on. Counting reads an index alone. Whoever cannot be read is left
+out (damage.py), and counted all the same. Never: a sort or a join over the whole queue.
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from sqlalchemy import (
 
 from appliance.core import ids
 from mta.spool import tables as t
-from mta.spool.rows import recipient_of
 from mta.spool.statements import HELD, WAITING, Statement
 
 if TYPE_CHECKING:
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from sqlalchemy.sql import ClauseElement
 
     from mta.message import Recipient
+    from mta.spool.damage import Damage
 
 SLICE: Final = 5_000
 SLOW_SLICE: Final = 1_000
@@ -220,8 +220,9 @@ class Questions:
         shard: int,
         rows: Callable[[str, tuple[Any, ...]], list[Any]],
         run: Callable[[ClauseElement], list[Any]],
+        damage: Damage,
     ) -> None:
-        self._shard, self._rows, self._run = shard, rows, run
+        self._shard, self._rows, self._run, self._damage = shard, rows, run, damage
 
     def find(
         self, wanted: QueueFilter, after: Place, limit: int, known: Known | None = None
@@ -240,7 +241,7 @@ class Questions:
         else:
             end = self._end_of(wanted, start, size)
             end = None if end and 0 < _last_of(wanted) < end[0] else end
-        return Found([recipient_of(row) for row in rows[:limit]], end)
+        return Found(self._damage.recipients(rows[:limit]), end)
 
     def tally(
         self, kind: Kind, after: tuple[Any, ...] | None, soon: int = 0
@@ -260,12 +261,13 @@ class Questions:
         """The oldest recipient of each, as it stands; None where it has gone meanwhile."""
         statement = "sample_egress" if kind is Kind.EGRESS else "sample_domain"
         asked = [self._rows(statement, (one[5], one[1], one[2])) for one in of]
-        return [recipient_of(rows[0]) if rows else None for rows in asked]
+        return [next(iter(self._damage.recipients(rows)), None) for rows in asked]
 
     def held_expired(self, now: int, limit: int) -> list[Recipient]:
         """Held recipients whose life is over."""
         places = self._rows("held_expired", (self._shard, now, limit))
-        return [recipient_of(row) for place in places for row in self._rows("one", tuple(place))]
+        rows = [row for place in places for row in self._rows("one", tuple(place))]
+        return self._damage.recipients(rows)
 
     def _end_of(self, wanted: QueueFilter, after: Place, size: int) -> Place | None:
         if not wanted.is_by_tenant:
@@ -297,14 +299,31 @@ class Questions:
         quoted = msgspec.json.encode(tag).decode()
         these: ColumnElement[bool] = literal_column(f"id IN ({','.join(map(str, messages))})")
         statement = select(_m.id, _m.tags).where(these, _m.tags.contains(quoted, autoescape=True))
-        return {row[0] for row in self._run(statement) if tag in _tags.decode(row[1])}
+        return {row[0] for row in self._run(statement) if _has_tag(tag, row[1])}
+
+
+def _has_tag(tag: str, tags: Any) -> bool:
+    try:
+        return tag in _tags.decode(tags)
+    except (ValueError, TypeError):  # a damaged row
+        return False
+
+
+def _name(value: Any) -> str:
+    """Of a damaged row: as much of it as is text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _tallies(rows: list[Any], states: tuple[str, ...], width: int) -> list[Tally]:
     """Rows begin with tenant and name, and end with four columns for each state."""
     starts = range(width - 4 * len(states), width, 4)
     return [
-        (row[0], row[1], state, row[start], row[start + 1], row[start + 2], row[start + 3])
+        (
+            row[0],
+            row[1] if isinstance(row[1], str) else _name(row[1]),
+            state,
+            *row[start : start + 4],
+        )
         for start, state in zip(starts, states, strict=False)
         for row in rows
         if row[start]

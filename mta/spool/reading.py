@@ -223,8 +223,8 @@ class SpoolReader:
                 self._connection.execute("ROLLBACK")
 
     def _rows(self, name: str, values: Row) -> list[Row]:
-        with self._backend.errors():
-            return list(self._connection.execute(self._sql[name], values).fetchall())
+        """Damaged ones among them."""
+        return self._backend.rows(self._connection, self._sql[name], values)
 
 
 def shards_of_database(backend: Backend) -> list[int]:

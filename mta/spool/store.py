@@ -2,7 +2,8 @@
 
 Promises: `write()` is one transaction with one flush, checked against the fencing token of the
 shard; a state moves by a conditional UPDATE whose row count is checked. Never: a second writer, an
-ORM, a query per recipient of a message. Fails as StoreError, StoreFullError or FencedError.
+ORM, a query per recipient of a message. Fails as StoreError, StoreFullError or FencedError. A damaged row
+keeps nothing from being read but itself (damage.py).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from appliance.core.errors import FencedError, StoreError, StoreLostError
 from mta.spool import digest
 from mta.spool.backend import CHECKPOINT_PAGES, PAGE_SIZE
 from mta.spool.batch import Batch, Event, Settlement
+from mta.spool.damage import Damage
 from mta.spool.questions import QUESTIONS, Questions
 from mta.spool.rows import message_of, recipient_of
 from mta.spool.statements import Compiled, compile_all
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.sql import ClauseElement
 
-    from mta.message import Message, Recipient
+    from mta.message import Admitted, Message, Recipient
     from mta.spool.backend import Backend
     from mta.status import Status
 
@@ -121,7 +123,8 @@ class SpoolStore:
         self._keeps_content = keeps_content  # of finished messages, until they are purged
         self._backend = backend
         self._sql: Compiled = compile_all(backend.dialect, QUESTIONS)
-        self.questions = Questions(shard, self._rows, self._select)  # what people ask
+        self.damage = Damage(shard)
+        self.questions = Questions(shard, self._found, self._select, self.damage)  # what people ask
         self._epoch = 0
         self._last_id = 0
         self._next_seq = 1
@@ -207,11 +210,7 @@ class SpoolStore:
         Call inside `transaction()`, and `written()` after its end.
         """
         self._fence()
-        self._insert("insert_message", batch.messages)
-        self._insert("insert_content", batch.contents)
-        self._insert("insert_recipient", batch.recipients)
-        self._many("drop_old_key", [(*key[:2], batch.now) for key in batch.keys])
-        self._insert("insert_key", batch.keys)
+        self._add(batch)
         lost = self._settle(batch)
         self.write_events(batch)
         return lost
@@ -278,6 +277,21 @@ class SpoolStore:
         if not self._keeps_content:
             self._many("drop_content", [(mid,) for mid in closed])
 
+    def add(self, admitted: Admitted, batch: Batch) -> None:
+        """A message beside people's changes, in the same commit. Call inside `transaction()`."""
+        more = Batch(shard=self.shard, now=batch.now, next_seq=batch.next_seq)
+        more.add_message(admitted)
+        self._add(more)
+        batch.events += more.events
+        batch.next_seq, batch.last_id = more.next_seq, max(batch.last_id, more.last_id)
+
+    def _add(self, batch: Batch) -> None:
+        self._insert("insert_message", batch.messages)
+        self._insert("insert_content", batch.contents)
+        self._insert("insert_recipient", batch.recipients)
+        self._many("drop_old_key", [(*key[:2], batch.now) for key in batch.keys])
+        self._insert("insert_key", batch.keys)
+
     def move(self, moves: Sequence[Move], batch: Batch, *, held: bool) -> list[Move]:
         """Carry out people's changes; return those that took effect. Call inside `transaction()`."""
         statement = "move_held" if held else "move_waiting"
@@ -302,7 +316,12 @@ class SpoolStore:
 
     def waiting(self, after: QueueKey = BEFORE_ALL, limit: int = KEYS_A_SLICE) -> list[Waiting]:
         """What is at rest under the next keys behind `after`, in their order; read once at start."""
-        rows = self._rows("waiting", (self.shard, *after, limit))
+        while True:
+            found = self._found("waiting", (self.shard, *after, limit))
+            rows = self.damage.keys(found)
+            if rows or len(found) < limit:
+                break
+            limit *= 2  # an empty slice is the end to who asks
         # Names are shared: many tenants write to a domain.
         return [
             Waiting(QueueKey(tenant_id, intern(kind), intern(domain), intern(pool)), many, due_at)
@@ -315,27 +334,38 @@ class SpoolStore:
         return int(row[0] or 0)
 
     def due(self, key: QueueKey, now: int, after: Cursor, limit: int) -> list[Recipient]:
-        """The next page of recipients of a key that are due, in order."""
-        place = (after.due_at, after.message_id, after.n, limit)
-        found = self._rows("due", (self.shard, *key, now, *place))
-        return [recipient_of(row) for row in found]
+        """The next page of recipients of a key that are due, in order: `limit` unless there are no more.
+
+        Those that cannot be read are passed over.
+        """
+        found: list[Recipient] = []
+        while (room := limit - len(found)) > 0:
+            place = (after.due_at, after.message_id, after.n, room)
+            rows = self._found("due", (self.shard, *key, now, *place))
+            found += self.damage.recipients(rows)
+            if len(rows) < room:
+                break
+            after = Cursor(rows[-1][8], *rows[-1][:2])
+        return found
 
     def message(self, message_id: int) -> Message | None:
-        """A message without its content."""
-        row = self._row("message", (message_id,))
-        return None if row is None else message_of(row)
+        """A message without its content. Raises DamagedError when it cannot be read."""
+        with self._backend.errors():
+            return next(map(message_of, self._found("message", (message_id,))), None)
 
     def recipients(self, message_id: int) -> list[Recipient]:
-        """All recipients of a message."""
-        return [recipient_of(row) for row in self._rows("recipients", (message_id,))]
+        """All recipients of a message. Raises DamagedError when one cannot be read."""
+        with self._backend.errors():
+            return [recipient_of(row) for row in self._found("recipients", (message_id,))]
 
     def content(self, message_id: int) -> bytes | None:
         """The bytes as accepted; None once they were dropped, or when they are not the same any more."""
-        row = self._row("content", (message_id,))
-        if row is None:
+        rows = self._found("content", (message_id,))
+        if not rows or not isinstance(rows[0][0], str | bytes):
             return None
-        content = bytes(row[0])
-        return content if row[1] in (None, digest.of_content(content)) else None
+        data, known = rows[0]
+        content = data.encode() if isinstance(data, str) else data  # one bit makes a text of octets
+        return content if known in (None, digest.of_content(content)) else None
 
     def message_for_key(self, tenant_id: int, key: str, now: int) -> int | None:
         """The message an idempotency key stands for, if it is still remembered."""
@@ -399,12 +429,15 @@ class SpoolStore:
         """A statement made on the spot; for people's questions, never for the hot path."""
         compiled: Any = statement.compile(dialect=self._sql.dialect)
         row = tuple(compiled.params[name] for name in compiled.positiontup)
-        with self._backend.errors():
-            return list(self._connection.execute(str(compiled), row).fetchall())
+        return self._backend.rows(self._connection, str(compiled), row)
 
     def _rows(self, name: str, row: tuple[Any, ...]) -> list[Any]:
         with self._backend.errors():
             return list(self._connection.execute(self._sql[name], row).fetchall())
+
+    def _found(self, name: str, row: tuple[Any, ...]) -> list[Any]:
+        """As `_rows`, damaged ones among them: whoever asks looks at each."""
+        return self._backend.rows(self._connection, self._sql[name], row)
 
 
 def _settle_row(s: Settlement) -> tuple[object, ...]:
@@ -423,4 +456,6 @@ def _settle_row(s: Settlement) -> tuple[object, ...]:
 
 
 def _outbox_row(row: tuple[Any, ...]) -> OutboxRow:
-    return OutboxRow(row[0], row[1], row[2], row[3], row[4], bytes(row[5]))
+    if not isinstance(row[5], bytes):
+        raise ValueError(f"what event {row[0]} tells is no text")
+    return OutboxRow(*row)

@@ -367,7 +367,7 @@ class _Handshake:
             return Reply(451, "4.4.2", "the receiver did not answer in time")
         if isinstance(error, ConnectionError):
             return Reply(451, "4.4.2", "the receiver closed the connection")
-        return Reply(451, "4.5.0", f"the conversation failed: {error}")
+        return Reply(451, "4.5.0", f"the conversation failed: {_words(str(error))}")
 
 
 def _tls_failure(error: Exception) -> Failure:
@@ -395,10 +395,15 @@ def _family(address: str) -> socket.AddressFamily:
 def _as_sent(code: int, message: str) -> str:
     """The reply as it stood on the wire; one that could not be read has no code."""
     if not 100 <= code <= 999:
-        return f"({message})"
+        return f"({_words(message)})"
     lines = message.split("\n")
     wire = "\n".join(f"{code}{'-' if n else ' '}{line}" for n, line in _counted_down(lines))
-    return shown(wire.encode("utf-8", "surrogateescape"))
+    return _words(wire)
+
+
+def _words(message: str) -> str:
+    """Aiosmtplib leaves half a surrogate pair for each octet that is no UTF-8: nobody could store that."""
+    return shown(message.encode("utf-8", "surrogateescape"))
 
 
 def _counted_down(lines: list[str]) -> list[tuple[int, str]]:
@@ -407,7 +412,7 @@ def _counted_down(lines: list[str]) -> list[tuple[int, str]]:
 
 def _failure(code: int, message: str) -> Reply:
     """A refusal as the receiver said it; what makes no sense here is temporary."""
-    text = shown(message.encode("utf-8", "surrogateescape"))
+    text = _words(message)
     if 400 <= code < 600:
         return Reply.from_text(code, text)
     if code < 100:  # aiosmtplib's own words for what it could not read

@@ -20,6 +20,7 @@ from appliance.core.errors import (
 )
 from mta.spool.backend import CHECKPOINT_PAGES, PAGE_SIZE, SqliteBackend
 from mta.spool.committer import BATCH_JOBS
+from mta.spool.errors import UnstorableError
 from mta.spool.jobs import SettleJob
 from mta.status import Status
 from tests.support.recipients import NOW, admitted, recipient, settlement
@@ -165,7 +166,7 @@ async def test_a_text_no_database_takes_fails_its_own_message_only(location, tex
             good = asyncio.ensure_future(shard.accept(admitted(2)))
             await asyncio.sleep(0)
         found = await results(bad, good)
-    assert [type(answer) for answer in found] == [StoreError, NoneType]
+    assert [type(answer) for answer in found] == [UnstorableError, NoneType]
 
 
 async def test_an_outcome_that_can_never_be_written_is_given_up_and_holds_up_nobody(
@@ -175,15 +176,27 @@ async def test_an_outcome_that_can_never_be_written_is_given_up_and_holds_up_nob
     bad, good = Settled(), Settled()
     async with opened(location) as shard:
         await asyncio.gather(*(shard.accept(admitted(n)) for n in (1, 2)))
-        shard.settle([settlement(recipient(1), reason="\ud800")], [admitted(9)], bad)
+        shard.settle(
+            [settlement(recipient(1))], [admitted(2)], bad
+        )  # a notice with an id that is taken
         shard.settle([settlement(recipient(2))], [], good)
         await good.seen()
         for n in range(10, 20):  # each batch tries it once more
             await shard.accept(admitted(n))
         await bad.seen()
-        assert isinstance(bad.error, StoreError)
+        assert type(bad.error) is StoreError
         assert await statuses(shard, 1) == ["queued"]
         await until(lambda: shard.backlog == 0)
+
+
+async def test_an_outcome_with_a_value_that_no_database_takes_is_answered_at_once(location):
+    """Each further try would break up the batch that it is in."""
+    bad = Settled()
+    async with opened(location) as shard:
+        await shard.accept(admitted(1))
+        shard.settle([settlement(recipient(1), reason="\ud800")], [], bad)
+        await bad.seen()
+        assert type(bad.error) is UnstorableError
 
 
 async def test_an_answer_that_crashes_keeps_no_other_from_its_own(location, caplog):
