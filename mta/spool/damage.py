@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from appliance.core import ids
-from mta.spool.rows import are_keys, is_key, recipient_of
+from mta.spool.rows import are_keys, is_event, is_key, recipient_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,6 +47,13 @@ class Damage:
             if not is_key(row):
                 self._tell(f"what waits as {row[:4]}", "no tenant, class or domain can be so")
         return [row for row in rows if is_key(row)]
+
+    def events(self, rows: list[Row]) -> list[Row]:
+        """Those that can be read. What the others told is lost: the line in our log is what is left."""
+        for row in rows:
+            if not is_event(row):
+                self._tell(f"event {row[0]!r} of {row[1]!r}", repr(row[2:])[:1000])
+        return [row for row in rows if is_event(row)]
 
     def message(self, message_id: object, error: Exception) -> None:
         """This message, or one of its recipients, cannot be read; its id may be damaged itself."""

@@ -28,6 +28,7 @@ def _kinds(table: Table, upto: int | None = None) -> tuple[type, ...]:
 _RECIPIENT: Final = _kinds(t.recipient)
 _MESSAGE: Final = _kinds(t.message, t.OPEN)
 _KEY: Final = (int, str, str, str, int, int)  # how many wait under it, and when the first is due
+_EVENT: Final = (int, int, int, str, int, bytes)
 _CLASSES: Final = frozenset(map(str, TrafficClass))
 
 
@@ -41,6 +42,11 @@ def are_keys(rows: list[tuple[Any, ...]]) -> bool:
 def is_key(row: tuple[Any, ...]) -> bool:
     """Whether one of them can."""
     return _is_of(_KEY, row) and row[1] in _CLASSES
+
+
+def is_event(row: tuple[Any, ...]) -> bool:
+    """Whether a row of `events` can be true; whole, because there are thousands a second."""
+    return tuple(map(type, row)) == _EVENT
 
 
 def _is_of(kinds: tuple[type, ...], row: tuple[Any, ...]) -> bool:

@@ -375,12 +375,15 @@ class SpoolStore:
     # -- outbox and tidying ----------------------------------------------
 
     def events(self, after: int, limit: int) -> list[OutboxRow]:
-        """Events that follow `after`, for the shipper."""
-        return [_outbox_row(row) for row in self._rows("events", (self.shard, after, limit))]
+        """Events that follow `after`, for the shipper; damaged ones are passed over."""
+        return self._events("events", (self.shard, after, limit))
 
     def events_of(self, message_id: int) -> list[OutboxRow]:
         """Events of one message that the log has not taken over yet."""
-        return [_outbox_row(row) for row in self._rows("events_of", (self.shard, message_id))]
+        return self._events("events_of", (self.shard, message_id))
+
+    def _events(self, name: str, values: tuple[Any, ...]) -> list[OutboxRow]:
+        return [OutboxRow(*row) for row in self.damage.events(self._found(name, values))]
 
     def acknowledge(self, upto: int) -> None:
         """The log has everything up to `upto`: forget it here. Call inside `transaction()`."""
@@ -453,9 +456,3 @@ def _settle_row(s: Settlement) -> tuple[object, ...]:
         r.n,
         r.attempts,
     )
-
-
-def _outbox_row(row: tuple[Any, ...]) -> OutboxRow:
-    if not isinstance(row[5], bytes):
-        raise ValueError(f"what event {row[0]} tells is no text")
-    return OutboxRow(*row)

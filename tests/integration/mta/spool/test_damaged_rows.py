@@ -6,7 +6,6 @@ import logging
 
 import pytest
 
-from appliance.core.errors import StoreError
 from appliance.core.ids import IdMaker, to_text
 from mta.spool.check import Checked, check
 from mta.spool.errors import DamagedError
@@ -179,15 +178,14 @@ async def test_what_a_damaged_row_raises_fails_its_job_and_leaves_the_thread_ali
     await shard.close()
 
 
-async def test_an_event_that_is_no_event_is_an_error_in_words(tmp_path):
-    shard = await open_shard(tmp_path)
-    await shard.accept(admitted(1))
-    await shard.call(
-        lambda store, _: store._connection.execute("UPDATE outbox SET data = 'x'") and 0
-    )
-    with pytest.raises(StoreError, match="event 1"):
-        await shard.call(lambda store, _: store.events(0, 10))
-    await shard.close()
+@pytest.mark.parametrize("damage", ["data = 'x'", f"kind = {NO_TEXT}", "message_id = 'x'"])
+def test_a_damaged_event_is_passed_over_and_told_of_once(spool, numbers, caplog, damage):
+    change(spool, f"UPDATE outbox SET {damage} WHERE seq = 3")
+    for _ in range(2):
+        assert [event.seq for event in spool.store.events(0, 6)] == [1, 2, 4, 5, 6]
+    (line,) = told(caplog)
+    assert "event 3" in line
+    assert [event.seq for event in spool.store.events_of(numbers[0])] == [1]
 
 
 def test_a_reply_s_words_in_a_damaged_text_are_not_taken_for_those_of_the_disk(spool, numbers):
