@@ -94,6 +94,7 @@ class Mta:
         self._mx_cache = MxCache(context.home.path / "cache.db")
         self._loops: list[asyncio.Task[None]] = []
         self._tidied_at = 0
+        self._went_back = 0  # how far the clock did, until a whole turn has seen it
         self._resolver = Resolver(context.settings.dns, count=self.metrics.dns_lookups.inc)
         self._tls = TlsOut(
             context.settings,
@@ -249,16 +250,17 @@ class Mta:
         now = clock.now_ms()
         before = now - max(DONE_GRACE, int(spool.keep_content * clock.SECOND))
         purged = 0
-        back, self._tidied_at = self._tidied_at - now, now
+        self._went_back, self._tidied_at = max(self._went_back, self._tidied_at - now), now
         for delivery in self.deliveries:
             await delivery.summarise(now)
-            await delivery.operations.expire_held(now)
+            await delivery.results.held.expire(now)
             delivery.operations.census.keep_warm()
             purged += await delivery.shard.call(
                 lambda store, batch: store.purge(before, batch.now, PURGE_PAGE)
             )
-        if back > CLOCK_BACK:  # the stores have moved what is due later: at their beats, just now
-            await self._look_anew(back)
+        if self._went_back > CLOCK_BACK:  # the stores moved what is due later, at their beats
+            await self._look_anew(self._went_back)
+        self._went_back = 0
         return purged >= PURGE_PAGE
 
     async def _look_anew(self, back: int) -> None:
@@ -267,6 +269,7 @@ class Mta:
             "the clock went back by %d s: what waits is looked at anew", back // clock.SECOND
         )
         self.regulator.unreachable.forget()
+        self.regulator.throttles.follow_clock(clock.now_ms())
         for delivery in self.deliveries:
             delivery.dispatcher.reopen(lambda _: True)
             await delivery.dispatcher.load()

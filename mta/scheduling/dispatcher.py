@@ -347,6 +347,10 @@ class Dispatcher:
 
     def route(self, parcel: Parcel, domain: str = "") -> None:
         """Put a parcel into a lane of its site, asking DNS first where that is not known."""
+        if not domain and parcel.is_mixed:  # who shared a site then may have another by now
+            for each in (parcel, *self._window.part(parcel)):
+                self.route(each)
+            return
         domain = domain or parcel.destination
         site = self.sites.known(domain)
         if site is None:
@@ -363,8 +367,7 @@ class Dispatcher:
             return
         most = zone.provider.limits.recipients_per_message
         if len(parcel.recipients) > most:
-            for other in parcel.cut(most):
-                self._window.joined(other.recipients, other, 0)
+            for other in self._window.cut(parcel, most):
                 self._plan(other, site)
         found = self.planner.place(parcel.recipients[0], parcel.key, site, zone, now)
         if not isinstance(found, Blocked):
@@ -389,12 +392,12 @@ class Dispatcher:
     def put_aside(self, parcel: Parcel, blocked: Blocked) -> None:
         """Let a parcel go back to rest, at the place that it waits for."""
         now = clock.now_ms()
-        self._window.drop_content(parcel)
         over = [r for r in parcel.recipients if r.expires_at <= now]
         if over and self.results is not None:
             words = f"given up after waiting: {blocked.why}"
             ends = [plain(r, Status.EXPIRED, EventKind.EXPIRED, words, now) for r in over]
             self.results.settle(over, ends)
+        self._window.drop_content(parcel)
         rest = [r for r in parcel.recipients if r.expires_at > now]
         self.released(rest)
         for recipient in rest:

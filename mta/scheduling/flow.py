@@ -90,13 +90,13 @@ class Flow:
         """When a connection to a site may be opened: `now` if at once."""
         self._follow(now)
         at = self._connection_pace.ready_at(now)
-        return max(at, self._rests[site.hosts_key][1]) if site.hosts_key in self._rests else at
+        return max(at, self._rests_until(site, now)) if self._rests else at
 
     def failed(self, site: Site, now: int) -> None:
         """A task of ours crashed, or a connection was refused beside others: rest, longer each time."""
-        failures, until = self._rests.get(site.hosts_key, (0, 0))
-        if now < until:
+        if now < self._rests_until(site, now):
             return  # several that fail together are one failure
+        failures, _ = self._rests.get(site.hosts_key, (0, 0))
         until = now + min(FIRST_REST << min(failures, 10), LONGEST_REST)
         self._rests[site.hosts_key] = failures + 1, until
 
@@ -152,8 +152,12 @@ class Flow:
         if self.lanes or self.connections:
             return False
         paces = (self._message_pace, self._connection_pace, *(p for p, _ in self._tenants.values()))
-        rests = any(until > now for _, until in self._rests.values())
+        rests = any(_is_ahead(until, now) for _, until in self._rests.values())
         return not (rests or any(pace.owes(now) for pace in paces))
+
+    def _rests_until(self, site: Site, now: int) -> int:
+        _, until = self._rests.get(site.hosts_key, (0, 0))
+        return until if _is_ahead(until, now) else 0
 
     def _follow(self, now: int) -> None:
         """Take over what was configured or has been learned since."""
@@ -176,3 +180,8 @@ class Flow:
             known[0].set_rate(rate, now, self._share.of_rates)
             self._tenants[tenant_id] = (known[0], rate)
         return known[0]
+
+
+def _is_ahead(until: int, now: int) -> bool:
+    """Whether a rest goes on; one that seems longer than the longest began before the clock went back."""
+    return now < until <= now + LONGEST_REST

@@ -65,7 +65,7 @@ class Lanes:
 
     def forget_empty(self, lane: Lane) -> None:
         """Let a lane go that has neither work nor connections."""
-        if lane.is_empty and self._lanes.get((lane.egress.name, lane.site.key)) is lane:
+        if lane.is_empty:
             self._remove(lane)
 
     def retire(self, lane: Lane) -> None:
@@ -74,6 +74,10 @@ class Lanes:
         self._remove(lane)
 
     def _remove(self, lane: Lane) -> None:
-        del self._lanes[lane.egress.name, lane.site.key]
+        """Once: a lane that is retired already, or again, may have a successor."""
+        place = (lane.egress.name, lane.site.key)
+        if self._lanes.get(place) is not lane:
+            return
+        del self._lanes[place]
         lane.flow.lanes -= 1
         self._regulator.forget(lane.flow, clock.now_ms())

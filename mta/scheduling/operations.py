@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from appliance.core import clock
-from appliance.core.errors import NotFoundError, StoreError, UsageError
+from appliance.core.errors import NotFoundError, UsageError
 from mta.scheduling.census import Census
 from mta.scheduling.changes import Action, Hand, change_of, concerns_held, expiry_of
 from mta.scheduling.parcel import key_of
@@ -226,13 +226,13 @@ class Operations:
             return
         change = change_of(action, concerned, hand)
         self._window.lock_out(concerned)
+        changed: set[Place] = set()
         try:
-            changed = set(await self._shard.call(change))
-        except StoreError:
-            self._due_again(concerned)
-            raise
+            changed.update(await self._shard.call(change))
         finally:
             self._window.unlock(concerned)
+            # They were taken out of memory, or passed over by a page: nothing else would look for them.
+            self._due_again([r for r in concerned if (r.message_id, r.n) not in changed])
         done.changed += len(changed)
         moved = [r for r in concerned if (r.message_id, r.n) in changed]
         if action is Action.REROUTE:

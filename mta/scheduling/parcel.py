@@ -52,8 +52,20 @@ class Parcel:
         is_report = self.message.source is Source.TLS_REPORT
         return REPORT_TO + self.key.domain if is_report else self.key.domain
 
+    @property
+    def is_mixed(self) -> bool:
+        """Whether it carries others than those of its key: they joined it on the way to one site."""
+        domain, pool = self.key.domain, self.key.pool
+        for recipient in self.recipients:
+            if recipient.domain != domain or recipient.pool != pool:
+                return True
+        return False
+
     def part(self) -> list[Parcel]:
-        """Keep the recipients of the first domain; the others, in a parcel of their own for each."""
+        """Keep the recipients of the first key; the others, in a parcel of their own for each.
+
+        It must carry somebody.
+        """
         by_key: dict[QueueKey, list[Recipient]] = {}
         for recipient in self.recipients:
             by_key.setdefault(key_of(recipient), []).append(recipient)

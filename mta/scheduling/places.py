@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 PATIENCE: Final = 2 * clock.SECOND
 """A connection is kept open this long for its flow's next turn; after that it is opened anew."""
 
+_SOON: Final = 0.01
+"""Seconds; no timer is shorter, and for less none is set anew."""
+
 
 class Places:
     """The connections of one sender, counted."""
@@ -91,10 +94,14 @@ class Places:
         return self._line.urgent > 0
 
     def later(self, lane: Lane, at: int, now: int) -> None:
-        """Look at the lane again at a time."""
-        if lane.timer is None:
-            loop = asyncio.get_running_loop()
-            lane.timer = loop.call_later(max(0.01, (at - now) / 1000), self._again, lane)
+        """Look at the lane again at a time; sooner than was meant before, when a limit was lifted since."""
+        loop = asyncio.get_running_loop()
+        when = loop.time() + max(_SOON, (at - now) / 1000)
+        if lane.timer is not None:
+            if lane.timer.when() <= when + _SOON:
+                return
+            lane.timer.cancel()
+        lane.timer = loop.call_at(when, self._again, lane)
 
     @contextlib.contextmanager
     def idling(self, lane: Lane) -> Iterator[None]:

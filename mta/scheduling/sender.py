@@ -1,10 +1,11 @@
 """Sender: serves lanes. Takes the next parcel, sends it on a kept connection, records what was said.
 
-Promises: no new transaction begins while the kill switch is on or a pause covers it, nor faster or over
-more connections than the flow of its (egress, zone) allows, nor without a reservation where the egress
-is warming; suppression is looked at once more before sending; at most OUTSTANDING outcomes are not
-durable yet, which bounds the doubles a crash can make. A task that crashes costs its parcel an attempt and
-its lane a pause that doubles, no more. Never judges an answer and never writes: that is `mta.outcome`.
+Promises: no new transaction begins while the kill switch is on or a pause covers it, however long its
+connection took to open, nor faster or over more connections than the flow of its (egress, zone) allows,
+nor without a reservation where the egress is warming; suppression is looked at once more before sending;
+content is bounded by the window; at most OUTSTANDING outcomes are not durable yet, which bounds the
+doubles a crash can make. A task that crashes costs its parcel an attempt and its lane a pause that
+doubles, no more. Never judges an answer and never writes: that is `mta.outcome`.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ from typing import TYPE_CHECKING
 from appliance.core import clock, ids, tasks
 from appliance.core.errors import StoreError
 from appliance.core.scope import BOX
-from mta.message import Attempt, Envelope, EnvelopeRecipient, ReturnPathMode
-from mta.outcome.record import plain, without_connection
-from mta.reply import Reply
+from mta.message import Envelope, EnvelopeRecipient, ReturnPathMode
+from mta.outcome.record import plain
+from mta.scheduling.attempts import CRASHED, connection_was_gone, nowhere
 from mta.scheduling.blocked import PACE, SITE, Blocked
 from mta.scheduling.concurrency import Concurrency
 from mta.scheduling.gate import Leg, key_closed, leg_pause
 from mta.scheduling.lane import Hand
 from mta.scheduling.parcel import key_of
 from mta.scheduling.places import PATIENCE, Places
-from mta.status import EventKind, Phase, Scope, Status
+from mta.status import EventKind, Status
 from mta.transport.base import ConnectFailed
 from mta.warmup.model import Wait
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from mta.directory import Directory
-    from mta.message import Message
+    from mta.message import Attempt, Message
     from mta.scheduling.dispatcher import Dispatcher
     from mta.scheduling.lane import Lane
     from mta.scheduling.parcel import Parcel
@@ -52,15 +53,6 @@ STORE_PAUSE = clock.SECOND
 
 CRASH_PAUSE = 15 * clock.MINUTE
 """How long a parcel rests of which not even the failure could be recorded."""
-
-_CRASHED = ConnectFailed(
-    reply=Reply(451, "4.3.0", "something went wrong in this box: its log tells what"),
-    scope=Scope.MESSAGE,
-    phase=Phase.ROUTE,
-    host="",
-    address="",
-    steps=(),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,7 +205,7 @@ class Sender:
             return
 
         async def record() -> bool:
-            attempt = _nowhere(lane, parcel, _CRASHED, now)
+            attempt = nowhere(lane, parcel, CRASHED, now)
             await self._results.record(parcel, attempt, b"", None)
             return True
 
@@ -263,7 +255,12 @@ class Sender:
         return directory.stop_of(BOX) is not None or not lane.holds_own
 
     def _may_go(self, lane: Lane, parcel: Parcel) -> bool:
-        directory, now = self._directory(), clock.now_ms()
+        now = clock.now_ms()
+        return self._is_allowed(lane, parcel, now) and self._is_not_throttled(lane, parcel, now)
+
+    def _is_allowed(self, lane: Lane, parcel: Parcel, now: int) -> bool:
+        """Whether the directory lets it go; where it does not, it is put where it waits."""
+        directory = self._directory()
         self._drop_suppressed(parcel, directory)
         if not parcel.recipients:
             self._window.drop_content(parcel)
@@ -280,7 +277,26 @@ class Sender:
             if leg_pause(directory, parcel.key, leg, now):
                 self._dispatcher.route(parcel)  # another address may go there
                 return False
-        return self._is_not_throttled(lane, parcel, now)
+        return True
+
+    def _may_still_go(self, lane: Lane, parcel: Parcel, asked: Directory) -> bool:
+        """Asked once more at the last moment: a connection may have taken minutes to open.
+
+        `asked`: the directory that allowed it. While it holds the answer is the same, at no cost.
+        """
+        if self._draining:
+            self._to_rest(parcel, parcel.recipients[0].due_at)
+            return False
+        if self._directory() is asked and not lane.is_retired:
+            return True
+        parcel.sending = False
+        if not self._is_allowed(lane, parcel, clock.now_ms()):
+            return False
+        if lane.is_retired:
+            self._dispatcher.route(parcel)
+            return False
+        parcel.sending = True
+        return True
 
     def _is_not_throttled(self, lane: Lane, parcel: Parcel, now: int) -> bool:
         key, flow = parcel.key, lane.flow
@@ -312,8 +328,7 @@ class Sender:
 
     def _part(self, lane: Lane, parcel: Parcel) -> None:
         """While anything is paused each domain travels alone: a pause keeps what it covers, no more."""
-        for other in parcel.part():
-            self._window.joined(other.recipients, other, 0)
+        for other in self._window.part(parcel):
             lane.put_back(other)
 
     def _to_rest(self, parcel: Parcel, due_at: int) -> None:
@@ -325,27 +340,43 @@ class Sender:
 
     async def _deliver(self, lane: Lane, hand: Hand) -> None:
         """Send the parcel in hand; on the connection in hand, else on a new one."""
-        parcel, kept = hand.parcel, hand.connection is not None
+        parcel, kept, asked = hand.parcel, hand.connection is not None, self._directory()
         assert parcel is not None, "somebody took it in hand"
         parcel.sending = True
+        hand.connection = hand.connection or await self._open(lane, parcel)
+        if hand.connection is None:
+            return
+        if parcel.content is not None:
+            await self._send(lane, hand, parcel.content, asked, kept=kept)
+            return
+        # Behind the connection, which may take minutes: content is held for those who can be sent to.
+        weight = self._dispatcher.weight_of(parcel.message.tenant_id)
+        waited = await self._window.read_back.take(parcel.message, weight)
         try:
-            content = await self._content(parcel)
-        except StoreError as error:
-            log.warning("%s is tried again: %s", ids.to_text(parcel.message.id), error)
-            self._to_rest(parcel, clock.now_ms() + STORE_PAUSE)
-            return
-        if content is None:
-            return
-        connection = hand.connection or await self._open(lane, parcel)
-        hand.connection = connection
-        if connection is None:
-            return
+            content = await self._read(parcel)
+            if content is not None:
+                # A connection that waited is like one that was kept: it may have been closed meanwhile.
+                await self._send(lane, hand, content, asked, kept=kept or waited)
+        finally:
+            self._window.read_back.give(parcel.message)
+
+    async def _send(
+        self, lane: Lane, hand: Hand, content: bytes, asked: Directory, *, kept: bool
+    ) -> None:
+        """One transaction over the connection in hand; `kept`: it was not opened just now."""
+        parcel, connection = hand.parcel, hand.connection
+        assert parcel is not None
+        assert connection is not None
         # What holds now, not when it was planned: a warmup may have begun since.
         warms = self._dispatcher.planner.warms(lane.egress.name, lane.site, lane.zone)
         reservation = await self._reserve(lane, parcel, warms) if warms else None
         if warms and reservation is None:
             return
         signature = await self._sign(parcel.message, content)
+        if not self._may_still_go(lane, parcel, asked):
+            if reservation is not None:
+                self._ledger.give_back(reservation, reservation.count, clock.now_ms())
+            return
         attempt = await connection.send(self._envelope(parcel, signature, content))
         if not kept:
             lane.flow.worked(lane.site)
@@ -360,7 +391,7 @@ class Sender:
 
     def _is_tried_again(self, lane: Lane, parcel: Parcel, attempt: Attempt) -> bool:
         """Once, and only where the kept connection had ended: a 421 its provider has a rule for is an answer."""
-        if parcel.retried or not _connection_was_gone(attempt):
+        if parcel.retried or not connection_was_gone(attempt):
             return False
         return not self._regulator.knows(lane.zone, attempt)
 
@@ -380,8 +411,7 @@ class Sender:
             self._dispatcher.plan_again(parcel, lane, found)
             return None
         if found.count < wanted:
-            for other in parcel.cut(found.count):
-                self._window.joined(other.recipients, other, 0)
+            for other in self._window.cut(parcel, found.count):
                 self._dispatcher.route(other)
         log.debug("%s: %d reserved for %s", egress, found.count, key.domain)
         return found
@@ -412,16 +442,20 @@ class Sender:
         else:
             words = failure.reply.line()
             self._regulator.unreachable.failed(lane.egress.name, lane.site, words, now)
-        attempt = _nowhere(lane, parcel, failure, started)
+        attempt = nowhere(lane, parcel, failure, started)
         await self._results.record(parcel, attempt, parcel.content or b"", lane)
         if not is_live:
             self._dispatcher.vacate(lane)
 
-    async def _content(self, parcel: Parcel) -> bytes | None:
-        if parcel.content is not None:
-            return parcel.content
+    async def _read(self, parcel: Parcel) -> bytes | None:
+        """Its content, from the store; None when it is not there, and the parcel was dealt with."""
         message_id = parcel.message.id
-        content = await self._shard.call(lambda store, _: store.content(message_id))
+        try:
+            content = await self._shard.call(lambda store, _: store.content(message_id))
+        except StoreError as error:
+            log.warning("%s is tried again: %s", ids.to_text(message_id), error)
+            self._to_rest(parcel, clock.now_ms() + STORE_PAUSE)
+            return None
         if content is None:
             words = "its content is gone from the spool, or damaged"
             log.error("message %s is corrupt: %s", ids.to_text(message_id), words)
@@ -449,27 +483,3 @@ class Sender:
             ret=message.ret,
             envid=message.envid,
         )
-
-
-def _nowhere(lane: Lane, parcel: Parcel, failure: ConnectFailed, started: int) -> Attempt:
-    """An attempt that ended before there was a connection."""
-    return Attempt(
-        results=without_connection(parcel.recipients, failure.reply, failure.phase, failure.scope),
-        host=failure.host,
-        address=failure.address,
-        egress=lane.egress.name,
-        tls="",
-        steps=failure.steps,
-        started_at=started,
-        ended_at=clock.now_ms(),
-    )
-
-
-def _connection_was_gone(attempt: Attempt) -> bool:
-    """A kept connection that the receiver had closed meanwhile: nothing of this message was judged."""
-    return all(
-        result.scope is Scope.SESSION
-        and result.phase in (Phase.MAIL, Phase.RCPT)
-        and result.reply.is_transient
-        for result in attempt.results
-    )

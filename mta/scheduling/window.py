@@ -4,18 +4,26 @@ A recipient in the window is not read from the store a second time; that, and th
 owner, is the claim that keeps two attempts from running at once. A page that was read a moment ago may
 still show who has left since (sent, or cancelled by a person): `reading` remembers them until it is
 taken in. Whoever went back to rest meanwhile is noted there and read again.
+
+Content has a bound of its own, in octets: what is ready and what was read back to be sent share it, and a
+part is kept for the latter. Else ready mail for a slow receiver would keep everybody else's at rest.
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+from mta.scheduling.read_back import ReadBack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mta.message import Recipient
     from mta.scheduling.parcel import Parcel
+
+READ_SHARE: Final = 4
+"""Of the octets a quarter is kept for content that is read back."""
 
 
 class Window:
@@ -27,6 +35,7 @@ class Window:
         self._locked_out: set[tuple[int, int]] = set()
         self._left: set[tuple[int, int]] | None = None  # since a page is being read
         self.held_bytes = 0
+        self.read_back = ReadBack(self._room_to_read)
 
     def __len__(self) -> int:
         return len(self._parcels)
@@ -43,7 +52,8 @@ class Window:
 
     def admits(self, content: bytes) -> bool:
         """Whether the content of another parcel may stay in memory."""
-        return self.held_bytes + len(content) <= self._max_bytes
+        others = max(self.read_back.held, self._max_bytes // READ_SHARE)
+        return self.held_bytes + len(content) + others <= self._max_bytes
 
     def has(self, recipient: Recipient) -> bool:
         """Whether the recipient is ready or being sent, or must not be taken in now."""
@@ -86,7 +96,20 @@ class Window:
         """Recipients travel in another parcel now; `released` octets need not be held twice."""
         for recipient in recipients:
             self._parcels[(recipient.message_id, recipient.n)] = parcel
-        self.held_bytes -= released
+        self._let_go(released)
+
+    def part(self, parcel: Parcel) -> list[Parcel]:
+        """Take a parcel apart by key; those that were made of it, beside itself."""
+        return self._made(parcel.part())
+
+    def cut(self, parcel: Parcel, size: int) -> list[Parcel]:
+        """Keep so many recipients in the parcel; the others, in parcels of that size."""
+        return self._made(parcel.cut(size))
+
+    def _made(self, parcels: list[Parcel]) -> list[Parcel]:
+        for parcel in parcels:
+            self.joined(parcel.recipients, parcel, 0)
+        return parcels
 
     def drop(self, recipients: list[Recipient]) -> None:
         """Recipients are settled or went back to rest."""
@@ -100,5 +123,13 @@ class Window:
 
     def drop_content(self, parcel: Parcel) -> None:
         """The parcel's content is no longer held."""
-        self.held_bytes -= parcel.held_bytes
+        self._let_go(parcel.held_bytes)
         parcel.content = None
+
+    def _let_go(self, octets: int) -> None:
+        self.held_bytes -= octets
+        if self.read_back.is_waited_for:
+            self.read_back.let_in()
+
+    def _room_to_read(self) -> int:
+        return max(self._max_bytes - self.held_bytes, self._max_bytes // READ_SHARE)

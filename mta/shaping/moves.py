@@ -132,6 +132,22 @@ def lift(throttle: Throttle, now: int, *, by: str, reason: str) -> Throttle:
     return end(throttle, now, ChangeKind.LIFTED, f"lifted by {by}: {reason}")
 
 
+def set_back(throttle: Throttle, by: int) -> Throttle:
+    """The clock went back by so much: else the throttle would last that much longer.
+
+    Its version goes up all the same: the others shall take it over.
+    """
+    until = throttle.suspended_until
+    return replace(
+        throttle,
+        suspended_until=max(1, until - by) if until else 0,
+        heard_at=max(0, throttle.heard_at - by),
+        slowed_at=max(0, throttle.slowed_at - by),
+        raised_at=max(0, throttle.raised_at - by),
+        changed_at=throttle.changed_at + 1,
+    )
+
+
 def normal_at(throttle: Throttle, limits: Limits) -> int:
     """When all is as configured again, if the receiver has no more to complain of."""
     while throttle.in_force:

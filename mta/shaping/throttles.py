@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from appliance.core import clock
 from mta.shaping.agenda import Agenda
 from mta.shaping.blame import BLAMED, subject_of
 from mta.shaping.hits import Hits
 from mta.shaping.model import ActionKind
-from mta.shaping.moves import ceiling, lift, next_at, slow, slower, suspend, up
+from mta.shaping.moves import ceiling, lift, next_at, set_back, slow, slower, suspend, up
 from mta.shaping.standing import KEPT, MAX_LIVE, Standing
 from mta.shaping.throttle import ChangeKind, Fault, Subject, Throttle, clean, time_words
 from mta.warmup.model import Wait
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 MAX_COUNTED: Final = 10_000
 """Subjects whose answers are counted for rules that want several."""
+
+CLOCK_BACK: Final = clock.MINUTE
+"""How far the clock may go back before times to come are moved; less is waited out."""
 
 
 class Treat(StrEnum):
@@ -66,6 +70,7 @@ class Throttles:
         self._live, self._pairs = self._standing.live, self._standing.pairs  # read at every message
         self._agenda = Agenda()
         self._hits = Hits(MAX_COUNTED)
+        self._looked_at = 0
 
     @property
     def in_force(self) -> int:
@@ -168,6 +173,7 @@ class Throttles:
 
     def step(self, now: int) -> list[Change]:
         """Let come back what is due."""
+        self.follow_clock(now)
         changes = []
         for subject in self._agenda.due(now):
             found = self._live.get(subject)
@@ -181,6 +187,18 @@ class Throttles:
             changes.append(moved.history[-1])
         self._standing.forget_past(now)
         return changes
+
+    def follow_clock(self, now: int) -> None:
+        """A clock that went back since it was last looked at takes what is in force along.
+
+        Each process moves what it knows before it loads what others have moved: nothing moves twice.
+        """
+        back, self._looked_at = self._looked_at - now, now
+        if back <= CLOCK_BACK:
+            return
+        self._hits = Hits(MAX_COUNTED)  # counted at times to come
+        for each in self.live():
+            self._put(set_back(each, back))
 
     def lift(self, subject: Subject, now: int, *, by: str, reason: str) -> Change | None:
         """A person ends a throttle; None when nothing is in force."""

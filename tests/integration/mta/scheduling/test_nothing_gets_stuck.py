@@ -42,6 +42,27 @@ class Flaky:
         return await self._shard.call(work)
 
 
+class Slow:
+    """A receiver that answers no transaction until `go`."""
+
+    def __init__(self, way):
+        self.go, self.begun = asyncio.Event(), 0
+        self._opened = way.sender._transport.open
+        way.sender._transport.open = self._open
+
+    async def _open(self, egress, site, **more):
+        connection = await self._opened(egress, site, **more)
+        send = connection.send
+
+        async def slow_send(envelope):
+            self.begun += 1
+            await self.go.wait()
+            return await send(envelope)
+
+        connection.send = slow_send
+        return connection
+
+
 async def stop_dispatching(way):
     way._loop.cancel()
     await asyncio.gather(way._loop, return_exceptions=True)
@@ -118,26 +139,20 @@ async def test_what_was_put_to_rest_beside_a_slow_attempt_goes_on_when_the_pause
     async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
         await stop_dispatching(way)
         ids = await at_rest(way, 130, recipients=("jane@example.net",))
-        hold = asyncio.Event()
-        opened = way.sender._transport.open
-
-        async def slow_open(egress, site, **more):
-            await hold.wait()
-            return await opened(egress, site, **more)
-
-        way.sender._transport.open = slow_open
+        slow = Slow(way)
         await way.dispatcher.step()
         await way.dispatcher.step()
         assert way.dispatcher.in_memory == 130
+        await until(lambda: slow.begun == 4)
         way.change(pauses=(Pause(id=1, domain="example.net"),))
-        hold.set()
+        slow.go.set()
         await until(lambda: way.dispatcher.in_memory == 0)
-        assert mx.count == 4  # the connections that were opening already
-        hold.clear()
+        assert mx.count == 4  # the transactions that had begun already
+        slow.go.clear()
         way.change(pauses=())
         for _ in range(4):
             await way.dispatcher.step()
-        hold.set()
+        slow.go.set()
         await until(lambda: all_delivered(way, *ids))
         assert mx.count == 130
 
@@ -150,13 +165,7 @@ async def test_what_could_not_be_read_is_found_again_while_its_neighbours_are_st
         ids = await at_rest(way, 130)
         way.sender._shard = flaky = Flaky(way.shard)
         flaky.failures = 1
-        hold, opened = asyncio.Event(), way.sender._transport.open
-
-        async def slow_open(egress, site, **more):
-            await hold.wait()
-            return await opened(egress, site, **more)
-
-        way.sender._transport.open = slow_open
+        slow = Slow(way)
         await way.dispatcher.step()
         await way.dispatcher.step()
         await until(lambda: way.dispatcher.in_memory == 129)
@@ -164,7 +173,7 @@ async def test_what_could_not_be_read_is_found_again_while_its_neighbours_are_st
         for _ in range(3):
             await way.dispatcher.step()
         assert way.dispatcher.in_memory == 130
-        hold.set()
+        slow.go.set()
         await until(lambda: all_delivered(way, *ids))
 
 

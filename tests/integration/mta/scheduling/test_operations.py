@@ -307,3 +307,67 @@ async def test_who_asks_again_after_a_long_count_gets_the_last_one_at_once(tmp_p
             return (await census.latest(10)).counts == {"queued": 2}
 
         await until(counted_anew)
+
+
+@pytest.mark.parametrize("ready", [True, False])
+@pytest.mark.parametrize(
+    "action", [Action.REROUTE, Action.RETRY, Action.HOLD, Action.CANCEL, Action.RELEASE]
+)
+async def test_mail_that_an_action_did_not_change_goes_on_as_if_nobody_had_asked(
+    tmp_path, action, ready, monkeypatch
+):
+    """It has the pool already, or somebody else was faster."""
+
+    def nothing(*_):
+        return lambda _store, _batch: []
+
+    async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
+        way.change(egress=PLAN)
+        way.sender._places._most = 0
+        if not ready:
+            way.window._max_recipients = 0
+        number = await way.send()
+        await until(lambda: way.dispatcher.in_memory == int(ready))
+        if action is not Action.REROUTE:
+            monkeypatch.setattr(operations, "change_of", nothing)
+        done = await way.operations.act(action, QueueFilter(), by="ann", pool="")
+        assert done.changed == 0
+        way.window._max_recipients = 1000
+        way.sender._places._most = 8
+        way.dispatcher.reopen(lambda _: True)
+        way.sender.rouse_all()
+        await until(lambda: _is(way, number, "delivered"))
+        assert mx.count == 1
+
+
+async def test_mail_that_a_page_passed_over_for_an_action_that_changed_nothing_is_read_again(
+    tmp_path,
+):
+    async with Receiver() as mx, open_way(tmp_path, mx.port) as way:
+        way.change(egress=PLAN, kill_switch=STOP)
+        number = await way.send()
+        call, asked, go = way.shard.call, asyncio.Event(), asyncio.Event()
+
+        class Slow:
+            calls = 0
+
+            def __getattr__(self, name):
+                return getattr(way.shard, name)
+
+            async def call(self, work):
+                self.calls += 1
+                if self.calls == 2:  # the change itself
+                    asked.set()
+                    await go.wait()
+                return await call(work)
+
+        way.operations._shard = Slow()
+        acting = asyncio.create_task(
+            way.operations.act(Action.REROUTE, QueueFilter(message_id=number), by="ann", pool="")
+        )
+        await asked.wait()
+        way.change(kill_switch=None)
+        await until(lambda: not len(way.dispatcher.backlog))  # read, passed over, and all was read
+        go.set()
+        assert (await acting).changed == 0
+        await until(lambda: _is(way, number, "delivered"))

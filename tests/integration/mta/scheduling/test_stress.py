@@ -198,8 +198,10 @@ async def send(way, dice):
     return await way.send(tenant=tenant, credential=login, recipients=to), len(to)
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-async def test_whatever_goes_wrong_everything_ends_once_and_nothing_leaks(tmp_path, seed, caplog):
+@pytest.mark.parametrize(("seed", "octets"), [(1, 1 << 20), (2, 2000), (3, 0)])
+async def test_whatever_goes_wrong_everything_ends_once_and_nothing_leaks(
+    tmp_path, seed, octets, caplog
+):
     caplog.set_level("CRITICAL")
     dice, store = random.Random(seed), MemoryStore()
     schedule = replace(SCHEDULE, waits=(20, 40), lifetime=600_000, bulk_lifetime=600_000)
@@ -219,6 +221,7 @@ async def test_whatever_goes_wrong_everything_ends_once_and_nothing_leaks(tmp_pa
         ) as way,
     ):
         way.change(egress=PLAN, tenants=TENANTS, warmup=WARMUP)
+        way.window._max_bytes = octets
         closed = Receiver()
         await closed.start()
         dead = closed.port
@@ -283,7 +286,7 @@ def at_zero(way):
     ledger = way.regulator.ledger
     return [
         way.dispatcher.in_memory,
-        way.window.held_bytes,
+        way.window.held_bytes + way.window.read_back.held,
         len(way.dispatcher.lanes),
         len(way.dispatcher.backlog),
         len(way.dispatcher.blocked()),

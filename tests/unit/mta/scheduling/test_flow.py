@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from mta.scheduling.flow import Flow
+from mta.scheduling.flow import FIRST_REST, Flow
 from mta.scheduling.share import TURN, Share
 from mta.shaping.model import Rate, Zone
 from mta.shaping.throttle import Subject
 from mta.shaping.throttles import Throttles
 from mta.transport.base import Site
-from tests.support.throttling import MINUTE, NOW, SECOND, book, limits, provider, throttle
+from tests.support.throttling import HOUR, MINUTE, NOW, SECOND, book, limits, provider, throttle
 
 SITE = Site(key="mx1.google.example:25", hosts=(), port=25)
 OTHER = Site(key="mx2.google.example:25", hosts=(), port=25)
@@ -160,3 +160,14 @@ def test_a_site_rests_longer_after_each_failure_in_a_row_and_at_most_a_minute(th
     found.failed(SITE, at)
     assert found.connects_at(SITE, at) == at + SECOND
     assert found.is_at_rest(at + SECOND)
+
+
+def test_a_rest_is_over_when_the_clock_goes_back_by_hours(throttles):
+    found, then = flow(throttles), NOW - 6 * HOUR
+    found.failed(SITE, NOW)
+    assert found.connects_at(SITE, NOW) == NOW + FIRST_REST
+    assert not found.is_at_rest(NOW)
+    assert found.connects_at(SITE, then) == then
+    assert found.is_at_rest(then)
+    found.failed(SITE, then)
+    assert found.connects_at(SITE, then) == then + 2 * FIRST_REST

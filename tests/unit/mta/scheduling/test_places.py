@@ -197,6 +197,22 @@ async def test_a_lane_that_rests_after_a_crash_opens_no_connection_until_then():
     assert sender.kick(only)
 
 
+async def test_a_lane_that_may_go_sooner_than_was_meant_is_looked_at_sooner():
+    sender, only, now = Sender(), lane(flow()), clock.now_ms()
+    sender.places.later(only, now + clock.HOUR, now)
+    late = only.timer
+    sender.places.later(only, now + clock.MINUTE, now)
+    assert late.cancelled()
+    assert only.timer.when() < late.when() - 1000
+    sooner = only.timer
+    sender.places.later(only, now + clock.HOUR, now)
+    assert only.timer is sooner
+    sender.places.later(only, now, now)
+    async with asyncio.timeout(30):
+        await sender.served.wait()
+    assert sooner.cancelled()
+
+
 @pytest.mark.parametrize("seed", range(30))
 async def test_whatever_the_limits_all_work_is_done_and_all_places_are_given_back(
     seed, monkeypatch
