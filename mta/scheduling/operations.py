@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from appliance.core import clock
 from appliance.core.errors import NotFoundError, UsageError
 from mta.scheduling.census import Census
-from mta.scheduling.changes import Action, Hand, change_of, concerns_held, expiry_of
+from mta.scheduling.changes import Action, Hand, change_of, concerns_held
 from mta.scheduling.parcel import key_of
 from mta.spool.questions import FIRST, Found, Known
 from mta.status import Status
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from mta.spool.store import OutboxRow, SpoolStore
 
 PAGE = 500
-
-HELD_LOOK = clock.MINUTE
-"""How often held mail is searched for what has expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +84,6 @@ class Operations:
         self._shard, self._dispatcher = shard, dispatcher
         self._window, self._directory = window, directory
         self.census = Census(shard, dispatcher, directory)
-        self._look_at = 0
         self._asked, self._domains = ("", ""), frozenset[str]()  # site and provider, looked up last
 
     # -- looking -------------------------------------------------------------
@@ -195,17 +191,6 @@ class Operations:
             if clock.monotonic() >= end:
                 break
         return done
-
-    async def expire_held(self, now: int) -> int:
-        """Give up held mail whose life is over; returns how many recipients that was."""
-        if now < self._look_at:
-            return 0
-        found = await self._shard.call(lambda store, _: store.questions.held_expired(now, PAGE))
-        self._look_at = now + HELD_LOOK if len(found) < PAGE else now
-        moves = [expiry_of(recipient, now) for recipient in found]
-        if not moves:
-            return 0
-        return len(await self._shard.call(lambda store, batch: store.move(moves, batch, held=True)))
 
     def _check_pool(self, name: str, wanted: QueueFilter) -> None:
         """A pool must be there, and a dedicated one is for its tenant's mail alone."""
