@@ -12,6 +12,9 @@
     ├── NotRunningError      the process that must answer is not there
     ├── StoreError           the database cannot do its work now (disk full, locked, broken)
     │   ├── StoreFullError   no space left; accepting stops, delivering goes on
+    │   ├── StoreBusyError   another program holds the lock
+    │   ├── StoreDamagedError  the file is not what was written
+    │   ├── UnstorableError, DamagedError  of one value or row of a spool (mta/spool/errors.py)
     │   ├── FencedError      another process has taken this shard: stop at once
     │   └── StoreLostError   a flush failed and nobody knows what is on the disk: stop and recover
     ├── SecretError          a secret cannot be decrypted (wrong or missing key version)

@@ -165,7 +165,7 @@ class Queue(_Section, frozen=True, kw_only=True):
     lifetime: Annotated[Seconds, Meta(description="Seconds a transactional message is tried.")] = 4 * 86_400
     bulk_lifetime: Annotated[Seconds, Meta(description="Seconds a bulk message is tried.")] = 86_400
     ready_recipients: Annotated[int, Meta(ge=100, le=1_000_000, description="Recipients held ready in the memory of one process.")] = 10_000
-    ready_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40, description="Octets of message content held in the memory of one process.")] = 64 * 1024 * 1024
+    ready_bytes: Annotated[int, Meta(ge=1 << 20, le=1 << 40, description="Octets of message content held in the memory of one process; a quarter is kept for what was read back from the disk.")] = 64 * 1024 * 1024
     notices_per_hour: Annotated[Positive, Meta(description="Failure notices an hour to one sender, then one summary.")] = 50
 
 
