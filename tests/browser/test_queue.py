@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 import pytest_asyncio
 
@@ -194,3 +196,21 @@ async def test_the_palette_is_used_by_keyboard_alone(chromium, box):
         await page.get_by_role("option", name="outlook.com, 21,904 waiting").wait_for()
         await page.keyboard.press("Enter")
         await page.wait_for_url("**/queue/outlook.com")
+
+
+async def test_enter_before_any_answer_goes_where_the_palette_will_point(chromium, box):
+    url, ann, _ = box
+
+    async def late(route):
+        await asyncio.sleep(0.7)
+        await route.continue_()
+
+    async with profile(chromium) as watched:
+        await enter(watched, url, ann)
+        page = await watched.page()
+        await page.goto(f"{url}/account")
+        await page.route("**/palette*", late)
+        await page.keyboard.press("Control+k")
+        await page.keyboard.type("warmup")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url("**/warmup")

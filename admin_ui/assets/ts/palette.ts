@@ -17,10 +17,11 @@ document.addEventListener("keydown", (event) => {
 on<"keydown", HTMLInputElement>("keydown", FIELD, (field, event) => {
   const options = optionsOf(field);
   const at = options.findIndex((one) => one.getAttribute("aria-selected") === "true");
-  if (event.isComposing || !options.length) return;
-  if (event.key === "ArrowDown") choose(field, options, (at + 1) % options.length);
+  if (event.isComposing) return;
+  if (event.key === "Enter" && field.value !== (field.dataset.shown ?? "")) field.dataset.go = field.value;
+  else if (!options.length) return;
+  else if (event.key === "ArrowDown") choose(field, options, (at + 1) % options.length);
   else if (event.key === "ArrowUp") choose(field, options, (at - 1 + options.length) % options.length);
-  else if (event.key === "Enter" && field.value !== (field.dataset.shown ?? "")) field.dataset.go = field.value;
   else if (event.key === "Enter") follow(options[Math.max(at, 0)]);
   else return;
   event.preventDefault();
