@@ -164,7 +164,10 @@ def test_a_field_that_occurs_several_times_is_covered_from_the_bottom():
 
 def test_many_threads_may_sign_at_once():
     results: list[bytes] = []
-    threads = [threading.Thread(target=lambda: results.append(_signed(MESSAGE))) for _ in range(8)]
+    keys = plan()  # made once: threads that came first together would each make their own
+    threads = [
+        threading.Thread(target=lambda: results.append(_signed(MESSAGE, keys))) for _ in range(8)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:
