@@ -65,13 +65,20 @@ class NotOurs(Refused):
 def own_address(
     address: str, directory: Directory, keys: ReturnPathKeys, now_ms: int
 ) -> OwnAddress:
-    """What the address is for. Raises NotOurs."""
+    """What the address is for. Raises NotOurs.
+
+    A bounce address that was signed here is ours whatever its domain: that may be so new that this process
+    has not heard of it yet, or given up since.
+    """
     local, _, domain = address.rpartition("@")
     domain = domain.rstrip(".").lower()
     if not local and domain == "postmaster":
         return OwnAddress(purpose=Purpose.POSTMASTER)
     is_bounce_domain = domain in directory.bounce_domains
     if not local or not (is_bounce_domain or domain in directory.own_names):
+        token = bounce_token(address, keys, now_ms)
+        if token is not None:
+            return OwnAddress(purpose=Purpose.BOUNCE, token=token)
         raise NotOurs(
             Why.FOREIGN,
             "5.7.1",

@@ -35,6 +35,7 @@ def look(address: str, now: int = NOW):
         (token(ID), Purpose.BOUNCE),
         (token(ID).upper(), Purpose.BOUNCE),
         (token(ID, domain="b.shop.example"), Purpose.BOUNCE),
+        (token(ID, domain="b.new.example"), Purpose.BOUNCE),  # not in this process's directory yet
         (token(ID, kind=TokenKind.UNSUBSCRIBE), Purpose.UNSUBSCRIBE),
     ],
 )
@@ -52,7 +53,8 @@ def test_a_token_names_message_and_recipient() -> None:
     ("address", "why", "reply"),
     [
         ("ann@example.net", Why.FOREIGN, "550 5.7.1"),
-        (token(ID, domain="example.net"), Why.FOREIGN, "550 5.7.1"),
+        (token(ID, domain="example.net", kind=TokenKind.UNSUBSCRIBE), Why.FOREIGN, "550 5.7.1"),
+        (token(ID, domain="example.net", keys=OTHER_KEYS), Why.FOREIGN, "550 5.7.1"),
         ("ann", Why.FOREIGN, "550 5.7.1"),
         ("@box.example", Why.FOREIGN, "550 5.7.1"),
         ('"ann@box.example"@example.net', Why.FOREIGN, "550 5.7.1"),
