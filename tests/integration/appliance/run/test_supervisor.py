@@ -19,6 +19,7 @@ from appliance.core.settings import Settings
 from appliance.run.supervisor import Plan, Supervisor
 
 async def main(context):
+    (context.home.path / f"waits-{os.getpid()}").touch()  # from here on it drains when it is told to
     await context.stop.wait()
     os.write(1, f"{context.name} drained\\n".encode())
 
@@ -44,15 +45,18 @@ supervisor = Supervisor(home, settings, plans)
 
 def until(is_so):
     while not is_so():
-        time.sleep(0.05)
+        time.sleep(0.05)  # between two looks; the test gives up after a minute
+
+def all_wait():
+    pids = [child.pid for child in supervisor._children]
+    return all(pid and (home.path / f"waits-{pid}").exists() for pid in pids)
 
 def watch():
-    time.sleep(1)
+    until(all_wait)
     victim = supervisor._children[2].pid
     os.kill(victim, signal.SIGKILL)
-    until(lambda: len(forks) == 5 and supervisor._children[2].pid not in (0, victim))
+    until(lambda: len(forks) == 5 and supervisor._children[2].pid != victim and all_wait())
     os.write(1, b"started again\\n")
-    time.sleep(1)
     os.kill(os.getpid(), signal.SIGTERM)
 
 def ready():
